@@ -1,0 +1,59 @@
+"""The errors minifer raises: small, typed, and each says what to do.
+
+Every message has three parts: what was expected, what came, and the remedy.
+The commands turn a :class:`MiniferError` into one line and exit code 2, so
+anything a user can cause is one of these; any other exception is our bug.
+
+>>> raise NoFaceError("photo.jpg: no face found. Use a photo that shows one.")
+Traceback (most recent call last):
+    ...
+minifer.errors.NoFaceError: photo.jpg: no face found. Use a photo that shows one.
+"""
+
+
+class MiniferError(Exception):
+    """Base of every error that minifer raises on purpose."""
+
+
+class ShapeError(MiniferError, ValueError):
+    """An array, a layer option or a parameter has the wrong shape or value."""
+
+
+class SettingError(MiniferError, ValueError):
+    """A setting (batch size, fraction, name of a method …) is out of range."""
+
+
+class DatasetError(MiniferError, ValueError):
+    """A data set is missing, laid out otherwise, or holds too little."""
+
+
+class LabelError(DatasetError):
+    """A label file is empty, not a number, or out of range."""
+
+
+class ImageError(DatasetError):
+    """An image file is unreadable, truncated, empty or far too small."""
+
+
+class NoFaceError(MiniferError, ValueError):
+    """No face was found where one is needed."""
+
+
+class WeightsError(MiniferError, ValueError):
+    """A model file is truncated, foreign, of another network, or a pickle."""
+
+
+class OutputError(MiniferError, OSError):
+    """A file could not be written: no permission, no space, no folder."""
+
+
+class BackendUnavailable(MiniferError, RuntimeError):
+    """The device or a library it needs is missing on this machine."""
+
+
+class NotFiniteError(MiniferError, ArithmeticError):
+    """Training met a loss, activation or gradient that is NaN or infinite."""
+
+
+class LeakageWarning(UserWarning):
+    """A protocol lets the test set leak into training, so results flatter."""

@@ -1,0 +1,30 @@
+"""Layers, under Lasagne's names.
+
+>>> from minifer.layers import InputLayer, DenseLayer, count_params
+>>> network = InputLayer((None, 1, 28, 28))
+>>> network = DenseLayer(network, num_units=10)
+>>> network.output_shape, count_params(network)
+((None, 10), 7850)
+"""
+
+from .base import Layer, MergeLayer
+from .conv import Conv2DLayer
+from .dense import DenseLayer
+from .helper import (count_params, forward, get_all_layers, get_all_param_values,
+                     get_all_params, get_output, get_output_shape, seed_noise,
+                     set_all_param_values)
+from .input import InputLayer
+from .merge import ConcatLayer, ElemwiseSumLayer, concat
+from .noise import DropoutLayer, dropout
+from .normalization import BatchNormLayer, batch_norm
+from .pool import GlobalPoolLayer, MaxPool2DLayer, Pool2DLayer
+from .shape import FlattenLayer, ReshapeLayer, flatten, reshape
+from .special import NonlinearityLayer
+
+__all__ = [
+    "Layer", "MergeLayer", "InputLayer", "DenseLayer", "Conv2DLayer",
+    "Pool2DLayer", "MaxPool2DLayer", "GlobalPoolLayer", "DropoutLayer", "dropout",
+    "BatchNormLayer", "batch_norm", "NonlinearityLayer", "FlattenLayer", "flatten",
+    "ReshapeLayer", "reshape", "ConcatLayer", "concat", "ElemwiseSumLayer",
+    "forward", "get_output", "get_output_shape", "get_all_layers", "get_all_params",
+    "count_params", "get_all_param_values", "set_all_param_values", "seed_noise"]

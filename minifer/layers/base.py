@@ -1,0 +1,208 @@
+"""What every layer is.
+
+A layer knows its incoming layer(s), its options and its parameters. Its
+mathematics is two methods: ``forward`` computes the output and a cache, and
+``backward`` turns the gradient of the loss with respect to the output into the
+gradients with respect to the input and the parameters. Nothing is stored on
+the layer in between, so one layer can stand at several places in a network.
+
+A layer of your own is a subclass like this:
+
+>>> import numpy as np
+>>> from minifer.layers import Layer
+>>> class DoubleLayer(Layer):
+...     def forward(self, x):
+...         return 2 * x, ()
+...     def backward(self, dy, cache):
+...         return 2 * dy, {}
+>>> DoubleLayer((None, 3)).get_output_for(np.ones((1, 3)))
+array([[2., 2., 2.]])
+"""
+
+import difflib
+import inspect
+import numbers
+
+from ..errors import ShapeError
+from ..param import create_param
+
+__all__ = ["Layer", "MergeLayer"]
+
+HOOKS = ("forward", "backward", "get_output_shape_for", "get_output_for")
+
+
+def _options(function):
+    """Names of a method's parameters after self and its first argument."""
+    return frozenset(list(inspect.signature(function).parameters)[2:])
+
+
+class Layer:
+    """A layer with one input.
+
+    Parameters
+    ----------
+    incoming : Layer or tuple
+        The layer below, or the shape of its output (batch size None).
+    name : str, optional
+        Shown in errors and tables; parameters are called ``name.W``.
+    """
+
+    def __init__(self, incoming, name=None):
+        self.name = name
+        self.params = {}  # Param -> set of tags
+        if isinstance(incoming, Layer):
+            self.input_layer = incoming
+            self.input_shape = incoming.output_shape
+        else:
+            self.input_layer = None
+            self.input_shape = self.check_shape(incoming)
+
+    def __init_subclass__(cls, **kwargs):
+        super().__init_subclass__(**kwargs)
+        own = cls.__dict__
+        for name in own:  # Chainer once shipped check_type_forwrad: it never ran
+            close = difflib.get_close_matches(name, HOOKS, 1, cutoff=0.85)
+            if close and name not in HOOKS:
+                raise TypeError(
+                    f"{cls.__name__}.{name}: perhaps you meant '{close[0]}'?")
+        if ("forward" in own) != ("backward" in own):
+            raise TypeError(
+                f"{cls.__name__}: expected forward and backward together, got "
+                f"only one of them. A layer without a gradient cannot learn.")
+        cls.forward_options = _options(cls.forward)
+        cls.can_skip_dx = "need_dx" in _options(cls.backward)
+
+    @property
+    def output_shape(self):
+        """Shape of the output, None for axes that are not known yet."""
+        return self.get_output_shape_for(self.input_shape)
+
+    @property
+    def incomings(self):
+        """The layers below, as a list (empty below an input)."""
+        return [] if self.input_layer is None else [self.input_layer]
+
+    def add_param(self, spec, shape, name, trainable=True, regularizable=True,
+                  **tags):
+        """Create a parameter and register it with its tags.
+
+        Parameters
+        ----------
+        spec : Param, array or callable
+            See :func:`minifer.param.create_param`.
+        shape : tuple of int
+        name : str
+            Such as ``"W"``; the layer's name is put before it.
+        trainable, regularizable, **tags : bool
+            Tags that :meth:`get_params` selects by.
+
+        Returns
+        -------
+        Param
+        """
+        full_name = f"{self.name}.{name}" if self.name else name
+        param = create_param(spec, shape, full_name)
+        tags.update(trainable=trainable, regularizable=regularizable)
+        self.params[param] = {tag for tag, on in tags.items() if on}
+        return param
+
+    def get_params(self, **tags):
+        """This layer's parameters with all tags that are True and none that is False."""
+        wanted = {tag for tag, on in tags.items() if on}
+        unwanted = {tag for tag, on in tags.items() if not on}
+        return [param for param, has in self.params.items()
+                if wanted <= has and not (unwanted & has)]
+
+    def get_output_shape_for(self, input_shape):
+        """The output's shape for an input of ``input_shape`` (default: the same)."""
+        return input_shape
+
+    def forward(self, x, **kwargs):
+        """Compute the output.
+
+        Parameters
+        ----------
+        x : array of ``input_shape``
+            A list of arrays in a :class:`MergeLayer`.
+        **kwargs
+            The options this layer names in its signature, such as
+            ``deterministic``.
+
+        Returns
+        -------
+        y : array of ``output_shape``, dtype of x
+        cache : tuple
+            What :meth:`backward` needs.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no forward.")
+
+    def backward(self, dy, cache):
+        """Compute the gradients.
+
+        Parameters
+        ----------
+        dy : array of ``output_shape``
+        cache : tuple
+
+        Returns
+        -------
+        dx : array of ``input_shape``
+            A list of them in a :class:`MergeLayer`.
+        gradients : dict of Param -> array
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no backward.")
+
+    def get_output_for(self, x, **kwargs):
+        """The output alone, as in Lasagne."""
+        return self.forward(x, **kwargs)[0]
+
+    def check_shape(self, shape):
+        """Return ``shape`` as a tuple of positive ints and None, or raise ShapeError."""
+        shape = tuple(shape) if isinstance(shape, (tuple, list)) else None
+        if shape is None or any(
+                n is not None and not (isinstance(n, numbers.Integral) and n > 0)
+                for n in shape):
+            self.fail("an incoming layer or a shape of whole numbers > 0 (None "
+                      "where unknown)", repr(shape))
+        return shape
+
+    def fail(self, expected, got, remedy=""):
+        """Raise a ShapeError that follows the one template of all layers."""
+        name = f" '{self.name}'" if self.name else ""
+        raise ShapeError(
+            f"{type(self).__name__}{name}: expected {expected}, got {got}. "
+            f"{remedy}".rstrip())
+
+    def __repr__(self):
+        name = f" '{self.name}'" if self.name else ""
+        return f"<{type(self).__name__}{name} {self.output_shape}>"
+
+
+class MergeLayer(Layer):
+    """A layer with several inputs.
+
+    ``forward`` gets a list of arrays and ``backward`` returns a list of
+    gradients; ``get_output_shape_for`` gets a list of shapes.
+
+    Parameters
+    ----------
+    incomings : list of Layer or tuple
+    name : str, optional
+    """
+
+    def __init__(self, incomings, name=None):
+        self.name = name
+        self.params = {}
+        if not isinstance(incomings, (list, tuple)) or not incomings:
+            self.fail("a list of at least one incoming layer", repr(incomings))
+        self.input_layers = [i if isinstance(i, Layer) else None for i in incomings]
+        self.input_shapes = [i.output_shape if isinstance(i, Layer)
+                             else self.check_shape(i) for i in incomings]
+
+    @property
+    def output_shape(self):
+        return self.get_output_shape_for(self.input_shapes)
+
+    @property
+    def incomings(self):
+        return self.input_layers

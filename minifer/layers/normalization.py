@@ -1,0 +1,119 @@
+"""Batch normalisation."""
+
+from .. import init, nonlinearities
+from ..ops.norm import (batch_norm_backward, batch_norm_fixed_backward,
+                        batch_norm_fixed_forward, batch_norm_forward)
+from .base import Layer
+from .special import NonlinearityLayer
+
+__all__ = ["BatchNormLayer", "batch_norm"]
+
+
+class BatchNormLayer(Layer):
+    r"""Normalise each channel to mean 0 and variance 1, then scale and shift.
+
+    .. math:: y = (x - \mu)\,\frac{\gamma}{\sqrt{\sigma^2 + \epsilon}} + \beta
+
+    Training uses the statistics of the batch and keeps running averages;
+    ``deterministic=True`` uses the averages and changes nothing.
+
+    Parameters
+    ----------
+    incoming : Layer or tuple
+    axes : 'auto', int or tuple of int, default 'auto'
+        Axes to normalise over; 'auto' is all but the second.
+    epsilon : float > 0, default 1e-4
+    alpha : float in [0, 1], default 0.1
+        Share of the batch in the running averages: s ← (1 - α) s + α batch.
+    beta, gamma : Param, array, initialiser or None
+        Shift (default 0) and scale (default 1); None leaves them out.
+    mean, inv_std : Param, array or initialiser
+        Running averages of μ and of 1/√(σ² + ε) (default 0 and 1).
+    name : str, optional
+    """
+
+    def __init__(self, incoming, axes="auto", epsilon=1e-4, alpha=0.1,
+                 beta=init.Constant(0), gamma=init.Constant(1),
+                 mean=init.Constant(0), inv_std=init.Constant(1), name=None):
+        super().__init__(incoming, name)
+        ndim = len(self.input_shape)
+        if axes == "auto":
+            axes = (0,) + tuple(range(2, ndim))
+        axes = axes if isinstance(axes, (tuple, list)) else (axes,)
+        if any(not -ndim <= axis < ndim for axis in axes):
+            self.fail(f"axes among the {ndim} of the input", repr(axes))
+        self.axes = tuple(sorted(axis % ndim for axis in axes))
+        if not epsilon > 0 or not 0 <= alpha <= 1:
+            self.fail("epsilon > 0 and alpha in [0, 1]",
+                      f"epsilon={epsilon!r}, alpha={alpha!r}")
+        self.epsilon, self.alpha = float(epsilon), float(alpha)
+
+        shape = tuple(n for axis, n in enumerate(self.input_shape)
+                      if axis not in self.axes)
+        if None in shape:
+            self.fail("known lengths of all axes that are not normalised over",
+                      f"input_shape={self.input_shape}, axes={self.axes}")
+        self.beta = None if beta is None else self.add_param(
+            beta, shape, "beta", regularizable=False)
+        self.gamma = None if gamma is None else self.add_param(gamma, shape, "gamma")
+        statistic = dict(trainable=False, regularizable=False, batch_norm_stat=True)
+        self.mean = self.add_param(mean, shape, "mean", **statistic)
+        self.inv_std = self.add_param(inv_std, shape, "inv_std", **statistic)
+
+    def forward(self, x, deterministic=False, batch_norm_use_averages=None,
+                batch_norm_update_averages=None):
+        use_averages = (deterministic if batch_norm_use_averages is None
+                        else batch_norm_use_averages)
+        update_averages = (not deterministic if batch_norm_update_averages is None
+                           else batch_norm_update_averages)
+        gamma = None if self.gamma is None else self.gamma.value
+        beta = None if self.beta is None else self.beta.value
+        if not use_averages or update_averages:
+            y, mean, inv_std, cache = batch_norm_forward(
+                x, gamma, beta, self.axes, self.epsilon)
+        if use_averages:
+            y, cache = batch_norm_fixed_forward(
+                x, gamma, beta, self.mean.value, self.inv_std.value, self.axes)
+        if update_averages:
+            for average, batch in ((self.mean, mean), (self.inv_std, inv_std)):
+                average.value *= 1 - self.alpha
+                average.value += self.alpha * batch
+        return y, (use_averages, cache)
+
+    def backward(self, dy, cache):
+        use_averages, cache = cache
+        backward = batch_norm_fixed_backward if use_averages else batch_norm_backward
+        dx, dgamma, dbeta = backward(dy, cache)
+        gradients = {self.gamma: dgamma, self.beta: dbeta}
+        return dx, {p: g for p, g in gradients.items() if p is not None}
+
+
+def batch_norm(layer, **kwargs):
+    """Put batch normalisation between a layer and its nonlinearity.
+
+    The layer loses its bias (beta replaces it) and its nonlinearity, which
+    moves into a NonlinearityLayer behind the new BatchNormLayer.
+
+    Parameters
+    ----------
+    layer : Layer
+        Changed in place.
+    **kwargs
+        For :class:`BatchNormLayer`.
+
+    Returns
+    -------
+    Layer
+        The new top.
+    """
+    nonlinearity = getattr(layer, "nonlinearity", None)
+    if nonlinearity is not None:
+        layer.nonlinearity = nonlinearities.identity
+    if getattr(layer, "b", None) is not None:
+        del layer.params[layer.b]
+        layer.b = None
+    bn_name = kwargs.pop("name", None) or (layer.name and layer.name + "_bn")
+    top = BatchNormLayer(layer, name=bn_name, **kwargs)
+    if nonlinearity not in (None, nonlinearities.identity):
+        top = NonlinearityLayer(top, nonlinearity, name=bn_name and bn_name + "_nonlin")
+    return top

@@ -1,0 +1,166 @@
+"""Objectives: what training makes small.
+
+Functions of predictions and targets, as in Lasagne. Given arrays they return
+an array; given an expression (``get_output(network)`` without data) they
+return an expression for :func:`minifer.function`. They give one loss for each
+sample: take the ``.mean()``.
+
+>>> import numpy as np
+>>> from minifer.objectives import categorical_crossentropy
+>>> p = np.array([[0.5, 0.5], [0.25, 0.75]])
+>>> categorical_crossentropy(p, np.array([0, 1])).round(4)
+array([0.6931, 0.2877])
+"""
+
+import numpy as np
+
+from .errors import SettingError, ShapeError
+from .expressions import Apply, Expression, as_expression
+from .ops import activation, loss
+
+__all__ = ["categorical_crossentropy", "softmax_crossentropy",
+           "binary_crossentropy", "squared_error", "aggregate",
+           "categorical_accuracy"]
+
+
+def categorical_crossentropy(predictions, targets, class_weights=None):
+    r"""Cross-entropy of probabilities and targets.
+
+    .. math:: \ell_n = -\sum_k w_k t_{n,k} \log p_{n,k}
+
+    Parameters
+    ----------
+    predictions : array or expression, shape (N, K)
+        Probabilities, such as a softmax gives.
+    targets : array or expression
+        Class numbers, int (N,), or a distribution for each sample, float (N, K).
+    class_weights : array (K,), optional
+        w, larger for classes that matter more. Default: all 1.
+
+    Returns
+    -------
+    array or expression, shape (N,)
+
+    Notes
+    -----
+    Probabilities are not clipped: a 0 for the true class gives infinity. An
+    expression that ends in a softmax is fused with it and worked out from the
+    logits, which is exact however sure the network is.
+    """
+    from_softmax = (isinstance(predictions, Apply)
+                    and predictions.op is activation.softmax_forward)
+    if from_softmax:
+        return softmax_crossentropy(predictions.inputs[0], targets, class_weights)
+    return _objective(loss.categorical_crossentropy_forward,
+                      loss.categorical_crossentropy_backward,
+                      predictions, targets, class_weights)
+
+
+def softmax_crossentropy(logits, targets, class_weights=None):
+    """:func:`categorical_crossentropy` of ``softmax(logits)``, in one stable step.
+
+    Parameters
+    ----------
+    logits : array or expression, shape (N, K)
+        A network's output before its softmax.
+    targets, class_weights
+        As in :func:`categorical_crossentropy`.
+    """
+    return _objective(loss.softmax_crossentropy_forward,
+                      loss.softmax_crossentropy_backward,
+                      logits, targets, class_weights)
+
+
+def binary_crossentropy(predictions, targets):
+    """``-(t log p + (1 - t) log(1 - p))``, element by element.
+
+    Parameters
+    ----------
+    predictions, targets : arrays or expressions of one shape, in [0, 1]
+    """
+    return _objective(loss.binary_crossentropy_forward,
+                      loss.binary_crossentropy_backward, predictions, targets)
+
+
+def squared_error(a, b):
+    """``(a - b)²``, element by element, without a factor ½.
+
+    Parameters
+    ----------
+    a, b : arrays or expressions
+        The gradient flows into ``a``.
+    """
+    return _objective(loss.squared_error_forward, loss.squared_error_backward, a, b)
+
+
+def aggregate(losses, weights=None, mode="mean"):
+    """Combine losses into one number.
+
+    Parameters
+    ----------
+    losses : array or expression, shape (N,)
+    weights : array (N,), optional
+        One for each sample.
+    mode : {'mean', 'sum', 'normalized_sum'}
+        'normalized_sum' divides the weighted sum by the sum of the weights.
+    """
+    if mode not in ("mean", "sum", "normalized_sum"):
+        raise SettingError(
+            f"aggregate: expected mode 'mean', 'sum' or 'normalized_sum', got {mode!r}.")
+    if mode == "normalized_sum" and weights is None:
+        raise SettingError("aggregate: mode 'normalized_sum' expects weights.")
+    if weights is not None:
+        losses = (Apply(_weight, _weight_backward, losses, as_expression(weights))
+                  if isinstance(losses, Expression) else losses * weights)
+    if mode == "mean":
+        return losses.mean()
+    total = losses.sum()
+    return total if mode == "sum" else total / float(np.sum(weights))
+
+
+def categorical_accuracy(predictions, targets, top_k=1):
+    """Whether each sample's class is among the ``top_k`` most likely: 1.0 or 0.0.
+
+    Parameters
+    ----------
+    predictions : array or expression, shape (N, K)
+    targets : int array (N,) or float array (N, K)
+    top_k : int >= 1
+
+    Returns
+    -------
+    array or expression, shape (N,); take the mean for the accuracy
+    """
+    if isinstance(predictions, Expression):
+        return Apply(_accuracy, None, predictions, as_expression(targets),
+                     constants=(top_k,))
+    return _accuracy(predictions, np.asarray(targets), top_k)[0]
+
+
+def _objective(forward, backward, predictions, targets, *constants):
+    """The op on arrays at once, on expressions as an expression."""
+    if isinstance(predictions, Expression):
+        return Apply(forward, backward, predictions, as_expression(targets),
+                     constants=constants)
+    return forward(np.asarray(predictions), targets, *constants)[0]
+
+
+def _weight(losses, weights):
+    weights = np.asarray(weights).astype(losses.dtype, copy=False)
+    return losses * weights, (weights,)
+
+
+def _weight_backward(dy, cache):
+    (weights,) = cache
+    return dy * weights
+
+
+def _accuracy(predictions, targets, top_k):
+    if targets.ndim == 2:
+        targets = targets.argmax(axis=1)
+    if targets.shape != predictions.shape[:1]:
+        raise ShapeError(
+            f"categorical_accuracy: expected targets ({len(predictions)},) or "
+            f"{predictions.shape}, got {targets.shape}.")
+    best = np.argsort(-predictions, axis=1, kind="stable")[:, :top_k]
+    return (best == targets[:, None]).any(axis=1).astype(predictions.dtype), ()

@@ -1,0 +1,131 @@
+"""Nonlinearities, element by element (softmax: row by row).
+
+Each backward multiplies ``dy`` by the slope. Where it can, it computes the
+slope from the output ``y``, which must be kept anyway.
+"""
+
+import numpy as np
+
+__all__ = [
+    "rectify_forward", "rectify_backward",
+    "leaky_rectify_forward", "leaky_rectify_backward",
+    "elu_forward", "elu_backward", "selu_forward", "selu_backward",
+    "tanh_forward", "tanh_backward",
+    "scaled_tanh_forward", "scaled_tanh_backward",
+    "sigmoid_forward", "sigmoid_backward",
+    "softplus_forward", "softplus_backward",
+    "softmax_forward", "softmax_backward"]
+
+
+def rectify_forward(x):
+    """``y = max(0, x)``. Any shape; returns ``y, cache``."""
+    y = np.maximum(x, 0)
+    return y, (y,)
+
+
+def rectify_backward(dy, cache):
+    """``dx = dy`` where ``x > 0``, else 0 (the slope at exactly 0 is 0)."""
+    (y,) = cache
+    return dy * (y > 0)
+
+
+def leaky_rectify_forward(x, leakiness=0.01):
+    """``y = x`` where ``x > 0``, else ``leakiness * x``; leakiness in [0, 1]."""
+    return np.where(x > 0, x, x * leakiness), (x, leakiness)
+
+
+def leaky_rectify_backward(dy, cache):
+    """``dx = dy`` where ``x > 0``, else ``leakiness * dy``."""
+    x, leakiness = cache
+    return np.where(x > 0, dy, dy * leakiness)
+
+
+def elu_forward(x):
+    """``y = x`` where ``x > 0``, else ``exp(x) - 1``."""
+    y = np.where(x > 0, x, np.expm1(np.minimum(x, 0)))
+    return y, (y,)
+
+
+def elu_backward(dy, cache):
+    """``dx = dy`` where ``x > 0``, else ``dy * exp(x) = dy * (y + 1)``."""
+    (y,) = cache
+    return np.where(y > 0, dy, dy * (y + 1))
+
+
+def selu_forward(x, scale=1.0, scale_neg=1.0):
+    """``y = scale * x`` where ``x > 0``, else ``scale * scale_neg * (exp(x) - 1)``."""
+    y, elu_cache = elu_forward(x)
+    y = np.where(y > 0, y * scale, y * (scale * scale_neg))
+    return y, elu_cache + (scale, scale_neg)
+
+
+def selu_backward(dy, cache):
+    """Gradient of :func:`selu_forward`: the chain rule through elu."""
+    elu_y, scale, scale_neg = cache
+    dy = np.where(elu_y > 0, dy * scale, dy * (scale * scale_neg))
+    return elu_backward(dy, (elu_y,))
+
+
+def tanh_forward(x):
+    """``y = tanh(x)``, in (-1, 1)."""
+    y = np.tanh(x)
+    return y, (y,)
+
+
+def tanh_backward(dy, cache):
+    """``dx = dy * (1 - y²)``."""
+    (y,) = cache
+    return dy * (1 - y * y)
+
+
+def scaled_tanh_forward(x, scale_in=1.0, scale_out=1.0):
+    """``y = scale_out * tanh(scale_in * x)``."""
+    t = np.tanh(x * scale_in)
+    return t * scale_out, (t, scale_in, scale_out)
+
+
+def scaled_tanh_backward(dy, cache):
+    """``dx = dy * scale_in * scale_out * (1 - tanh²)``."""
+    t, scale_in, scale_out = cache
+    return dy * (1 - t * t) * (scale_in * scale_out)
+
+
+def sigmoid_forward(x):
+    """``y = 1 / (1 + exp(-x))``, in (0, 1), without overflow for any x."""
+    y = 0.5 * (np.tanh(0.5 * x) + 1)
+    return y, (y,)
+
+
+def sigmoid_backward(dy, cache):
+    """``dx = dy * y * (1 - y)``."""
+    (y,) = cache
+    return dy * y * (1 - y)
+
+
+def softplus_forward(x):
+    """``y = log(1 + exp(x))``, without overflow for any x."""
+    return np.logaddexp(0, x, dtype=x.dtype), (x,)
+
+
+def softplus_backward(dy, cache):
+    """``dx = dy * sigmoid(x)``."""
+    (x,) = cache
+    return dy * sigmoid_forward(x)[0]
+
+
+def softmax_forward(x):
+    r"""Turn each row of ``x``, shape (N, K), into K probabilities that sum to 1.
+
+    .. math:: y_{n,k} = e^{x_{n,k} - m_n} / \sum_j e^{x_{n,j} - m_n}
+
+    with the row's maximum m_n taken off, so that nothing overflows.
+    """
+    e = np.exp(x - x.max(axis=1, keepdims=True))
+    y = e / e.sum(axis=1, keepdims=True)
+    return y, (y,)
+
+
+def softmax_backward(dy, cache):
+    """``dx = y * (dy - sum over k of dy * y)``, row by row."""
+    (y,) = cache
+    return y * (dy - (dy * y).sum(axis=1, keepdims=True))

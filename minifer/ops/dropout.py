@@ -1,0 +1,38 @@
+"""Dropout: switch units off at random while training.
+
+Srivastava et al. (2014), "Dropout: a simple way to prevent neural networks
+from overfitting", JMLR 15.
+"""
+
+__all__ = ["dropout_forward", "dropout_backward"]
+
+
+def dropout_forward(x, mask, p, rescale=True):
+    """Keep ``x`` where ``mask`` is true, and make up for what is missing.
+
+    ``y = x * mask / (1 - p)``, or ``y = x * mask`` without ``rescale``. The
+    factor keeps each unit's mean, so that prediction needs no correction.
+
+    Parameters
+    ----------
+    x : array, any shape
+    mask : bool array that broadcasts to x's shape
+        True where a unit stays; :meth:`minifer.random.Stream.keep_mask` draws one.
+    p : float in [0, 1)
+        The probability with which a unit was dropped.
+    rescale : bool, default True
+
+    Returns
+    -------
+    y : array of x's shape
+    cache : tuple
+    """
+    scale = x.dtype.type(1 / (1 - p) if rescale else 1)
+    factor = mask * scale
+    return x * factor, (factor,)
+
+
+def dropout_backward(dy, cache):
+    """``dx = dy`` times the same factors: a dropped unit learns nothing."""
+    (factor,) = cache
+    return dy * factor

@@ -1,0 +1,173 @@
+r"""Losses: how wrong is a prediction?
+
+Targets of the cross-entropies are class numbers, int of shape (N,), or soft
+targets, float of shape (N, K): a distribution over the classes. Class weights
+(K,) make mistakes on rarer classes dearer.
+"""
+
+import numpy as np
+
+from ..errors import ShapeError
+from .activation import softmax_forward
+
+__all__ = ["softmax_crossentropy_forward", "softmax_crossentropy_backward",
+           "categorical_crossentropy_forward", "categorical_crossentropy_backward",
+           "binary_crossentropy_forward", "binary_crossentropy_backward",
+           "squared_error_forward", "squared_error_backward"]
+
+
+def softmax_crossentropy_forward(logits, targets, class_weights=None):
+    r"""Softmax and cross-entropy in one, from logits.
+
+    .. math:: \ell_n = -\sum_k w_k t_{n,k} \log p_{n,k},\quad
+              \log p_{n,k} = z_{n,k} - \log \sum_j e^{z_{n,j}}
+
+    Taking the logarithm before the exponential underflows is what makes it
+    stable: logits of ±1000 are fine.
+
+    Parameters
+    ----------
+    logits : array, shape (N, K)
+    targets : int array (N,), values 0..K-1, or float array (N, K)
+    class_weights : array, shape (K,), or None
+
+    Returns
+    -------
+    losses : array, shape (N,)
+    cache : tuple
+    """
+    t = weighted_targets(targets, logits, class_weights)
+    shifted = logits - logits.max(axis=1, keepdims=True)
+    log_sum = np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    # Where t is 0 a log p of minus infinity must not matter: 0 · ∞ is NaN.
+    terms = np.where(t == 0, 0, t * (shifted - log_sum))
+    return -terms.sum(axis=1), (logits, t)
+
+
+def softmax_crossentropy_backward(dlosses, cache):
+    r"""Gradient of :func:`softmax_crossentropy_forward`.
+
+    .. math:: dz_{n,k} = d\ell_n\,\left(p_{n,k} \sum_j w_j t_{n,j} - w_k t_{n,k}\right)
+
+    For a plain class number that is the famous "prediction minus target".
+    """
+    logits, t = cache
+    p, _ = softmax_forward(logits)
+    return dlosses[:, None] * (p * t.sum(axis=1, keepdims=True) - t)
+
+
+def categorical_crossentropy_forward(predictions, targets, class_weights=None):
+    r"""Cross-entropy of probabilities: :math:`-\sum_k w_k t_k \log p_k`.
+
+    Parameters
+    ----------
+    predictions : array, shape (N, K)
+        Probabilities, rows sum to 1. Nothing is clipped: a probability of 0
+        for the true class gives infinity.
+    targets, class_weights
+        As in :func:`softmax_crossentropy_forward`.
+
+    Returns
+    -------
+    losses : array, shape (N,)
+    cache : tuple
+    """
+    t = weighted_targets(targets, predictions, class_weights)
+    with np.errstate(divide="ignore"):
+        terms = np.where(t == 0, 0, t * np.log(np.where(t == 0, 1, predictions)))
+    return -terms.sum(axis=1), (predictions, t)
+
+
+def categorical_crossentropy_backward(dlosses, cache):
+    """``dp = -dloss * w * t / p`` (0 where t is 0)."""
+    p, t = cache
+    with np.errstate(divide="ignore"):
+        return np.where(t == 0, 0, -dlosses[:, None] * t / np.where(t == 0, 1, p))
+
+
+def binary_crossentropy_forward(predictions, targets):
+    """``-(t log p + (1 - t) log(1 - p))`` for each element.
+
+    Parameters
+    ----------
+    predictions, targets : arrays of one shape, values in [0, 1]
+
+    Returns
+    -------
+    losses : array of that shape
+    cache : tuple
+    """
+    t = np.asarray(targets).astype(predictions.dtype, copy=False)
+    if t.shape != predictions.shape:
+        raise ShapeError(
+            f"binary_crossentropy: expected targets of the predictions' shape "
+            f"{predictions.shape}, got {t.shape}.")
+    losses = -(_t_log(t, predictions) + _t_log(1 - t, 1 - predictions))
+    return losses, (predictions, t)
+
+
+def binary_crossentropy_backward(dlosses, cache):
+    """``dp = dloss * ((1 - t) / (1 - p) - t / p)``."""
+    p, t = cache
+    with np.errstate(divide="ignore", invalid="ignore"):
+        down = np.where(t == 0, 0, t / p)
+        up = np.where(t == 1, 0, (1 - t) / (1 - p))
+    return dlosses * (up - down)
+
+
+def squared_error_forward(a, b):
+    """``(a - b)²`` for each element (no factor ½), as in Lasagne.
+
+    Returns
+    -------
+    losses : array of a's shape
+    cache : tuple
+    """
+    difference = a - np.asarray(b).astype(a.dtype, copy=False)
+    return difference * difference, (difference,)
+
+
+def squared_error_backward(dlosses, cache):
+    """``da = 2 (a - b) dloss``."""
+    (difference,) = cache
+    return 2 * difference * dlosses
+
+
+def weighted_targets(targets, scores, class_weights=None):
+    """Targets as an array (N, K) of scores' type, times the class weights.
+
+    Raises
+    ------
+    ShapeError
+        If the shapes do not fit or a class number is outside 0..K-1.
+    """
+    N, K = scores.shape
+    targets = np.asarray(targets)
+    if targets.shape == (N,) and targets.dtype.kind in "iu":
+        if N and (targets.min() < 0 or targets.max() >= K):
+            raise ShapeError(
+                f"crossentropy: expected class numbers 0..{K - 1}, got "
+                f"{targets.min()}..{targets.max()}. Does the last layer have "
+                "as many units as there are classes?")
+        t = np.zeros((N, K), scores.dtype)
+        t[np.arange(N), targets] = 1
+    elif targets.shape == (N, K):
+        t = targets.astype(scores.dtype)
+    else:
+        raise ShapeError(
+            f"crossentropy: expected targets as int class numbers ({N},) or as "
+            f"a distribution ({N}, {K}), got {targets.dtype} {targets.shape}.")
+    if class_weights is not None:
+        weights = np.asarray(class_weights, scores.dtype)
+        if weights.shape != (K,):
+            raise ShapeError(
+                f"crossentropy: expected one class weight for each of the {K} "
+                f"classes, got shape {weights.shape}.")
+        t *= weights
+    return t
+
+
+def _t_log(t, p):
+    """``t * log(p)``, 0 where t is 0."""
+    with np.errstate(divide="ignore"):
+        return np.where(t == 0, 0, t * np.log(np.where(t == 0, 1, p)))

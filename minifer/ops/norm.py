@@ -1,0 +1,107 @@
+"""Batch normalisation.
+
+Ioffe & Szegedy (2015), "Batch normalization: accelerating deep network
+training by reducing internal covariate shift", arXiv:1502.03167.
+"""
+
+import numpy as np
+
+__all__ = ["batch_norm_forward", "batch_norm_backward",
+           "batch_norm_fixed_forward", "batch_norm_fixed_backward"]
+
+
+def batch_norm_forward(x, gamma, beta, axes, epsilon=1e-4):
+    r"""Normalise by the statistics of this batch.
+
+    .. math:: y = \gamma\,(x - \mu)\,/\sqrt{\sigma^2 + \epsilon} + \beta
+
+    Parameters
+    ----------
+    x : array, for example shape (N, C, H, W)
+    gamma, beta : array of x's shape without ``axes`` (e.g. (C,)), or None
+        Scale and shift; None leaves them out.
+    axes : tuple of int
+        Axes to take mean μ and (biased) variance σ² over, e.g. (0, 2, 3).
+    epsilon : float > 0
+
+    Returns
+    -------
+    y : array of x's shape
+    mean, inv_std : arrays of gamma's shape
+        μ and 1/√(σ² + ε) of this batch, for the running averages.
+    cache : tuple
+    """
+    mean = x.mean(axis=axes)
+    centred = x - np.expand_dims(mean, axes)
+    inv_std = 1 / np.sqrt((centred * centred).mean(axis=axes) + epsilon)
+    normed = centred * np.expand_dims(inv_std, axes)
+    y = _scale_shift(normed, gamma, beta, axes)
+    return y, mean, inv_std, (normed, inv_std, gamma, beta is not None, axes)
+
+
+def batch_norm_backward(dy, cache):
+    r"""Gradients of :func:`batch_norm_forward`.
+
+    Mean and variance depend on x too. With :math:`\hat x` the normalised input
+    and :math:`g = \gamma\,dy`:
+
+    .. math:: dx = \frac{1}{\sigma}\left(g - \overline{g}
+              - \hat x\,\overline{g \hat x}\right)
+
+    where the bars are means over ``axes``.
+
+    Returns
+    -------
+    dx : array of x's shape
+    dgamma, dbeta : arrays of gamma's shape, None where there was none
+    """
+    normed, inv_std, gamma, has_beta, axes = cache
+    dgamma, dbeta = _scale_shift_gradients(dy, normed, gamma, has_beta, axes)
+    g = dy if gamma is None else dy * np.expand_dims(gamma.astype(dy.dtype), axes)
+    dx = (g - g.mean(axis=axes, keepdims=True)
+          - normed * (g * normed).mean(axis=axes, keepdims=True))
+    return dx * np.expand_dims(inv_std, axes), dgamma, dbeta
+
+
+def batch_norm_fixed_forward(x, gamma, beta, mean, inv_std, axes):
+    """Normalise by given (running) statistics, as prediction does.
+
+    ``y = (x - mean) * inv_std * gamma + beta``; arguments as in
+    :func:`batch_norm_forward`.
+
+    Returns
+    -------
+    y : array of x's shape
+    cache : tuple
+    """
+    mean, inv_std = mean.astype(x.dtype), inv_std.astype(x.dtype)
+    normed = (x - np.expand_dims(mean, axes)) * np.expand_dims(inv_std, axes)
+    y = _scale_shift(normed, gamma, beta, axes)
+    return y, (normed, inv_std, gamma, beta is not None, axes)
+
+
+def batch_norm_fixed_backward(dy, cache):
+    """Gradients of :func:`batch_norm_fixed_forward`: the statistics are constants.
+
+    Returns
+    -------
+    dx, dgamma, dbeta : as in :func:`batch_norm_backward`
+    """
+    normed, inv_std, gamma, has_beta, axes = cache
+    dgamma, dbeta = _scale_shift_gradients(dy, normed, gamma, has_beta, axes)
+    slope = inv_std if gamma is None else inv_std * gamma.astype(dy.dtype)
+    return dy * np.expand_dims(slope, axes), dgamma, dbeta
+
+
+def _scale_shift(normed, gamma, beta, axes):
+    y = normed
+    if gamma is not None:
+        y = y * np.expand_dims(gamma.astype(normed.dtype), axes)
+    if beta is not None:
+        y = y + np.expand_dims(beta.astype(normed.dtype), axes)
+    return y
+
+
+def _scale_shift_gradients(dy, normed, gamma, has_beta, axes):
+    dgamma = None if gamma is None else (dy * normed).sum(axis=axes)
+    return dgamma, dy.sum(axis=axes) if has_beta else None

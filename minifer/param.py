@@ -1,0 +1,100 @@
+"""Parameters: named arrays that training changes."""
+
+import numpy as np
+
+from . import config
+from .errors import ShapeError
+
+__all__ = ["Param", "create_param"]
+
+
+class Param:
+    """An array with a name, whose shape never changes.
+
+    Parameters
+    ----------
+    value : array
+        Kept as is, without a copy.
+    name : str, optional
+        Such as ``"conv1.W"``.
+
+    Attributes
+    ----------
+    value : array
+        The current value; updates change it in place.
+    """
+
+    def __init__(self, value, name=None):
+        self.value = np.asarray(value)
+        self.name = name
+
+    @property
+    def shape(self):
+        return self.value.shape
+
+    @property
+    def dtype(self):
+        return self.value.dtype
+
+    @property
+    def size(self):
+        return self.value.size
+
+    def get_value(self):
+        """Return a copy of the value."""
+        return self.value.copy()
+
+    def set_value(self, value):
+        """Set the value, cast to the parameter's dtype.
+
+        Raises
+        ------
+        ShapeError
+            If ``value`` has another shape.
+        """
+        value = np.asarray(value)
+        if value.shape != self.shape:
+            raise ShapeError(
+                f"parameter '{self.name}': expected shape {self.shape}, got "
+                f"{value.shape}. Values are never reshaped.")
+        self.value = value.astype(self.dtype)
+
+    def __repr__(self):
+        return f"Param({self.name!r}, shape={self.shape}, {self.dtype})"
+
+
+def create_param(spec, shape, name=None):
+    """Make a :class:`Param` of ``shape`` from whatever the user passed.
+
+    Parameters
+    ----------
+    spec : Param, array or callable
+        A parameter to share, a value to copy, or an initialiser that is
+        called with the shape.
+    shape : tuple of int
+    name : str, optional
+
+    Raises
+    ------
+    ShapeError
+        If the shape is not positive or ``spec`` gives another one.
+    """
+    shape = tuple(shape)
+    if any(not isinstance(n, (int, np.integer)) or n < 1 for n in shape):
+        raise ShapeError(
+            f"parameter '{name}': expected a shape of whole numbers >= 1, got "
+            f"{shape}. An axis that is None in the input shape cannot size a "
+            "parameter: give its length.")
+    if isinstance(spec, Param):
+        param, came = spec, "a shared parameter"
+    elif callable(spec):
+        param, came = Param(np.array(spec(shape), config.floatX), name), "an initialiser"
+    else:
+        param, came = Param(np.array(spec, config.floatX), name), "an array"
+    if param.shape != shape:
+        raise ShapeError(
+            f"parameter '{name}': expected shape {shape}, got {came} that gives "
+            f"{param.shape}.")
+    if param.name is None:
+        param.name = name
+    return param

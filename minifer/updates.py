@@ -1,0 +1,433 @@
+r"""Updates: how parameters move against the gradient.
+
+Each function makes an update rule for a list of parameters:
+
+>>> import numpy as np
+>>> from minifer.param import Param
+>>> w = Param(np.array([1.0, 2.0]), "w")
+>>> step = nesterov_momentum([w], learning_rate=0.1, momentum=0.9)
+>>> step([np.array([1.0, 1.0])])
+>>> w.value
+array([0.81, 1.81])
+>>> step.learning_rate = 0.01
+
+The learning rate can be changed at any time, and ``step.state`` is a plain
+dict of numbers and lists of arrays that a checkpoint can hold. As in Lasagne,
+a loss may come first, ``nesterov_momentum(loss, params, ...)``, for
+:func:`minifer.function`.
+
+In the formulas p is a parameter, g its gradient, η the learning rate. All
+values on the right are those from before the step; state starts at 0.
+"""
+
+import functools
+
+import numpy as np
+
+from .errors import SettingError, ShapeError
+from .expressions import Expression
+from .param import Param
+
+__all__ = ["Update", "sgd", "momentum", "nesterov_momentum", "apply_momentum",
+           "apply_nesterov_momentum", "adagrad", "rmsprop", "adadelta", "adam",
+           "adamax", "amsgrad", "adamw", "norm_constraint",
+           "total_norm_constraint"]
+
+
+class Update:
+    """An update rule at work on a list of parameters.
+
+    A subclass has ``slots``, the names of the arrays it keeps for each
+    parameter, and ``rule(p, g, *slots)``, which changes them in place.
+
+    Parameters
+    ----------
+    params : list of Param
+    learning_rate : float
+        η; may be changed between steps.
+
+    Attributes
+    ----------
+    state : dict
+        ``"t"``, the number of steps taken, and a list of arrays for each slot.
+    loss : Expression or None
+        The loss it belongs to, when made the Lasagne way.
+    max_total_norm : float or None
+        If set, gradients are scaled down together to this norm first.
+    """
+
+    slots = ()
+
+    def __init__(self, params, learning_rate):
+        self.params = list(params)
+        for param in self.params:
+            if not isinstance(param, Param):
+                raise SettingError(
+                    f"updates: expected a list of Param, got {param!r}. Use "
+                    "layers.get_all_params(network, trainable=True).")
+        self.learning_rate = learning_rate
+        self.loss, self.max_total_norm = None, None
+        self.constraints = {}
+        self.state = {"t": 0}
+        for name in self.slots:
+            self.state[name] = [np.zeros_like(p.value) for p in self.params]
+
+    def __call__(self, gradients):
+        """Take one step.
+
+        Parameters
+        ----------
+        gradients : list of arrays, or dict of Param -> array
+            One for each parameter, in their order.
+        """
+        gradients = self._as_list(gradients)
+        if self.max_total_norm is not None:
+            gradients = total_norm_constraint(gradients, self.max_total_norm)
+        self.state["t"] += 1
+        for i, (param, g) in enumerate(zip(self.params, gradients)):
+            self.rule(param.value, g.astype(param.dtype, copy=False),
+                      *(self.state[name][i] for name in self.slots))
+            if param in self.constraints:
+                param.value[...] = self.constraints[param](param.value)
+
+    def rule(self, p, g, *slots):
+        """Change the array p, and the slots, by gradient g."""
+        raise NotImplementedError
+
+    def constrain(self, param, max_norm, norm_axes=None):
+        """Apply :func:`norm_constraint` to ``param`` after each step."""
+        self.constraints[param] = functools.partial(
+            norm_constraint, max_norm=max_norm, norm_axes=norm_axes)
+        return self
+
+    def _as_list(self, gradients):
+        if isinstance(gradients, dict):
+            gradients = [gradients[p] for p in self.params]
+        gradients = list(gradients)
+        if len(gradients) != len(self.params):
+            raise ShapeError(
+                f"updates: expected {len(self.params)} gradients, one for each "
+                f"parameter, got {len(gradients)}.")
+        for param, g in zip(self.params, gradients):
+            if np.shape(g) != param.shape:
+                raise ShapeError(
+                    f"updates: expected a gradient of shape {param.shape} for "
+                    f"'{param.name}', got {np.shape(g)}.")
+        return [np.asarray(g) for g in gradients]
+
+
+class SGD(Update):
+    def rule(self, p, g):
+        p -= self.learning_rate * g
+
+
+class Momentum(Update):
+    slots = ("velocity",)
+
+    def __init__(self, params, learning_rate, momentum):
+        super().__init__(params, learning_rate)
+        self.momentum = momentum
+
+    def rule(self, p, g, v):
+        v *= self.momentum
+        v -= self.learning_rate * g
+        p += v
+
+
+class NesterovMomentum(Momentum):
+    def rule(self, p, g, v):
+        step = self.learning_rate * g
+        v *= self.momentum
+        v -= step
+        p += self.momentum * v
+        p -= step
+
+
+class AdaGrad(Update):
+    slots = ("squares",)
+
+    def __init__(self, params, learning_rate, epsilon):
+        super().__init__(params, learning_rate)
+        self.epsilon = epsilon
+
+    def rule(self, p, g, a):
+        a += g * g
+        p -= self.learning_rate * g / np.sqrt(a + self.epsilon)
+
+
+class RMSProp(AdaGrad):
+    def __init__(self, params, learning_rate, rho, epsilon):
+        super().__init__(params, learning_rate, epsilon)
+        self.rho = rho
+
+    def rule(self, p, g, a):
+        a *= self.rho
+        a += (1 - self.rho) * g * g
+        p -= self.learning_rate * g / np.sqrt(a + self.epsilon)
+
+
+class AdaDelta(RMSProp):
+    slots = ("squares", "deltas")
+
+    def rule(self, p, g, a, d):
+        a *= self.rho
+        a += (1 - self.rho) * g * g
+        u = g * np.sqrt(d + self.epsilon) / np.sqrt(a + self.epsilon)
+        p -= self.learning_rate * u
+        d *= self.rho
+        d += (1 - self.rho) * u * u
+
+
+class Adam(Update):
+    slots = ("mean", "squares")
+
+    def __init__(self, params, learning_rate, beta1, beta2, epsilon):
+        super().__init__(params, learning_rate)
+        self.beta1, self.beta2, self.epsilon = beta1, beta2, epsilon
+
+    def moments(self, g, m, v):
+        m *= self.beta1
+        m += (1 - self.beta1) * g
+        v *= self.beta2
+        v += (1 - self.beta2) * g * g
+
+    def corrected_rate(self):
+        t = self.state["t"]
+        return self.learning_rate * (1 - self.beta2 ** t) ** 0.5 / (1 - self.beta1 ** t)
+
+    def rule(self, p, g, m, v):
+        self.moments(g, m, v)
+        p -= self.corrected_rate() * m / (np.sqrt(v) + self.epsilon)
+
+
+class AMSGrad(Adam):
+    slots = ("mean", "squares", "largest_squares")
+
+    def rule(self, p, g, m, v, v_hat):
+        self.moments(g, m, v)
+        np.maximum(v_hat, v, out=v_hat)
+        p -= self.corrected_rate() * m / (np.sqrt(v_hat) + self.epsilon)
+
+
+class AdaMax(Adam):
+    slots = ("mean", "largest")
+
+    def rule(self, p, g, m, u):
+        m *= self.beta1
+        m += (1 - self.beta1) * g
+        np.maximum(self.beta2 * u, np.abs(g), out=u)
+        rate = self.learning_rate / (1 - self.beta1 ** self.state["t"])
+        p -= rate * m / (u + self.epsilon)
+
+
+class AdamW(Adam):
+    def __init__(self, params, learning_rate, beta1, beta2, epsilon, weight_decay):
+        super().__init__(params, learning_rate, beta1, beta2, epsilon)
+        self.weight_decay = weight_decay
+
+    def rule(self, p, g, m, v):
+        p *= 1 - self.learning_rate * self.weight_decay
+        super().rule(p, g, m, v)
+
+
+class AppliedMomentum(Update):
+    """Momentum around another rule, which moves the parameters by d."""
+
+    slots = ("velocity",)
+
+    def __init__(self, inner, params, momentum, nesterov):
+        self.inner, self.momentum, self.nesterov = inner, momentum, nesterov
+        super().__init__(inner.params, inner.learning_rate)
+        self.chosen = set(self.params if params is None else params)
+        self.loss = inner.loss
+        self.state["inner"] = inner.state
+
+    def __call__(self, gradients):
+        self.inner.learning_rate = self.learning_rate
+        before = [p.get_value() for p in self.params]
+        self.inner(gradients)
+        self.state["t"] += 1
+        for param, old, v in zip(self.params, before, self.state["velocity"]):
+            if param not in self.chosen:
+                continue
+            d = param.value - old
+            v *= self.momentum
+            v += d
+            param.value[...] = old + (self.momentum * v + d if self.nesterov else v)
+
+
+def _rule(function):
+    """Let a rule also be called as in Lasagne, with a loss before the params."""
+    @functools.wraps(function)
+    def rule(*args, **kwargs):
+        loss = kwargs.pop("loss_or_grads", None)
+        if args and isinstance(args[0], Expression):
+            loss, args = args[0], args[1:]
+        update = function(*args, **kwargs)
+        update.loss = loss
+        return update
+    return rule
+
+
+@_rule
+def sgd(params, learning_rate):
+    """Stochastic gradient descent: ``p ← p − η g``.
+
+    Parameters
+    ----------
+    params : list of Param
+        A loss expression may stand before it, here and in all rules.
+    learning_rate : float
+        η.
+
+    Returns
+    -------
+    Update
+        ``step(gradients)`` takes a step in place.
+    """
+    return SGD(params, learning_rate)
+
+
+@_rule
+def momentum(params, learning_rate, momentum=0.9):
+    """SGD with momentum: ``v ← μ v − η g; p ← p + v``."""
+    return Momentum(params, learning_rate, momentum)
+
+
+@_rule
+def nesterov_momentum(params, learning_rate, momentum=0.9):
+    """SGD with Nesterov momentum: ``v ← μ v − η g; p ← p + μ v − η g``.
+
+    The second formula uses the new v: the gradient is, in effect, taken where
+    the velocity is about to carry the parameter (Sutskever et al. 2013).
+    """
+    return NesterovMomentum(params, learning_rate, momentum)
+
+
+@_rule
+def adagrad(params, learning_rate=1.0, epsilon=1e-6):
+    """AdaGrad (Duchi et al. 2011): ``a ← a + g²; p ← p − η g / √(a + ε)``."""
+    return AdaGrad(params, learning_rate, epsilon)
+
+
+@_rule
+def rmsprop(params, learning_rate=1.0, rho=0.9, epsilon=1e-6):
+    """RMSProp (Tieleman & Hinton 2012).
+
+    ``a ← ρ a + (1−ρ) g²; p ← p − η g / √(a + ε)``. The default η really is 1.
+    """
+    return RMSProp(params, learning_rate, rho, epsilon)
+
+
+@_rule
+def adadelta(params, learning_rate=1.0, rho=0.95, epsilon=1e-6):
+    """AdaDelta (Zeiler 2012, arXiv:1212.5701).
+
+    ``a ← ρ a + (1−ρ) g²; u = g √(d + ε) / √(a + ε); p ← p − η u;
+    d ← ρ d + (1−ρ) u²``.
+    """
+    return AdaDelta(params, learning_rate, rho, epsilon)
+
+
+@_rule
+def adam(params, learning_rate=0.001, beta1=0.9, beta2=0.999, epsilon=1e-8):
+    """Adam (Kingma & Ba 2014, arXiv:1412.6980, the form before section 2.1).
+
+    ``m ← β₁ m + (1−β₁) g; v ← β₂ v + (1−β₂) g²;
+    p ← p − η √(1−β₂ᵗ)/(1−β₁ᵗ) · m / (√v + ε)``. ε is not bias-corrected.
+    """
+    return Adam(params, learning_rate, beta1, beta2, epsilon)
+
+
+@_rule
+def adamax(params, learning_rate=0.002, beta1=0.9, beta2=0.999, epsilon=1e-8):
+    """AdaMax (Kingma & Ba 2014, section 7.1).
+
+    ``m`` as in :func:`adam`; ``u ← max(β₂ u, |g|);
+    p ← p − η/(1−β₁ᵗ) · m / (u + ε)``.
+    """
+    return AdaMax(params, learning_rate, beta1, beta2, epsilon)
+
+
+@_rule
+def amsgrad(params, learning_rate=0.001, beta1=0.9, beta2=0.999, epsilon=1e-8):
+    """AMSGrad (Reddi et al. 2018): :func:`adam` with ``max(v̂, v)`` in the root."""
+    return AMSGrad(params, learning_rate, beta1, beta2, epsilon)
+
+
+@_rule
+def adamw(params, learning_rate=0.001, beta1=0.9, beta2=0.999, epsilon=1e-8,
+          weight_decay=0.01):
+    """Adam with decoupled weight decay (Loshchilov & Hutter, arXiv:1711.05101).
+
+    ``p ← (1 − η λ) p``, then a step of :func:`adam`.
+    """
+    return AdamW(params, learning_rate, beta1, beta2, epsilon, weight_decay)
+
+
+def apply_momentum(updates, params=None, momentum=0.9):
+    """Put momentum around any rule that moves p by d: ``v ← μ v + d; p ← p + v``.
+
+    Parameters
+    ----------
+    updates : Update
+    params : list of Param, optional
+        Those to apply it to; default all.
+    momentum : float, default 0.9
+    """
+    return AppliedMomentum(updates, params, momentum, nesterov=False)
+
+
+def apply_nesterov_momentum(updates, params=None, momentum=0.9):
+    """As :func:`apply_momentum`: ``v ← μ v + d; p ← p + μ v + d``."""
+    return AppliedMomentum(updates, params, momentum, nesterov=True)
+
+
+def norm_constraint(value, max_norm, norm_axes=None, epsilon=1e-7):
+    """Scale weight vectors that are longer than ``max_norm`` down to it.
+
+    ``p · clip(‖p‖, 0, max_norm) / (ε + ‖p‖)``
+
+    Parameters
+    ----------
+    value : array or Param
+        Its value is not changed.
+    max_norm : float
+    norm_axes : tuple of int, optional
+        Axes of one vector. Default: (0,) of a dense weight, and all but the
+        first of filters (3 to 5 axes).
+
+    Returns
+    -------
+    array of value's shape and dtype
+    """
+    value = value.value if isinstance(value, Param) else np.asarray(value)
+    if norm_axes is None:
+        if value.ndim not in (2, 3, 4, 5):
+            raise ShapeError(
+                f"norm_constraint: expected 2 to 5 axes, got {value.ndim}. "
+                "Unsupported tensor dimensionality: give norm_axes.")
+        norm_axes = (0,) if value.ndim == 2 else tuple(range(1, value.ndim))
+    norms = np.sqrt((value * value).sum(axis=tuple(norm_axes), keepdims=True))
+    return value * (np.clip(norms, 0, max_norm) / (norms + epsilon))
+
+
+def total_norm_constraint(tensor_vars, max_norm, epsilon=1e-7, return_norm=False):
+    """Scale arrays down together so that their joint norm is at most ``max_norm``.
+
+    Parameters
+    ----------
+    tensor_vars : list of arrays
+        Gradients, usually.
+    max_norm : float
+    return_norm : bool, default False
+        Also return the norm before.
+
+    Returns
+    -------
+    list of arrays, or (list, float)
+    """
+    norm = float(np.sqrt(sum(float((np.asarray(g) ** 2).sum()) for g in tensor_vars)))
+    factor = min(norm, max_norm) / (epsilon + norm)
+    scaled = [np.asarray(g) * factor for g in tensor_vars]
+    return (scaled, norm) if return_norm else scaled
