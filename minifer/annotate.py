@@ -143,8 +143,14 @@ def _overlap(a, b):
     return max(wide, 0) * max(tall, 0)
 
 
-def _draw_label(canvas, place, rows, size, color):
+def _write(canvas, text, left, baseline, size, ink):
     import cv2
+    font, scale, stroke = _font(size)
+    cv2.putText(canvas, text, (int(left), int(baseline)), font, scale, ink, stroke,
+                cv2.LINE_AA)
+
+
+def _draw_label(canvas, place, rows, size, color):
     x, y, width, height = place
     plate = canvas[y:y + height, x:x + width]
     plate[:] = (.2 * plate + .8 * np.array(PLATE)).astype(np.uint8)
@@ -156,15 +162,10 @@ def _draw_label(canvas, place, rows, size, color):
         text, value = row
         ink = WHITE if row is best or value is None else LIGHT
         baseline = y + (MARGIN + i * LINE + 1) * size
-
-        def write(text, left):
-            cv2.putText(canvas, text, (int(left), int(baseline)), *_font(size)[:2],
-                        ink, _font(size)[2], cv2.LINE_AA)
-
-        write(text, left)
+        _write(canvas, text, left, baseline, size, ink)
         if value is not None:
             top, bottom = int(baseline - .85 * size), int(baseline)
             end = bar_left + BAR * size * min(max(value, 0), 1)
             canvas[top:bottom, int(bar_left):int(end) + 1] = (
                 color if row is best else LIGHT)
-            write(f"{value:.0%}", end + .4 * size)
+            _write(canvas, f"{value:.0%}", end + .4 * size, baseline, size, ink)

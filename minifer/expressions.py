@@ -244,7 +244,8 @@ def gradients(loss, done):
             continue
         of_inputs, of_params = node.backward(arrived.pop(node), done[node][1])
         for i, gradient in zip(node.inputs, of_inputs):
-            arrived[i] = _sum_gradients(arrived[i], gradient) if i in arrived else gradient
+            arrived[i] = (_sum_gradients(arrived[i], gradient) if i in arrived
+                          else gradient)
         for param, gradient in of_params.items():
             result[param] = result[param] + gradient if param in result else gradient
     return result

@@ -106,7 +106,8 @@ def aggregate(losses, weights=None, mode="mean"):
     """
     if mode not in ("mean", "sum", "normalized_sum"):
         raise SettingError(
-            f"aggregate: expected mode 'mean', 'sum' or 'normalized_sum', got {mode!r}.")
+            "aggregate: expected mode 'mean', 'sum' or 'normalized_sum', got "
+            f"{mode!r}.")
     if mode == "normalized_sum" and weights is None:
         raise SettingError("aggregate: mode 'normalized_sum' expects weights.")
     if weights is not None:

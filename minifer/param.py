@@ -88,7 +88,8 @@ def create_param(spec, shape, name=None):
     if isinstance(spec, Param):
         param, came = spec, "a shared parameter"
     elif callable(spec):
-        param, came = Param(np.array(spec(shape), config.floatX), name), "an initialiser"
+        value = np.array(spec(shape), config.floatX)
+        param, came = Param(value, name), "an initialiser"
     else:
         param, came = Param(np.array(spec, config.floatX), name), "an array"
     if param.shape != shape:

@@ -88,7 +88,6 @@ def get_rng():
     A ``numpy.random.Generator``. Seeded with 0 until :func:`set_rng` is
     called, so that two runs of a script give the same network.
     """
-    global _rng
     if _rng is None:
         set_rng(0)
     return _rng

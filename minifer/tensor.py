@@ -41,7 +41,7 @@ lvector = ivector
 
 
 def mean(x, dtype=None):
-    """The mean of ``x`` over all elements, as ``dtype`` (default: float as it comes)."""
+    """The mean of ``x`` over all elements; ``dtype`` casts it first."""
     if dtype is None:
         return x.mean()
     return Apply(_cast, None, x, constants=(dtype,)).mean()

@@ -2,8 +2,6 @@
 
 import numbers
 
-
-
 __all__ = ["count", "pair"]
 
 

@@ -107,7 +107,7 @@ class Layer:
         return param
 
     def get_params(self, **tags):
-        """This layer's parameters with all tags that are True and none that is False."""
+        """This layer's parameters that have the True tags and not the False ones."""
         wanted = {tag for tag, on in tags.items() if on}
         unwanted = {tag for tag, on in tags.items() if not on}
         return [param for param, has in self.params.items()
@@ -157,7 +157,7 @@ class Layer:
         return self.forward(x, **kwargs)[0]
 
     def check_shape(self, shape):
-        """Return ``shape`` as a tuple of positive ints and None, or raise ShapeError."""
+        """``shape`` as a tuple of positive ints and None, or a ShapeError."""
         shape = tuple(shape) if isinstance(shape, (tuple, list)) else None
         if shape is None or any(
                 n is not None and not (isinstance(n, numbers.Integral) and n > 0)

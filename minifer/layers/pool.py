@@ -1,13 +1,12 @@
 """Pooling layers."""
 
-from ..ops.pool import (global_pool_backward, global_pool_forward,
-                        pool2d_backward, pool2d_forward, pool_length)
+from ..ops.pool import (GLOBAL_MODES, POOL_MODES, global_pool_backward,
+                        global_pool_forward, pool2d_backward, pool2d_forward,
+                        pool_length)
 from ..utils import pair
 from .base import Layer
 
 __all__ = ["Pool2DLayer", "MaxPool2DLayer", "GlobalPoolLayer"]
-
-MODES = ("max", "average_inc_pad", "average_exc_pad")
 
 
 class Pool2DLayer(Layer):
@@ -46,8 +45,8 @@ class Pool2DLayer(Layer):
         self.stride = self.pool_size if stride is None else pair(self, "stride", stride)
         self.pad = pair(self, "pad", pad, least=0)
         self.ignore_border = bool(ignore_border)
-        if mode not in MODES:
-            self.fail(f"mode as one of {', '.join(MODES)}", repr(mode))
+        if mode not in POOL_MODES:
+            self.fail(f"mode as one of {', '.join(POOL_MODES)}", repr(mode))
         self.mode = mode
         if any(p >= k for p, k in zip(self.pad, self.pool_size)):
             self.fail(f"pad smaller than pool_size {self.pool_size}", str(self.pad))
@@ -95,8 +94,9 @@ class GlobalPoolLayer(Layer):
         if len(self.input_shape) < 3:
             self.fail("an input (N, C, ...) with at least one more axis",
                       f"input_shape={self.input_shape}")
-        if pool_function not in ("mean", "max", "sum"):
-            self.fail("pool_function 'mean', 'max' or 'sum'", repr(pool_function))
+        if pool_function not in GLOBAL_MODES:
+            self.fail(f"pool_function as one of {', '.join(GLOBAL_MODES)}",
+                      repr(pool_function))
         self.pool_function = pool_function
 
     def get_output_shape_for(self, input_shape):

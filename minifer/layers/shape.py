@@ -85,7 +85,8 @@ class ReshapeLayer(Layer):
         if None in source or None in target:
             return None
         if math.prod(source) % math.prod(target):
-            self.fail(f"a shape that {math.prod(source)} elements fill", repr(self.shape))
+            self.fail(f"a shape that {math.prod(source)} elements fill",
+                      repr(self.shape))
         return math.prod(source) // math.prod(target)
 
     def forward(self, x):

@@ -31,6 +31,7 @@ def rectify_backward(dy, cache):
 
 def leaky_rectify_forward(x, leakiness=0.01):
     """``y = x`` where ``x > 0``, else ``leakiness * x``; leakiness in [0, 1]."""
+    leakiness = float(leakiness)  # a NumPy float64 would widen float32 arrays
     return np.where(x > 0, x, x * leakiness), (x, leakiness)
 
 
@@ -54,6 +55,7 @@ def elu_backward(dy, cache):
 
 def selu_forward(x, scale=1.0, scale_neg=1.0):
     """``y = scale * x`` where ``x > 0``, else ``scale * scale_neg * (exp(x) - 1)``."""
+    scale, scale_neg = float(scale), float(scale_neg)
     y, elu_cache = elu_forward(x)
     y = np.where(y > 0, y * scale, y * (scale * scale_neg))
     return y, elu_cache + (scale, scale_neg)
@@ -80,6 +82,7 @@ def tanh_backward(dy, cache):
 
 def scaled_tanh_forward(x, scale_in=1.0, scale_out=1.0):
     """``y = scale_out * tanh(scale_in * x)``."""
+    scale_in, scale_out = float(scale_in), float(scale_out)
     t = np.tanh(x * scale_in)
     return t * scale_out, (t, scale_in, scale_out)
 
@@ -92,7 +95,8 @@ def scaled_tanh_backward(dy, cache):
 
 def sigmoid_forward(x):
     """``y = 1 / (1 + exp(-x))``, in (0, 1), without overflow for any x."""
-    y = 0.5 * (np.tanh(0.5 * x) + 1)
+    e = np.exp(-np.abs(x))
+    y = np.where(x >= 0, 1, e) / (1 + e)
     return y, (y,)
 
 

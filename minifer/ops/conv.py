@@ -94,6 +94,10 @@ def conv2d_forward(x, W, b=None, stride=(1, 1), pad=(0, 0), flip_filters=True):
     ShapeError
         If the channels differ or the filter is larger than the padded image.
     """
+    if x.ndim != 4 or W.ndim != 4:
+        raise ShapeError(
+            f"conv2d: expected x (N, C, H, W) and W (F, C, kh, kw), got {x.shape} "
+            f"and {W.shape}.")
     N, C, H, Wd = x.shape
     F, C_W, kh, kw = W.shape
     Ho = window_count(H, kh, stride[0], pad[0])
@@ -102,6 +106,9 @@ def conv2d_forward(x, W, b=None, stride=(1, 1), pad=(0, 0), flip_filters=True):
         raise ShapeError(
             f"conv2d: expected x (N, C, H, W) with C = {C_W} and at least "
             f"{kh}x{kw} pixels once padded by {pad}, got {x.shape}.")
+    if b is not None and b.shape not in ((F,), (F, Ho, Wo)):
+        raise ShapeError(
+            f"conv2d: expected a bias ({F},) or {(F, Ho, Wo)}, got {b.shape}.")
     W = W.astype(x.dtype, copy=False)
     W_flat = _as_matrix(W, flip_filters)  # (F, C*kh*kw)
 

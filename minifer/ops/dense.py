@@ -24,6 +24,8 @@ def dense_forward(x, W, b=None):
     if x.ndim != 2 or x.shape[1] != W.shape[0]:
         raise ShapeError(
             f"dense: expected x (N, D) with D = {W.shape[0]}, got {x.shape}.")
+    if b is not None and b.shape != W.shape[1:]:
+        raise ShapeError(f"dense: expected a bias {W.shape[1:]}, got {b.shape}.")
     W = W.astype(x.dtype, copy=False)
     y = x @ W
     if b is not None:

@@ -40,7 +40,8 @@ def softmax_crossentropy_forward(logits, targets, class_weights=None):
     shifted = logits - logits.max(axis=1, keepdims=True)
     log_sum = np.log(np.exp(shifted).sum(axis=1, keepdims=True))
     # Where t is 0 a log p of minus infinity must not matter: 0 · ∞ is NaN.
-    terms = np.where(t == 0, 0, t * (shifted - log_sum))
+    log_p = np.where(t == 0, 0, shifted) - np.where(t == 0, 0, log_sum)
+    terms = t * log_p
     return -terms.sum(axis=1), (logits, t)
 
 
@@ -123,7 +124,12 @@ def squared_error_forward(a, b):
     losses : array of a's shape
     cache : tuple
     """
-    difference = a - np.asarray(b).astype(a.dtype, copy=False)
+    b = np.asarray(b).astype(a.dtype, copy=False)
+    if b.shape not in (a.shape, ()):
+        raise ShapeError(
+            f"squared_error: expected targets of the predictions' shape {a.shape}, "
+            f"or a number, got {b.shape}.")
+    difference = a - b
     return difference * difference, (difference,)
 
 

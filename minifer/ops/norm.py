@@ -33,7 +33,7 @@ def batch_norm_forward(x, gamma, beta, axes, epsilon=1e-4):
     """
     mean = x.mean(axis=axes)
     centred = x - np.expand_dims(mean, axes)
-    inv_std = 1 / np.sqrt((centred * centred).mean(axis=axes) + epsilon)
+    inv_std = 1 / np.sqrt((centred * centred).mean(axis=axes) + float(epsilon))
     normed = centred * np.expand_dims(inv_std, axes)
     y = _scale_shift(normed, gamma, beta, axes)
     return y, mean, inv_std, (normed, inv_std, gamma, beta is not None, axes)

@@ -1,12 +1,18 @@
 """Pooling: the largest or the mean of each window."""
 
+import math
+
 import numpy as np
 
 from ..errors import ShapeError
 from .windows import pad_hw, window_count, window_slices
 
 __all__ = ["pool2d_forward", "pool2d_backward", "pool_length",
-           "global_pool_forward", "global_pool_backward"]
+           "global_pool_forward", "global_pool_backward", "POOL_MODES",
+           "GLOBAL_MODES"]
+
+POOL_MODES = ("max", "average_inc_pad", "average_exc_pad")
+GLOBAL_MODES = ("mean", "max", "sum")
 
 
 def pool_length(length, size, stride, pad, ignore_border):
@@ -51,6 +57,9 @@ def pool2d_forward(x, pool_size, stride=None, pad=(0, 0), ignore_border=True,
     y : array, shape (N, C, Ho, Wo)
     cache : tuple
     """
+    if mode not in POOL_MODES:
+        raise ShapeError(
+            f"pool2d: expected mode {' or '.join(POOL_MODES)}, got {mode!r}.")
     stride = pool_size if stride is None else stride
     H, Wd = x.shape[2:]
     Ho = pool_length(H, pool_size[0], stride[0], pad[0], ignore_border)
@@ -132,7 +141,10 @@ def global_pool_forward(x, mode="mean"):
     y : array, shape (N, C)
     cache : tuple
     """
-    flat = x.reshape(x.shape[0], x.shape[1], -1)
+    if mode not in GLOBAL_MODES:
+        raise ShapeError(
+            f"global_pool: expected mode {' or '.join(GLOBAL_MODES)}, got {mode!r}.")
+    flat = x.reshape(x.shape[:2] + (math.prod(x.shape[2:]),))
     y = getattr(flat, mode)(axis=2)
     return y, (flat, y, x.shape, mode)
 

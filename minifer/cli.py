@@ -1,0 +1,40 @@
+"""What all commands share: one-line errors and exit codes.
+
+0: done; 2: wrong use or wrong input, said in one line; 130: stopped by Ctrl-C.
+"""
+
+import argparse
+import sys
+
+from .errors import MiniferError
+from .training import TrainingInterrupted
+
+__all__ = ["ArgumentParser", "run"]
+
+
+class ArgumentParser(argparse.ArgumentParser):
+    """Argparse with errors of one line and defaults shown in the help."""
+
+    def __init__(self, **kwargs):
+        kwargs.setdefault("formatter_class", argparse.ArgumentDefaultsHelpFormatter)
+        kwargs.setdefault("allow_abbrev", False)
+        super().__init__(**kwargs)
+
+    def error(self, message):
+        print(f"{self.prog}: error: {message}. See --help.", file=sys.stderr)
+        sys.exit(2)
+
+
+def run(main):
+    """Call ``main()`` and exit; a MiniferError becomes one line and code 2."""
+    try:
+        main()
+    except MiniferError as error:
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        sys.exit(2)
+    except TrainingInterrupted as stop:
+        print(stop, file=sys.stderr)
+        sys.exit(130)
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        sys.exit(130)

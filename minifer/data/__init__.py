@@ -1,0 +1,33 @@
+"""Data sets: read, split, made up. Plain arrays and names; no layers here.
+
+>>> from minifer import data
+>>> data.EMOTIONS[4]
+'happiness'
+
+Each name lives in the file that :data:`_HOMES` tells and is imported when it is
+first used, so that ``import minifer`` does not wait for OpenCV.
+"""
+
+import importlib
+
+_HOMES = {
+    "load_ck": "ckplus", "scan_ck": "ckplus",
+    "Dataset": "dataset", "EMOTIONS": "dataset",
+    "split_by_subject": "splits", "split_random": "splits", "k_fold": "splits",
+    "describe": "splits", "cache_folder": "cache",
+    "read_image": "images",
+    "make_faces": "synthetic",
+}
+
+__all__ = list(_HOMES)
+
+
+def __getattr__(name):
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module = importlib.import_module(f"{__name__}.{_HOMES[name]}")
+    return getattr(module, name)
+
+
+def __dir__():
+    return sorted(set(globals()) | set(_HOMES))

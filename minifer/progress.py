@@ -1,0 +1,48 @@
+"""Progress on a terminal as a bar, elsewhere as plain lines."""
+
+import sys
+
+__all__ = ["Progress"]
+
+
+class Progress:
+    """Report progress on standard error; a no-op bar where nobody watches.
+
+    Parameters
+    ----------
+    enabled : bool, default True
+        False keeps quiet altogether.
+    stream : file, default sys.stderr
+    """
+
+    def __init__(self, enabled=True, stream=None):
+        self.stream = stream or sys.stderr
+        self.enabled = enabled
+        self.terminal = enabled and self.stream.isatty()
+
+    def line(self, text):
+        """Print one line."""
+        if self.enabled:
+            print(text, file=self.stream, flush=True)
+
+    def bar(self, total, title):
+        """A bar that is gone when its ``with`` block ends; ``.update(1)`` moves it."""
+        from tqdm import tqdm
+        return tqdm(total=total, desc=title, file=self.stream, leave=False,
+                    disable=not self.terminal, dynamic_ncols=True)
+
+    def callback(self, title):
+        """A function ``(done, total)`` that draws a bar, or a line now and then."""
+        state = {"bar": None, "printed": 0}
+
+        def report(done, total):
+            if self.terminal:
+                if state["bar"] is None:
+                    state["bar"] = self.bar(total, title)
+                state["bar"].update(done - state["bar"].n)
+                if done >= total:
+                    state["bar"].close()
+            elif done >= total or done - state["printed"] >= max(1, total // 4):
+                state["printed"] = done
+                self.line(f"{title}: {done}/{total}")
+        return report

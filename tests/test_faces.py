@@ -1,0 +1,307 @@
+"""Finding, cropping and preparing faces, on drawn ones that the cascade finds."""
+
+import json
+
+import numpy as np
+import pytest
+
+from minifer import faces
+from minifer.data.cache import CropCache, cache_folder
+from minifer.data.images import encode_png, write_png
+from minifer.errors import BackendUnavailable, SettingError, ShapeError
+from minifer.faces import CropSettings
+
+cv2 = pytest.importorskip("cv2")
+
+WHOLE = CropSettings(size=32, mode="whole")
+
+
+def draw_photo(*heads, height=300, width=400, ground=110):
+    """Draw schematic faces; a head is (x, y, side) of the square eyes to chin."""
+    photo = np.full((height, width), ground, np.uint8)
+    for x, y, side in heads:
+        def oval(cx, cy, rx, ry, grey):
+            centre = int(x + cx * side), int(y + cy * side)
+            cv2.ellipse(photo, centre, (int(rx * side), int(ry * side)), 0, 0, 360,
+                        grey, -1, cv2.LINE_AA)
+        oval(.5, .5, .42, .55, 190)  # head
+        for eye in (.32, .68):
+            oval(eye, .30, .13, .03, 70)   # brow
+            oval(eye, .40, .10, .05, 120)
+            oval(eye, .40, .05, .05, 30)   # pupil
+        oval(.5, .62, .06, .03, 140)  # nose
+        oval(.5, .80, .17, .05, 90)   # mouth
+    return cv2.GaussianBlur(photo, (0, 0), 2.5)
+
+
+SMALL, LARGE = (20, 40, 80), (180, 60, 150)
+
+
+def centre(box):
+    x, y, width, height = box
+    return np.array([x + width / 2, y + height / 2])
+
+
+def test_all_faces_the_largest_first():
+    boxes = faces.find_faces(draw_photo(SMALL, LARGE), which="all")
+    assert boxes.shape == (2, 4) and boxes.dtype == np.int64
+    for box, (x, y, side) in zip(boxes, (LARGE, SMALL)):
+        assert np.abs(centre(box) - (x + side / 2, y + side / 2)).max() < 0.12 * side
+        assert side < box[2] < 1.5 * side
+    one = faces.find_faces(draw_photo(SMALL, LARGE), which="largest")
+    np.testing.assert_array_equal(one, boxes[:1])
+
+
+def test_equal_faces_come_in_reading_order():
+    photo = np.vstack([np.hstack([draw_photo(SMALL, width=140, height=160)] * 2)] * 2)
+    boxes = faces.find_faces(photo, which="all")
+    assert len(boxes) == 4
+    keys = [(-w * h, y, x) for x, y, w, h in boxes]
+    assert keys == sorted(keys)
+
+
+def test_no_face_on_a_blank_photo():
+    blank = np.full((100, 120), 128, np.uint8)
+    crops, boxes = faces.extract(blank)
+    assert crops.shape == (0, 96, 96) and crops.dtype == np.uint8
+    assert boxes.shape == (0, 4)
+
+
+def test_a_huge_photo_is_searched_small_and_cropped_from_its_own_pixels():
+    photo = draw_photo(LARGE)
+    huge = cv2.resize(photo, None, fx=10, fy=10)
+    crops, boxes = faces.extract(huge, which="largest")
+    expected, expected_boxes = faces.extract(photo, which="largest")
+    assert np.abs(boxes / 10 - expected_boxes).max() < 12
+    np.testing.assert_array_equal(crops[0], faces.crop(huge, boxes[0], 96))
+    x, y, w, h = boxes[0]
+    assert 0 <= x and x + w <= 4000 and 0 <= y and y + h <= 3000
+
+
+def test_smallest_face_is_a_share_of_the_shorter_side():
+    photo = draw_photo(SMALL, LARGE)  # faces of about 96 and 187 of 300 pixels
+    assert len(faces.find_faces(photo, CropSettings(smallest=0.5), "all")) == 1
+
+
+def test_crop_is_square_and_keeps_proportions():
+    photo = np.tile(np.arange(100, dtype=np.uint8), (60, 1))
+    tall = faces.crop(photo, (40, 10, 10, 40), 40)  # 40 wide around column 45
+    np.testing.assert_array_equal(tall[0], np.arange(25, 65))
+
+
+@pytest.mark.parametrize("box, first, last", [
+    ((-10, 0, 30, 30), 0, 29), ((90, 0, 30, 30), 70, 99), ((0, 0, 100, 100), 20, 79)])
+def test_crop_at_the_edge_is_moved_not_stretched(box, first, last):
+    photo = np.tile(np.arange(100, dtype=np.uint8), (60, 1))
+    side = last - first + 1
+    np.testing.assert_array_equal(faces.crop(photo, box, side)[0],
+                                  np.arange(first, last + 1))
+
+
+def test_shrinking_averages_areas():
+    board = np.indices((64, 64)).sum(axis=0) % 2 * 200
+    assert (faces.crop(board.astype(np.uint8), (0, 0, 64, 64), 16) == 100).all()
+
+
+def test_whole_mode_takes_the_image_as_it_is():
+    photo = np.random.default_rng(0).integers(0, 256, (64, 128), dtype=np.uint8)
+    crops, boxes = faces.extract(photo, WHOLE, "all")
+    assert boxes.tolist() == [[0, 0, 128, 64]]
+    means = photo.reshape(32, 2, 32, 4).mean(axis=(1, 3))
+    assert np.abs(crops[0] - means).max() <= 0.5
+
+
+@pytest.mark.parametrize("photo", [
+    np.zeros((50, 50)), np.zeros((50, 50, 3), np.uint8), np.zeros((0, 5), np.uint8),
+    [[1, 2], [3, 4]]])
+def test_wants_grey_uint8(photo):
+    for function in (faces.find_faces, faces.extract):
+        with pytest.raises(ShapeError, match=r"expected a photo \(H, W\) of uint8"):
+            function(photo)
+    with pytest.raises(ShapeError, match="expected a photo"):
+        faces.crop(photo, (0, 0, 2, 2), 8)
+
+
+def test_wrong_words_and_boxes_are_refused():
+    photo = np.zeros((50, 50), np.uint8)
+    with pytest.raises(SettingError, match="'largest' or 'all', got 'first'"):
+        faces.extract(photo, which="first")
+    for box in [(50, 0, 9, 9), (0, -9, 9, 9), (0, 0, 0, 9)]:
+        with pytest.raises(ShapeError, match="50x50 pixels"):
+            faces.crop(photo, box, 8)
+
+
+@pytest.mark.parametrize("wrong", [
+    {"mode": "dlib"}, {"size": 0}, {"size": 96.0}, {"size": True},
+    {"scale_factor": 1.0}, {"smallest": 1.5}, {"neighbours": "5"},
+    {"scale_factor": float("nan")}])
+def test_settings_out_of_range(wrong):
+    with pytest.raises(SettingError, match="expected"):
+        CropSettings(**wrong)
+
+
+def test_settings_survive_json():
+    settings = CropSettings(size=48, mode="whole", smallest=0.2)
+    again = CropSettings.from_dict(json.loads(json.dumps(settings.to_dict())))
+    assert again == settings
+    with pytest.raises(SettingError, match="got also .'tilt'."):
+        CropSettings.from_dict({"size": 48, "tilt": 3})
+
+
+@pytest.mark.parametrize("break_opencv, message", [
+    (lambda patch: patch.delattr(cv2, "CascadeClassifier"), "no CascadeClassifier"),
+    (lambda patch: patch.setattr(cv2.data, "haarcascades", "/none"), "without haar"),
+    (lambda patch: patch.delattr(cv2, "data"), "without haar")])
+def test_without_the_cascade_the_remedy_is_named(monkeypatch, break_opencv, message):
+    monkeypatch.setattr(faces, "_thread", type("Empty", (), {})())
+    break_opencv(monkeypatch)
+    with pytest.raises(BackendUnavailable, match=message + ".*headless<5"):
+        faces.find_faces(np.zeros((50, 50), np.uint8))
+
+
+# --- prepare and its cache -------------------------------------------------------
+
+
+@pytest.fixture
+def album(tmp_path):
+    """Two photos with a face, one without, one file that is no image."""
+    folder = tmp_path / "album"
+    folder.mkdir()
+    photos = {"b.png": draw_photo(LARGE), "a.png": draw_photo(SMALL),
+              "none.png": np.full((90, 90), 128, np.uint8)}
+    for name, photo in photos.items():
+        write_png(folder / name, photo)
+    (folder / "bad.png").write_bytes(b"not an image")
+    return [folder / name for name in ("b.png", "bad.png", "none.png", "a.png")]
+
+
+def test_prepare_crops_in_order_and_counts_what_it_cannot(album, tmp_path):
+    steps = []
+    crops, found, errors = faces.prepare(
+        album, cache=tmp_path / "cache", progress=lambda *step: steps.append(step))
+    assert crops.shape == (4, 1, 96, 96) and crops.dtype == np.uint8
+    assert found.tolist() == [True, False, False, True]
+    assert len(errors) == 1 and "bad.png: expected a JPEG" in str(errors[0])
+    assert steps == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    expected, _ = faces.extract(draw_photo(LARGE), which="largest")
+    np.testing.assert_array_equal(crops[0], expected)
+    assert not crops[1:3].any()
+
+
+def test_the_number_of_threads_and_the_cache_change_nothing(album, tmp_path):
+    album = album * 5
+    reference = faces.prepare(album, cache=False, workers=1)
+    for options in [{"cache": False, "workers": 8}, {"cache": tmp_path / "cache"},
+                    {"cache": tmp_path / "cache"}]:
+        crops, found, errors = faces.prepare(album, **options)
+        np.testing.assert_array_equal(crops, reference[0])
+        np.testing.assert_array_equal(found, reference[1])
+        assert [str(e) for e in errors] == [str(e) for e in reference[2]]
+
+
+def test_opencv_keeps_its_number_of_threads(album):
+    before = cv2.getNumThreads()
+    faces.prepare(album, cache=False)
+    assert cv2.getNumThreads() == before
+
+
+@pytest.fixture
+def searches(monkeypatch):
+    """Count how many photos are really searched."""
+    calls, extract = [], faces.extract
+
+    def counting(*arguments):
+        calls.append(1)
+        return extract(*arguments)
+    monkeypatch.setattr(faces, "extract", counting)
+    return calls
+
+
+def test_a_second_call_searches_nothing(album, tmp_path, searches):
+    faces.prepare(album, cache=tmp_path / "cache")
+    assert len(searches) == 3
+    faces.prepare(album, cache=tmp_path / "cache")
+    assert len(searches) == 3  # the photo without a face is remembered as well
+
+
+def test_changed_files_and_settings_are_searched_anew(album, tmp_path, searches,
+                                                      monkeypatch):
+    cache = tmp_path / "cache"
+    faces.prepare(album[:1], cache=cache)
+    write_png(album[0], draw_photo(SMALL))
+    faces.prepare(album[:1], cache=cache)
+    faces.prepare(album[:1], CropSettings(neighbours=4), cache=cache)
+    monkeypatch.setattr(faces, "CROP_VERSION", faces.CROP_VERSION + 1)
+    faces.prepare(album[:1], cache=cache)
+    assert len(searches) == 4
+
+
+@pytest.mark.parametrize("damage", [lambda data: data[:-1], lambda data: b"",
+                                    lambda data: data[:-1] + bytes([data[-1] ^ 1])])
+def test_a_damaged_entry_is_computed_again(album, tmp_path, searches, damage):
+    first, _, _ = faces.prepare(album[:1], cache=tmp_path)
+    entry, = (path for path in (tmp_path / "crops").rglob("*") if path.is_file())
+    entry.write_bytes(damage(entry.read_bytes()))
+    again, _, _ = faces.prepare(album[:1], cache=tmp_path)
+    np.testing.assert_array_equal(again, first)
+    assert len(searches) == 2
+    faces.prepare(album[:1], cache=tmp_path)
+    assert len(searches) == 2  # and the entry was mended
+
+
+def test_an_interrupted_preparation_continues(album, tmp_path, searches):
+    def interrupt(done, total):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        faces.prepare(album, cache=tmp_path, progress=interrupt, workers=1)
+    before = len(searches)
+    assert before >= 1
+    faces.prepare(album, cache=tmp_path, workers=1)
+    assert len(searches) == 3  # nothing was searched twice
+
+
+def test_a_cache_that_cannot_be_written_warns_once(album, tmp_path):
+    (tmp_path / "file").write_bytes(b"")  # a file where the folder should be
+    with pytest.warns(UserWarning, match="not kept.*MINIFER_CACHE") as warned:
+        _, found, _ = faces.prepare(album, cache=tmp_path / "file")
+    assert len(warned) == 1 and found.sum() == 2
+
+
+def test_prepare_of_nothing():
+    crops, found, errors = faces.prepare([], WHOLE, cache=False)
+    assert crops.shape == (0, 1, 32, 32) and found.shape == (0,) and errors == []
+
+
+def test_cache_folder_follows_the_environment(monkeypatch, tmp_path, album):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("MINIFER_CACHE", raising=False)
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    assert cache_folder() == str(tmp_path / ".cache" / "minifer")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+    assert cache_folder() == str(tmp_path / "xdg" / "minifer")
+    monkeypatch.setenv("MINIFER_CACHE", str(tmp_path / "mine"))
+    assert cache_folder() == str(tmp_path / "mine")
+    faces.prepare(album[:1], WHOLE)
+    assert any((tmp_path / "mine").rglob("*"))
+
+
+def test_cache_keeps_several_crops_and_none(tmp_path):
+    cache = CropCache(tmp_path, 4)
+    two = np.arange(32, dtype=np.uint8).reshape(2, 4, 4)
+    cache.put("aa", two)
+    cache.put("bb", two[:0])
+    np.testing.assert_array_equal(cache.get("aa"), two)
+    assert cache.get("bb").shape == (0, 4, 4)
+    assert cache.get("cc") is None
+    assert CropCache(tmp_path, 5).get("aa") is None
+
+
+def test_training_and_prediction_see_the_same_pixels(tmp_path):
+    photo = draw_photo(LARGE)
+    write_png(tmp_path / "p.png", photo)
+    trained, _, _ = faces.prepare([tmp_path / "p.png"], cache=False)
+    stored = CropSettings.from_dict(json.loads(json.dumps(CropSettings().to_dict())))
+    predicted, _ = faces.extract(photo, stored, "all")
+    np.testing.assert_array_equal(trained[0], predicted)
+    assert encode_png(predicted[0])
