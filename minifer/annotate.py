@@ -117,9 +117,9 @@ def _fit(rows, size, shape):
     while True:
         width = int(_text_width(rows, size) + (bars + 2.5 * MARGIN) * size)
         height = int((len(rows) * LINE + MARGIN) * size)
-        if size < 1 or (width <= shape[1] and height <= shape[0]):
-            return size, min(width, shape[1]), min(height, shape[0])
-        size *= .95
+        if width <= shape[1] and height <= shape[0]:
+            return size, width, height
+        size *= .95  # ends: the label of no size fits everywhere
 
 
 def _place(box, width, height, shape, taken):

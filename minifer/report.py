@@ -102,12 +102,12 @@ def write_report(folder, run, evaluation, pictures=()):
     folder : str or path-like
         Existing folder of the run; the pictures lie in it.
     run : dict
-        What is known about the run. A missing key is left out of the report.
+        What is known about the run. What is missing or None is left out.
 
-        - ``title``, ``command`` (str, or list of arguments), ``seed``
+        - ``title``, ``command`` (str, or list of arguments), ``seed``;
         - ``settings``, ``versions``, ``hashes`` (file → sha256),
           ``training`` (``epochs``, ``best_epoch``, ``seconds``), ``results``
-          (further results): dicts of name → value
+          (further results): dicts of name → value;
         - ``data``: dict of ``source``, ``embedded`` (bool: the drawn faces),
           ``n``, ``subjects``, ``per_class`` (class → frames), ``no_face``
           (list of files), ``left_out`` (reason → count)
@@ -249,13 +249,12 @@ def _pictures(pictures):
 
 
 def _data(data):
-    summary = {name: data[name] for name in ("source", "n", "subjects")
-               if name in data}
     parts = [
-        _pairs(summary),
-        _table(["class", "frames"], data.get("per_class", {}).items()),
-        _table(["left out because", "frames"], data.get("left_out", {}).items()),
-        _listing("No face was found in", data.get("no_face", []))]
+        _pairs({name: data.get(name) for name in ("source", "n", "subjects")}),
+        _table(["class", "frames"], (data.get("per_class") or {}).items()),
+        _table(["left out because", "frames"],
+               (data.get("left_out") or {}).items()),
+        _listing("No face was found in", data.get("no_face") or [])]
     return "\n\n".join(filter(None, parts))
 
 
@@ -275,7 +274,7 @@ def _recipe(run):
         command = shlex.join(map(str, command))
     parts = [
         f"```sh\n{command}\n```" if command else "",
-        f"Seed: {run['seed']}" if "seed" in run else "",
+        f"Seed: {run['seed']}" if run.get("seed") is not None else "",
         _table(["setting", "value"], run["settings"].items()),
         _table(["software", "version"], run["versions"].items()),
         _table(["file", "sha256"], run["hashes"].items())]
@@ -283,8 +282,10 @@ def _recipe(run):
 
 
 def _pairs(values):
+    """A table of what is known; None is what is not."""
     return _table(["", ""], [[name.replace("_", " "), value]
-                             for name, value in values.items()])
+                             for name, value in values.items()
+                             if value is not None])
 
 
 def _table(header, rows):

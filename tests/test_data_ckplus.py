@@ -88,13 +88,21 @@ def test_every_code(tmp_path, code, name):
 
 
 @pytest.mark.parametrize("frames, last, used", [
-    (1, 0.3, 1), (3, 0.3, 1), (10, 0.3, 3), (11, 0.3, 4), (30, 0.1, 3),
-    (20, 0.15, 3), (5, 1, 5), (9, 1e-6, 1)])
+    (1, 0.3, 1), (3, 0.3, 1), (10, 0.3, 3), (11, 0.3, 4), (25, 0.28, 7),
+    (5, 1, 5), (9, 1e-6, 1)])
 def test_how_many_frames_a_share_is(tmp_path, frames, last, used):
     tree = Tree(tmp_path)
     tree.add("S005", "001", range(1, frames + 1), 3)
     assert numbers(tree.scan(last=last).paths) \
         == list(range(frames - used + 1, frames + 1))
+
+
+def test_frames_are_sorted_by_number_not_by_name(tmp_path):
+    tree = Tree(tmp_path)
+    tree.add("S005", "001", [1], 3)
+    for number in (2, 9, 10, 100):
+        write_png(tree.images / "S005" / "001" / f"S005_001_{number}.png", PICTURE)
+    assert numbers(tree.scan(last=1).paths) == [1, 2, 9, 10, 100]
 
 
 def test_neutral_frames_come_from_the_start_and_from_sequences_labelled_0(tree):
@@ -236,11 +244,13 @@ def test_load_gives_a_data_set(tree):
 def test_images_without_a_face_are_listed_not_silently_dropped(tree):
     with pytest.raises(DatasetError, match="no face found on any of 5.*'whole'"):
         load_ck(tree.images, tree.labels, cache=False)
-    path = tree.images / "S005" / "001" / "S005_001_00000009.png"
+    path = tree.images / "S010" / "002" / "S010_002_00000012.jpg"
     write_png(path, draw_photo(LARGE))
     loaded = load_ck(tree.images, tree.labels, cache=False)
-    assert loaded.paths.tolist() == [str(path)] and loaded.labels.tolist() == [2]
-    assert numbers(loaded.notes["no_face"]) == [8, 10, 11, 12]
+    assert loaded.paths.tolist() == [str(path)] and loaded.labels.tolist() == [4]
+    assert loaded.subjects.tolist() == ["S010"]
+    assert loaded.sequences.tolist() == ["S010_002"]
+    assert numbers(loaded.notes["no_face"]) == [8, 9, 10, 11]
     assert "left out, no face: 4" in loaded.summary()
 
 

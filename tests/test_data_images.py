@@ -116,7 +116,7 @@ def test_truncated_is_said_to_be_truncated(ending):
 
 @pytest.mark.parametrize("ending", [".jpg", ".png", ".bmp"])
 def test_junk_behind_the_end_is_tolerated(ending):
-    data = encode(ramp(), ending) + b"junk\xff\xd9"
+    data = encode(ramp(), ending) + b"junk"
     assert images.decode(data, "a").shape == (40, 60)
 
 
@@ -159,7 +159,8 @@ def test_encode_png_wants_uint8_pictures(wrong):
 
 
 def test_the_log_level_of_opencv_is_put_back_when_threads_overlap():
-    before = cv2.utils.logging.getLogLevel()
+    logging = cv2.utils.logging
+    before = logging.setLogLevel(logging.LOG_LEVEL_WARNING)
     inside, leave = threading.Event(), threading.Event()
 
     def stay():
@@ -171,10 +172,10 @@ def test_the_log_level_of_opencv_is_put_back_when_threads_overlap():
     thread.start()
     inside.wait(10)
     images.decode(encode(ramp(), ".png"), "a")
-    assert cv2.utils.logging.getLogLevel() == cv2.utils.logging.LOG_LEVEL_SILENT
+    assert logging.getLogLevel() == logging.LOG_LEVEL_SILENT
     leave.set()
     thread.join()
-    assert cv2.utils.logging.getLogLevel() == before
+    assert logging.setLogLevel(before) == logging.LOG_LEVEL_WARNING
 
 
 def test_without_opencv_the_remedy_is_named(monkeypatch):

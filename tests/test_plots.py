@@ -221,9 +221,17 @@ def test_no_letter_is_lost_at_the_edges(text, x, y):
 
 def test_a_label_too_wide_for_the_photo_is_made_smaller():
     photo = np.zeros((300, 100), np.uint8)
-    result = plots.annotate_photo(photo, [(10, 60, 50, 50)], ["a very long answer"])
+    text = "one very long answer indeed"
+    result = plots.annotate_photo(photo, [(10, 60, 50, 50)], [text])
     columns = np.flatnonzero((result.min(axis=2) > 120).any(axis=0))
     assert 2 < columns.min() < 20 and 85 < columns.max() < 98
+
+
+def test_a_label_too_high_for_the_photo_is_made_smaller():
+    photo = np.zeros((120, 1200), np.uint8)
+    result = plots.annotate_photo(photo, [(10, 10, 100, 100)], ["ooo\n" * 8])
+    light = (result.min(axis=2) > 120).any(axis=1)
+    assert (np.diff(light.astype(int)) == 1).sum() == 8  # lines of text
 
 
 @pytest.mark.parametrize("text", ["joy", SATURATIONS])

@@ -123,7 +123,10 @@ def test_folds_and_notes_are_told(tmp_path):
     assert "- 3 subjects are few" in text
 
 
-@pytest.mark.parametrize("run", [{}, {"data": None, "settings": None}])
+@pytest.mark.parametrize("run", [
+    {}, {"data": None, "settings": None, "seed": None},
+    {"data": {"subjects": None, "per_class": None, "no_face": None},
+     "training": {"best_epoch": None}}])
 def test_nothing_known_is_nothing_said(tmp_path, run):
     text = report(tmp_path, run)
     titles = [line for line in text.splitlines() if line.startswith("#")]

@@ -31,7 +31,6 @@ IMAGE_FOLDERS = ("cohn-kanade-images", "extended-cohn-kanade-images")
 LABEL_FOLDERS = ("emotion", "emotion_labels")
 IMAGE_TREE = "SUBJECT/SEQUENCE/SUBJECT_SEQUENCE_NUMBER.png (or .jpg, .jpeg)"
 LABEL_TREE = "SUBJECT/SEQUENCE/SUBJECT_SEQUENCE_NUMBER_emotion.txt"
-JUNK = ("thumbs.db", "desktop.ini", "__macosx")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -173,7 +172,7 @@ def _choose(frames, code, last, neutral):
 
 
 def _share(n, fraction):
-    """ceil(n · fraction), not fooled by 30 · 0.1 = 3.0000000000000004."""
+    """ceil(n · fraction), not fooled by 25 · 0.28 = 7.000000000000001."""
     return math.ceil(n * fraction - 1e-9)
 
 
@@ -299,12 +298,11 @@ def _files(path):
 
 
 def _entries(path):
-    """What a folder holds, sorted by name, without what macOS and Windows add."""
+    """What a folder holds, sorted by name, without macOS' .DS_Store and ._ files."""
     try:
         with os.scandir(path) as entries:
             return sorted((entry for entry in entries
-                           if not entry.name.startswith(".")
-                           and entry.name.lower() not in JUNK),
+                           if not entry.name.startswith(".")),
                           key=lambda entry: entry.name)
     except OSError as error:
         raise DatasetError(f"{path}: could not be listed ({error.strerror}). Check "
