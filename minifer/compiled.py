@@ -4,11 +4,14 @@ import numpy as np
 
 from .errors import NotFiniteError, SettingError
 from .expressions import Expression, NetworkRun, Variable, evaluate, gradients
+from .layers import get_all_layers, get_all_params
+from .plan import Plan, default_threads, runs_planned
 
 __all__ = ["Function", "function"]
 
 
-def function(inputs, outputs, updates=None):
+def function(inputs, outputs, updates=None, mode="compiled", algorithm="auto",
+             threads=None):
     """Make a callable from variables, expressions and an update rule.
 
     Parameters
@@ -20,6 +23,13 @@ def function(inputs, outputs, updates=None):
     updates : Update, optional
         Made from a loss: ``updates.nesterov_momentum(loss, params, ...)``.
         Each call then takes one step.
+    mode : {'compiled', 'eager'}
+        'compiled' looks at the network once and makes a plan; 'eager' runs layer
+        after layer, as they can be read. float64 always runs eagerly.
+    algorithm : {'auto', 'im2col', 'row', 'winograd'}
+        How the plan's convolutions are worked out.
+    threads : int, optional
+        Default: as many as there are cores, or ``MINIFER_NUM_THREADS``.
 
     Returns
     -------
@@ -40,13 +50,14 @@ def function(inputs, outputs, updates=None):
     >>> losses[-1] < losses[0]
     True
     """
-    return Function(inputs, outputs, updates)
+    return Function(inputs, outputs, updates, mode, algorithm, threads)
 
 
 class Function:
     """See :func:`function`; calling it evaluates the outputs."""
 
-    def __init__(self, inputs, outputs, updates=None):
+    def __init__(self, inputs, outputs, updates=None, mode="compiled",
+                 algorithm="auto", threads=None):
         self.inputs, self.updates = list(inputs), updates
         self.single = isinstance(outputs, Expression)
         self.outputs = [outputs] if self.single else list(outputs)
@@ -59,6 +70,21 @@ class Function:
             raise SettingError(
                 "function: expected updates made from a loss, such as "
                 "updates.sgd(loss, params, learning_rate=0.1).")
+        if mode not in ("compiled", "eager"):
+            raise SettingError(
+                f"function: expected mode 'compiled' or 'eager', got {mode!r}.")
+        self.wanted = self.outputs + ([updates.loss] if updates else [])
+        self.runners = {}
+        if mode == "compiled":
+            learning = _network_runs([updates.loss]) if updates else []
+            self.runners = {run: _PlannedRun(run, run in learning, algorithm,
+                                             threads or default_threads())
+                            for run in _network_runs(self.wanted)}
+
+    @property
+    def plan(self):
+        """The plan, a printable table; None before the first call, or if eager."""
+        return next((r.plan for r in self.runners.values() if r.plan), None)
 
     def __call__(self, *values):
         """Evaluate the outputs, and take a step if there are updates.
@@ -79,12 +105,34 @@ class Function:
             If the loss is not finite. No parameter has been changed then.
         """
         given = self._bind(values)
-        wanted = self.outputs + ([self.updates.loss] if self.updates else [])
-        done = evaluate(wanted, given)
+        done = evaluate(self.wanted, given, self.runners)
         if self.updates is not None:
-            self._step(done)
+            self._step(done, given)
         results = [self._plain(done[o][0]) for o in self.outputs]
         return results[0] if self.single else results
+
+    def profile(self, *values, repeat=5):
+        """Run a few times and say where the time goes.
+
+        Parameters
+        ----------
+        *values : arrays
+            As for a call. With updates, each repetition takes a step.
+        repeat : int, default 5
+
+        Returns
+        -------
+        str
+            The plan's table with milliseconds an image and GFLOP/s.
+        """
+        self(*values)
+        if self.plan is None:
+            raise SettingError("profile: expected a compiled function of float32 "
+                               "arrays, got an eager one.")
+        self.plan.clear_time()
+        for _ in range(repeat):
+            self(*values)
+        return self.plan.describe(images=repeat * len(values[0]))
 
     def _bind(self, values):
         if len(values) != len(self.inputs):
@@ -100,17 +148,18 @@ class Function:
             given[variable] = value
         return given
 
-    def _step(self, done):
+    def _step(self, done, given):
         loss = self.updates.loss
         if not np.isfinite(done[loss][0]):
-            raise NotFiniteError(_blame(done))
-        found = gradients(loss, done)
+            raise NotFiniteError(_blame(loss, given))
+        found = gradients(loss, done, self.runners)
         missing = [p for p in self.updates.params if p not in found]
         if missing:
             raise SettingError(
                 f"updates: the loss does not depend on '{missing[0].name}'. Leave "
                 "it out of the params, or check the loss.")
-        self.updates(found)
+        run = self.plan.workers.run if self.plan else None
+        self.updates(found, run)
 
     @staticmethod
     def _plain(value):
@@ -118,11 +167,55 @@ class Function:
         return float(value) if value.ndim == 0 else value
 
 
-def _blame(done):
-    """Say where the first value that is not finite stands."""
-    for node, (_, tape) in done.items():
-        if not isinstance(node, NetworkRun):
-            continue
+class _PlannedRun:
+    """Stands in for a NetworkRun: runs its plan, or itself where none applies."""
+
+    def __init__(self, network_run, training, algorithm, threads):
+        self.network_run, self.training = network_run, training
+        self.algorithm, self.threads = algorithm, threads
+        self.params = get_all_params(network_run.outputs)
+        self.plan = None
+
+    def forward(self, *values):
+        run = self.network_run
+        if not runs_planned(values, self.params):
+            return run.forward(*values)
+        size = max(len(v) for v in values)
+        if self.plan is None or size > self.plan.batch:
+            self.plan = Plan(run.outputs, run.options, run.logits, size,
+                             self.training, self.threads, self.algorithm)
+        return self.plan.run(dict(zip(run.sources, values))), self.plan
+
+    def backward(self, dvalues, cache):
+        if cache is not self.plan or self.plan is None:
+            return self.network_run.backward(dvalues, cache)
+        return (), self.plan.backward(dvalues)
+
+
+def _network_runs(expressions):
+    """All passes through networks that expressions contain, each once."""
+    found, stack = {}, list(expressions)
+    while stack:
+        node = stack.pop()
+        if isinstance(node, NetworkRun):
+            found[node] = True
+        stack.extend(node.inputs)
+    return list(found)
+
+
+def _blame(loss, given):
+    """Say where the first value that is not finite stands.
+
+    The pass is run again layer by layer, with the same dropout masks.
+    """
+    runs = _network_runs([loss])
+    streams = {layer.stream for run in runs for layer in get_all_layers(run.outputs)
+               if hasattr(layer, "stream")}
+    for stream in streams:
+        stream.step -= 1
+    done = evaluate([loss], given)
+    for run in runs:
+        tape = done[run][1]
         for layer in tape.order:
             place = repr(layer)
             for param in layer.params:

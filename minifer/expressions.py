@@ -185,13 +185,16 @@ def as_expression(value):
     return value if isinstance(value, Expression) else Constant(value)
 
 
-def evaluate(outputs, values):
+def evaluate(outputs, values, runners={}):
     """Compute expressions.
 
     Parameters
     ----------
     outputs : list of Expression
     values : dict of Variable -> array
+    runners : dict of Expression -> object, optional
+        Stand-ins whose ``forward`` and ``backward`` are called in place of the
+        expression's own: a compiled network.
 
     Returns
     -------
@@ -213,14 +216,15 @@ def evaluate(outputs, values):
                     "List it among the function's inputs.")
             done[node] = values[node], None
         else:
-            done[node] = node.forward(*(done[i][0] for i in node.inputs))
+            runner = runners.get(node, node)
+            done[node] = runner.forward(*(done[i][0] for i in node.inputs))
 
     for output in outputs:
         visit(output)
     return done
 
 
-def gradients(loss, done):
+def gradients(loss, done, runners={}):
     """Gradients of a scalar expression with respect to all parameters.
 
     Parameters
@@ -228,6 +232,8 @@ def gradients(loss, done):
     loss : Expression
     done : dict
         What :func:`evaluate` returned.
+    runners : dict of Expression -> object, optional
+        The same as were given there.
 
     Returns
     -------
@@ -242,7 +248,8 @@ def gradients(loss, done):
     for node in reversed(list(done)):
         if node not in arrived or isinstance(node, Variable):
             continue
-        of_inputs, of_params = node.backward(arrived.pop(node), done[node][1])
+        of_inputs, of_params = runners.get(node, node).backward(
+            arrived.pop(node), done[node][1])
         for i, gradient in zip(node.inputs, of_inputs):
             arrived[i] = (_sum_gradients(arrived[i], gradient) if i in arrived
                           else gradient)

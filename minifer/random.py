@@ -68,11 +68,23 @@ class Stream:
         shape : tuple of int
         p : float in [0, 1)
         """
-        size = math.prod(shape)
-        words = self.generator().bit_generator.random_raw(-(-size // 4))
+        mask = self.keep_part(0, math.prod(shape), p).reshape(shape)
         self.step += 1
-        words = words.astype("<u8", copy=False).view("<u2")[:size]
-        return (words >= round(p * 65536)).reshape(shape)
+        return mask
+
+    def keep_part(self, start, stop, p):
+        """Elements ``start`` to ``stop`` of this step's flattened mask.
+
+        Any part can be drawn on its own, by several threads for instance.
+        Drawing parts does not move ``step``.
+        """
+        block = start // 16  # a Philox block is 256 bits, 16 words
+        count = -(-(stop - 16 * block) // 4)
+        generator = np.random.Generator(
+            np.random.Philox(key=self.key, counter=[block, 0, 0, self.step]))
+        words = generator.integers(0, 2 ** 64 - 1, count, np.uint64, endpoint=True)
+        words = words.astype("<u8", copy=False).view("<u2")
+        return words[start - 16 * block:stop - 16 * block] >= round(p * 65536)
 
 
 def check_seed(seed):

@@ -34,6 +34,14 @@ __all__ = ["Update", "sgd", "momentum", "nesterov_momentum", "apply_momentum",
            "total_norm_constraint"]
 
 
+#: Elements that are updated at a time.
+PIECE = 1 << 15
+
+
+def _run_alone(task, total):
+    task(0, 0, total)
+
+
 class Update:
     """An update rule at work on a list of parameters.
 
@@ -72,27 +80,43 @@ class Update:
         for name in self.slots:
             self.state[name] = [np.zeros_like(p.value) for p in self.params]
 
-    def __call__(self, gradients):
+    def __call__(self, gradients, run=None):
         """Take one step.
 
         Parameters
         ----------
         gradients : list of arrays, or dict of Param -> array
             One for each parameter, in their order.
+        run : function, optional
+            ``run(task, total)`` calls ``task(worker, start, stop)`` on shares of a
+            range, perhaps in several threads. The result does not depend on it.
         """
         gradients = self._as_list(gradients)
         if self.max_total_norm is not None:
             gradients = total_norm_constraint(gradients, self.max_total_norm)
         self.state["t"] += 1
         for i, (param, g) in enumerate(zip(self.params, gradients)):
-            self.rule(param.value, g.astype(param.dtype, copy=False),
-                      *(self.state[name][i] for name in self.slots))
+            self._move(run or _run_alone, param.value, g.astype(param.dtype, copy=False),
+                       *(self.state[name][i] for name in self.slots))
             if param in self.constraints:
                 param.value[...] = self.constraints[param](param.value)
 
     def rule(self, p, g, *slots):
-        """Change the array p, and the slots, by gradient g."""
+        """Change the array p, and the slots, by gradient g, element by element."""
         raise NotImplementedError
+
+    def _move(self, run, *arrays):
+        """Apply the rule piece by piece, so that its temporaries stay in the cache."""
+        if arrays[0].size <= PIECE or not all(a.flags.c_contiguous for a in arrays):
+            self.rule(*arrays)
+            return
+        flat = [a.reshape(-1) for a in arrays]
+
+        def task(worker, start, stop):
+            for i in range(start, stop, PIECE):
+                self.rule(*(a[i:min(i + PIECE, stop)] for a in flat))
+
+        run(task, arrays[0].size)
 
     def constrain(self, param, max_norm, norm_axes=None):
         """Apply :func:`norm_constraint` to ``param`` after each step."""
@@ -242,10 +266,10 @@ class AppliedMomentum(Update):
         self.loss = inner.loss
         self.state["inner"] = inner.state
 
-    def __call__(self, gradients):
+    def __call__(self, gradients, run=None):
         self.inner.learning_rate = self.learning_rate
         before = [p.get_value() for p in self.params]
-        self.inner(gradients)
+        self.inner(gradients, run)
         self.state["t"] += 1
         for param, old, v in zip(self.params, before, self.state["velocity"]):
             if param not in self.chosen:

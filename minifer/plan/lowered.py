@@ -1,0 +1,231 @@
+"""Convolution as plain matrix products on a few images at a time.
+
+Two ways to lower an image to a matrix, both with channels last:
+
+- :class:`ColumnKernel`, im2col laid on its side: for few channels, where a
+  window's row is only a handful of numbers, each of the kh·kw·C places in a
+  window is copied as one long row.
+- :class:`RowKernel`, lowered along the width only (Cho & Brand 2017, "MEC:
+  memory-efficient convolution for deep neural network"): windows that lie below
+  one another share their rows, so each kernel row is one product on a shifted
+  view, and a fifth of im2col's memory suffices for a 5×5 filter.
+"""
+
+import numpy as np
+from numpy.lib.stride_tricks import as_strided
+
+from .winograd import cut, empty
+
+__all__ = ["LoweredFilters", "ColumnKernel", "RowKernel"]
+
+
+class LoweredFilters:
+    """What all threads share of one step: the filters as a matrix."""
+
+    def __init__(self, geometry):
+        self.geometry = geometry
+
+    def set(self, W):
+        """Lay out correlation filters W (F, C, kh, kw) as (kh, kw*C, F)."""
+        g = self.geometry
+        rows = W.transpose(2, 3, 1, 0).reshape(g.kh, g.kw * g.C, g.F)
+        self.rows = np.ascontiguousarray(rows)
+        self.flat = self.rows.reshape(-1, g.F)
+
+    def gradient(self, dU):
+        """Filter gradients (F, C, kh, kw) from a kernel's ``dU``."""
+        g = self.geometry
+        dW = dU.reshape(g.kh, g.kw, g.C, g.F).transpose(3, 2, 0, 1)
+        return np.ascontiguousarray(dW)
+
+
+class _Kernel:
+    """Sizes that both kernels share."""
+
+    def __init__(self, geometry, k, training):
+        self.geometry, self.k = geometry, k
+        g = geometry
+        self.m, (self.th, self.tw), (self.Hp, self.Wp) = g.m, g.tiles, g.padded
+        self.y = empty(g.m * g.m * k * self.th * self.tw * g.F)
+        if training:
+            self.dU = np.zeros((g.kh, g.kw * g.C, g.F), np.float32)
+            self.dU_part = np.empty_like(self.dU)
+            self.dx = empty(k * self.Hp * self.Wp * g.C)
+
+    @property
+    def buffers(self):
+        """All buffers, to count their size."""
+        return [a for a in vars(self).values() if isinstance(a, np.ndarray)]
+
+
+class ColumnKernel(_Kernel):
+    """im2col with one long row for each place in a window.
+
+    Parameters
+    ----------
+    geometry, k, training
+        As for :class:`minifer.plan.winograd.WinogradKernel`.
+    """
+
+    def __init__(self, geometry, k, training):
+        super().__init__(geometry, k, training)
+        g, m = geometry, geometry.m
+        self.shifts = ((m - 1) * g.sh + g.kh, (m - 1) * g.sw + g.kw)
+        P = k * self.th * self.tw
+        self.planes = empty(self.shifts[0] * self.shifts[1] * g.C * P)
+        self.columns = empty(g.kh * g.kw * g.C * m * m * P)
+        if training:
+            self.dcolumns = None  # only where a gradient of the input is wanted
+
+    def forward(self, x, filters):
+        """See :meth:`WinogradKernel.forward`."""
+        g, m, k = self.geometry, self.m, len(x)
+        columns = self._columns(x)
+        Y = cut(self.y, columns.shape[1], g.F)
+        np.matmul(columns.T, filters.flat, out=Y)
+        return Y.reshape(m, m, k, self.th, self.tw, g.F)
+
+    def gradient_buffer(self, k):
+        """Where the caller writes dY."""
+        return cut(self.y, self.m, self.m, k, self.th, self.tw, self.geometry.F)
+
+    def backward(self, x, dY, filters, need_dx):
+        """See :meth:`WinogradKernel.backward`."""
+        columns = self._columns(x)
+        dY = dY.reshape(columns.shape[1], self.geometry.F)
+        part = self.dU_part.reshape(len(columns), -1)
+        np.matmul(columns, dY, out=part)
+        self.dU += self.dU_part
+        return self._input_gradient(dY, filters, len(x)) if need_dx else None
+
+    def _columns(self, x):
+        """Windows as columns, (kh*kw*C, m*m*k*th*tw)."""
+        g, m, k = self.geometry, self.m, len(x)
+        tail = (k, self.th, self.tw)
+        planes = cut(self.planes, *self.shifts, g.C, *tail)
+        np.copyto(planes, self._shifted(x))
+        s = planes.strides
+        windows = as_strided(planes, (g.kh, g.kw, g.C, m, m) + tail,
+                             (s[0], s[1], s[2], g.sh * s[0], g.sw * s[1]) + s[3:])
+        columns = cut(self.columns, *windows.shape)
+        np.copyto(columns, windows)
+        return columns.reshape(g.kh * g.kw * g.C, -1)
+
+    def _shifted(self, x):
+        """``x[k, m*sh*i + s, m*sw*j + t, c]`` as (s, t, c, k, i, j)."""
+        g, m, k = self.geometry, self.m, len(x)
+        sk, sr, sc, s1 = x.strides
+        return as_strided(x, self.shifts + (g.C, k, self.th, self.tw),
+                          (sr, sc, s1, sk, m * g.sh * sr, m * g.sw * sc))
+
+    def _input_gradient(self, dY, filters, k):
+        """Every column's gradient, added back to where its window stood."""
+        g, m = self.geometry, self.m
+        if self.dcolumns is None:
+            self.dcolumns = np.empty_like(self.columns)
+        d = cut(self.dcolumns, len(filters.flat), len(dY))
+        np.matmul(filters.flat, dY.T, out=d)
+        d = d.reshape(g.kh, g.kw, g.C, m, m, k, self.th, self.tw)
+        dx = cut(self.dx, k, self.Hp, self.Wp, g.C)
+        dx[...] = 0
+        places = self._shifted(dx)
+        for u in range(g.kh):
+            for v in range(g.kw):
+                for i in range(m):
+                    for j in range(m):
+                        target = places[i * g.sh + u, j * g.sw + v]
+                        target += d[u, v, :, i, j]
+        return dx
+
+
+class RowKernel(_Kernel):
+    """Lowered along the width; one product for each row of the filter.
+
+    Parameters
+    ----------
+    geometry, k, training
+        As for :class:`minifer.plan.winograd.WinogradKernel`.
+    """
+
+    def __init__(self, geometry, k, training):
+        super().__init__(geometry, k, training)
+        g = geometry
+        lowered = g.m * k * self.Hp * self.tw * g.kw * g.C
+        self.lowered = empty(lowered)
+        self.y_part = np.empty_like(self.y)
+        if training:
+            self.dlowered = empty(lowered)
+
+    def forward(self, x, filters):
+        """See :meth:`WinogradKernel.forward`."""
+        L = self._lower(x)
+        Y, part = self._rows(self.y, len(x)), self._rows(self.y_part, len(x))
+        for u, rows in enumerate(filters.rows):
+            np.matmul(self._shift(L, u), rows, out=part if u else Y)
+            if u:
+                Y += part
+        return self._tiles(self.y, len(x))
+
+    def gradient_buffer(self, k):
+        """Where the caller writes dY."""
+        return self._tiles(self.y, k)
+
+    def backward(self, x, dY, filters, need_dx):
+        """See :meth:`WinogradKernel.backward`; dY is :meth:`gradient_buffer`'s."""
+        g, k = self.geometry, len(x)
+        L, dY = self._lower(x), self._rows(self.y, k)
+        for u in range(g.kh):
+            rows = self._shift(L, u)
+            part = np.matmul(rows.swapaxes(-1, -2), dY)
+            self.dU[u] += part.reshape(-1, *part.shape[-2:]).sum(axis=0)
+        if not need_dx:
+            return None
+        dL = cut(self.dlowered, *L.shape)
+        dL[...] = 0
+        for u, rows in enumerate(filters.rows):
+            target = self._shift(dL, u)
+            target += np.matmul(dY, rows.T)
+        dx = cut(self.dx, k, self.Hp, self.Wp, g.C)
+        dx[...] = 0
+        dL = dL.reshape(g.m, k, self.Hp, self.tw, g.kw, g.C)
+        for j in range(g.m):
+            for v in range(g.kw):
+                start = j * g.sw + v
+                stop = start + g.m * g.sw * (self.tw - 1) + 1
+                dx[:, :, start:stop:g.m * g.sw] += dL[j, :, :, :, v]
+        return dx
+
+    def _lower(self, x):
+        """Windows' rows: (m, k, Hp, tw, kw*C), the first axis the column in a tile."""
+        g, k = self.geometry, len(x)
+        sk, sr, sc, s1 = x.strides
+        windows = as_strided(x, (g.m, k, self.Hp, self.tw, g.kw * g.C),
+                             (g.sw * sc, sk, sr, g.m * g.sw * sc, s1))
+        if g.kw == 1 and g.m == 1 and g.sw == 1:
+            return windows  # 1×1: the image is its own lowered form
+        lowered = cut(self.lowered, *windows.shape)
+        np.copyto(lowered, windows)
+        return lowered
+
+    def _shift(self, L, u):
+        """The rows that filter row u meets, as (m, k, [rows,] positions, kw*C)."""
+        g = self.geometry
+        rows = L[:, :, u:u + g.sh * (g.m * self.th - 1) + 1:g.sh]
+        if g.sh == 1:  # rows below one another: one long product
+            return as_strided(rows, rows.shape[:2] + (g.m * self.th * self.tw,)
+                              + L.shape[4:], rows.strides[:2] + L.strides[3:])
+        return rows
+
+    def _rows(self, buffer, k):
+        """A buffer in the layout of the products."""
+        g = self.geometry
+        flat = (g.m, k, g.m * self.th * self.tw, g.F)
+        if g.sh == 1:
+            return cut(buffer, *flat)
+        return cut(buffer, g.m, k, g.m * self.th, self.tw, g.F)
+
+    def _tiles(self, buffer, k):
+        """The same buffer as (m, m, k, th, tw, F)."""
+        g = self.geometry
+        y = cut(buffer, g.m, k, self.th, g.m, self.tw, g.F)
+        return y.transpose(3, 0, 1, 2, 4, 5)

@@ -1,0 +1,257 @@
+"""The steps of a plan.
+
+A step computes the output of one layer (its ``top``) from those of others (its
+``bottoms``), for any batch up to the planned size, in buffers of its own. It has
+``forward(xs) -> y`` and ``backward(dy) -> (dxs, {Param: gradient})``.
+"""
+
+from time import perf_counter as time
+
+import numpy as np
+
+from ..layers import MergeLayer
+
+__all__ = ["Step", "ConvChain", "DenseStep", "DropoutStep", "PlainStep"]
+
+
+class Step:
+    """Base of all steps.
+
+    Parameters
+    ----------
+    layers : list of Layer
+        Those it stands for; the last is its top.
+    bottoms : list of Layer
+    learns : bool
+        Whether it or something below has parameters to learn.
+    need_dx : bool
+        Whether something below learns.
+    """
+
+    algorithm, nbytes, mflop = "", 0, 0.0
+
+    def __init__(self, layers, bottoms, learns, need_dx):
+        self.layers, self.bottoms, self.top = layers, bottoms, layers[-1]
+        self.learns, self.need_dx = learns, need_dx
+        self.seconds = 0.0
+
+    @property
+    def name(self):
+        """The names of its layers."""
+        return " + ".join(one.name or type(one).__name__ for one in self.layers)
+
+    def rows(self):
+        """Rows for the plan's table: name, algorithm, shape, MFLOP, bytes, seconds."""
+        return [(self.name, self.algorithm, self.top.output_shape[1:], self.mflop,
+                 self.nbytes, self.seconds)]
+
+    def clear_time(self):
+        """Start timing anew."""
+        self.seconds = 0.0
+
+
+class ConvChain(Step):
+    """Fused convolutions one behind the other, some images at a time.
+
+    A thread takes its images a few at a time through the whole chain, so that
+    what one convolution writes is still in the cache when the next reads it.
+
+    Parameters
+    ----------
+    convs : list of FusedConv
+    workers : Workers
+    """
+
+    def __init__(self, layers, bottoms, learns, need_dx, convs, names, workers, batch):
+        super().__init__(layers, bottoms, learns, need_dx)
+        self.convs, self.names, self.workers = convs, names, workers
+        self.group = min([conv.group for conv in convs] + [batch])
+        for conv in convs:
+            conv.make_workers(workers.count, self.group)
+        g, first = convs[-1].geometry, convs[0].geometry
+        self.y = np.empty((batch, g.F) + g.out_size, np.float32)
+        self.dx = (np.empty((batch, first.C, first.H, first.W), np.float32)
+                   if need_dx else None)
+        self.clear_time()
+
+    def forward(self, xs):
+        self.N = len(xs[0])
+        for conv in self.convs:
+            conv.begin()
+        self.workers.run(lambda *share: self._forward(xs[0], *share), self.N)
+        return self.y[:self.N]
+
+    def _forward(self, x, worker, start, stop):
+        for images in self._groups(start, stop):
+            out = x[images].transpose(0, 2, 3, 1)
+            for conv, seconds in zip(self.convs, self.times[0]):
+                began = time()
+                np.copyto(conv.inside[images], out)
+                out = conv.forward(worker, images)
+                seconds[worker] += time() - began
+            np.copyto(self.y[images], out.transpose(0, 3, 1, 2))
+
+    def backward(self, dy):
+        self.workers.run(lambda *share: self._backward(dy, *share), self.N)
+        gradients = {}
+        for conv in self.convs:
+            gradients.update(conv.gradients())
+        return [None if self.dx is None else self.dx[:self.N]], gradients
+
+    def _backward(self, dy, worker, start, stop):
+        for images in self._groups(start, stop):
+            d = dy[images].transpose(0, 2, 3, 1)
+            for conv, seconds in zip(reversed(self.convs), reversed(self.times[1])):
+                began = time()
+                d = conv.backward(worker, images, d)
+                seconds[worker] += time() - began
+            if d is not None:
+                np.copyto(self.dx[images], d.transpose(0, 3, 1, 2))
+
+    def _groups(self, start, stop):
+        return [slice(i, min(stop, i + self.group))
+                for i in range(start, stop, self.group)]
+
+    @property
+    def nbytes(self):
+        own = self.y.nbytes + (0 if self.dx is None else self.dx.nbytes)
+        return own + sum(conv.nbytes for conv in self.convs)
+
+    def rows(self):
+        own = self.nbytes - sum(conv.nbytes for conv in self.convs)
+        rows = []
+        for i, (name, conv) in enumerate(zip(self.names, self.convs)):
+            g = conv.geometry
+            what = conv.algorithm
+            if what == "winograd":
+                what += f" F({g.m},{g.kh})"
+            seconds = max(self.times[0][i]) + max(self.times[1][i])
+            rows.append((name, what, (g.F,) + g.out_size, self._mflop(conv),
+                         conv.nbytes + (0 if i else own), seconds))
+        return rows
+
+    def _mflop(self, conv):
+        """Of a direct convolution: forward, and where it learns, backward."""
+        passes = 1 + (self.learns and conv.training) * (1 + conv.need_dx)
+        return passes * conv.geometry.mflop
+
+    def clear_time(self):
+        self.times = [[[0.0] * self.workers.count for _ in self.convs] for _ in "fb"]
+
+
+class DenseStep(Step):
+    """A dense layer, its units shared out among the threads."""
+
+    algorithm = "matmul"
+
+    def __init__(self, layers, bottoms, learns, need_dx, workers, batch, logits):
+        super().__init__(layers, bottoms, learns, need_dx)
+        self.layer, self.workers = layers[-1], workers
+        self.f = None if logits else self.layer.nonlinearity
+        D, U = self.layer.W.shape
+        self.z = np.empty((batch, U), np.float32)
+        self.dx = np.empty((batch, D), np.float32) if need_dx else None
+        self.dW = np.empty((D, U), np.float32) if learns else None
+        self.mflop = 2e-6 * D * U * (1 + learns + need_dx)
+        self.nbytes = sum(a.nbytes for a in (self.z, self.dx, self.dW) if a is not None)
+
+    def forward(self, xs):
+        self.shape, N = xs[0].shape, len(xs[0])
+        self.x = x = xs[0].reshape(N, -1)
+        W, b, z = self.layer.W.value, self.layer.b, self.z[:N]
+
+        def share(worker, start, stop):
+            np.matmul(x, W[:, start:stop], out=z[:, start:stop])
+            if b is not None:
+                z[:, start:stop] += b.value[start:stop]
+
+        self.workers.run(share, W.shape[1], least=32)
+        if self.f is None:
+            return z
+        y, self.cache = self.f.forward(z)
+        return y
+
+    def backward(self, dy):
+        dz = dy if self.f is None else self.f.backward(dy, self.cache)
+        W, x = self.layer.W.value, self.x
+        dx = self.dx[:len(x)] if self.need_dx else None
+
+        def share(worker, start, stop):
+            np.matmul(x[:, start:stop].T, dz, out=self.dW[start:stop])
+            if dx is not None:
+                np.matmul(dz, W[start:stop].T, out=dx[:, start:stop])
+
+        self.workers.run(share, len(W), least=64)
+        gradients = {self.layer.W: self.dW}
+        if self.layer.b is not None:
+            gradients[self.layer.b] = dz.sum(axis=0)
+        return [None if dx is None else dx.reshape(self.shape)], gradients
+
+
+class DropoutStep(Step):
+    """Dropout; the threads draw their shares of the mask side by side."""
+
+    algorithm = "fused"
+
+    def __init__(self, layers, bottoms, learns, need_dx, workers, batch):
+        super().__init__(layers, bottoms, learns, need_dx)
+        self.layer, self.workers = layers[-1], workers
+        shape = (batch,) + tuple(self.layer.input_shape[1:])
+        self.y, self.mask = np.empty(shape, np.float32), np.empty(shape, bool)
+        self.dx = np.empty(shape, np.float32) if need_dx else None
+        self.scale = np.float32(1 / (1 - self.layer.p) if self.layer.rescale else 1)
+        self.nbytes = sum(a.nbytes for a in (self.y, self.mask, self.dx)
+                          if a is not None)
+
+    def forward(self, xs):
+        x, N, stream = xs[0], len(xs[0]), self.layer.stream
+        size = x[0].size
+
+        def share(worker, start, stop):
+            part = slice(start, stop)
+            mask = stream.keep_part(start * size, stop * size, self.layer.p)
+            self.mask[part] = mask.reshape(x[part].shape)
+            self._apply(x[part], self.mask[part], self.y[part])
+
+        self.workers.run(share, N, least=8)
+        stream.step += 1
+        return self.y[:N]
+
+    def backward(self, dy):
+        def share(worker, start, stop):
+            part = slice(start, stop)
+            self._apply(dy[part], self.mask[part], self.dx[part])
+
+        if not self.need_dx:
+            return [None], {}
+        self.workers.run(share, len(dy), least=8)
+        return [self.dx[:len(dy)]], {}
+
+    def _apply(self, x, mask, out):
+        np.multiply(x, mask, out=out)
+        out *= self.scale
+
+
+class PlainStep(Step):
+    """Any other layer, as it runs eagerly."""
+
+    algorithm = "plain"
+
+    def __init__(self, layers, bottoms, learns, need_dx, options, logits):
+        super().__init__(layers, bottoms, learns, need_dx)
+        self.layer = layers[-1]
+        self.options = {k: v for k, v in options.items()
+                        if k in self.layer.forward_options}
+        if logits and "logits" in self.layer.forward_options:
+            self.options["logits"] = True
+        self.merges = isinstance(self.layer, MergeLayer)
+
+    def forward(self, xs):
+        y, self.cache = self.layer.forward(xs if self.merges else xs[0], **self.options)
+        return y
+
+    def backward(self, dy):
+        skip = self.layer.can_skip_dx and not self.need_dx
+        dx, gradients = (self.layer.backward(dy, self.cache, need_dx=False) if skip
+                         else self.layer.backward(dy, self.cache))
+        return (dx if self.merges else [dx]), gradients

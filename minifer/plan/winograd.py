@@ -1,0 +1,198 @@
+"""Winograd on a few images at a time, in buffers that stay in the cache.
+
+With channels last, every step is a matrix product on long rows: the transforms
+act on whole rows of the image (rows of the tile first, then columns), and in
+between stands one product for each of the n² points. See
+:mod:`minifer.ops.winograd` for the algebra.
+"""
+
+import numpy as np
+from numpy.lib.stride_tricks import as_strided
+
+from ..ops.winograd import filter_gradient, filter_transform, matrices
+
+__all__ = ["WinogradFilters", "WinogradKernel", "empty", "cut"]
+
+
+class WinogradFilters:
+    """What all threads share of one step: the transformed filters.
+
+    Parameters
+    ----------
+    geometry : Geometry
+        Stride 1, square filters of side 3 or 5.
+    """
+
+    def __init__(self, geometry):
+        self.geometry = geometry
+
+    def set(self, W):
+        """Transform correlation filters W (F, C, r, r)."""
+        self.U = filter_transform(W, self.geometry.m)
+        self.UT = np.ascontiguousarray(self.U.transpose(0, 2, 1))
+
+    def gradient(self, dU):
+        """Filter gradients (F, C, r, r) from a kernel's ``dU``."""
+        return filter_gradient(dU, self.geometry.m, self.geometry.kh)
+
+
+class WinogradKernel:
+    """One thread's buffers for up to k images.
+
+    Parameters
+    ----------
+    geometry : Geometry
+    k : int
+        Images at a time.
+    training : bool
+        Whether gradients are wanted.
+    """
+
+    def __init__(self, geometry, k, training):
+        self.geometry, self.k = geometry, k
+        m, n = geometry.m, geometry.m + geometry.kh - 1
+        self.m, self.n = m, n
+        A, _, B = (M.astype(np.float32) for M in matrices(m, geometry.kh))
+        self.A, self.B = A, B
+        self.AT, self.BT = np.ascontiguousarray(A.T), np.ascontiguousarray(B.T)
+        (th, tw), (Hp, Wp) = geometry.tiles, geometry.padded
+        self.th, self.tw, self.Hp, self.Wp = th, tw, Hp, Wp
+        C, F, T = geometry.C, geometry.F, k * th * tw
+        points = n * n * T * max(C, F)
+        self.rows = empty(k * th * n * Wp * C)
+        self.one, self.two = empty(points), empty(points)
+        self.tile = empty(m * n * T * F)
+        self.y = empty(m * m * T * F)
+        if training:
+            self.three = empty(points)
+            self.dU = np.zeros((n * n, C, F), np.float32)
+            self.dU_part = np.empty_like(self.dU)
+            self.dx = empty(k * Hp * Wp * C)
+
+    @property
+    def buffers(self):
+        """All buffers, to count their size."""
+        return [a for a in vars(self).values() if isinstance(a, np.ndarray)]
+
+    def forward(self, x, filters):
+        """Convolve.
+
+        Parameters
+        ----------
+        x : array, shape (k, Hp, Wp, C)
+            Padded images; the last three axes are contiguous.
+        filters : WinogradFilters
+
+        Returns
+        -------
+        array, shape (m, m, k, th, tw, F); valid until the next call
+        """
+        g, m, n, k = self.geometry, self.m, self.n, len(x)
+        T = k * self.th * self.tw
+        V = self._transform_input(x)
+        M = cut(self.two, n * n, T, g.F)
+        np.matmul(V, filters.U, out=M)
+        Z = np.matmul(self.AT, M.reshape(n, -1), out=cut(self.tile, m, n * T * g.F))
+        Y = cut(self.y, m, m, T * g.F)
+        np.matmul(self.AT, Z.reshape(m, n, -1), out=Y)
+        return Y.reshape(m, m, k, self.th, self.tw, g.F)
+
+    def gradient_buffer(self, k):
+        """Where the caller writes dY."""
+        g = self.geometry
+        return cut(self.y, g.m, g.m, k, self.th, self.tw, g.F)
+
+    def backward(self, x, dY, filters, need_dx):
+        """Add the filters' gradient to ``dU``; return the images'.
+
+        Parameters
+        ----------
+        x : array, shape (k, Hp, Wp, C)
+        dY : array, shape (m, m, k, th, tw, F)
+        filters : WinogradFilters
+        need_dx : bool
+
+        Returns
+        -------
+        dx : array, shape (k, Hp, Wp, C), or None; valid until the next call
+        """
+        g, m, n, k = self.geometry, self.m, self.n, len(x)
+        T = k * self.th * self.tw
+        V = self._transform_input(x)
+        Z = np.matmul(self.A, dY.reshape(m, -1), out=cut(self.tile, n, m * T * g.F))
+        E = cut(self.two, n, n, T * g.F)
+        np.matmul(self.A, Z.reshape(n, m, -1), out=E)
+        E = E.reshape(n * n, T, g.F)
+        np.matmul(V.transpose(0, 2, 1), E, out=self.dU_part)
+        self.dU += self.dU_part
+        if not need_dx:
+            return None
+        dV = np.matmul(E, filters.UT, out=cut(self.three, n * n, T, g.C))
+        return self._input_gradient(dV, k)
+
+    def _transform_input(self, x):
+        """``B^T d B`` of every tile: (n*n, T, C), in buffer ``one``."""
+        g, m, n, k = self.geometry, self.m, self.n, len(x)
+        row = self.Wp * g.C
+        tiles = as_strided(x, (k, self.th, n, row),
+                           (x.strides[0], m * x.strides[1], x.strides[1], 4))
+        R = cut(self.rows, k, self.th, n, row)
+        np.matmul(self.BT, tiles, out=R)
+        s = (4 * self.th * n * row, 4 * n * row, 4 * row, 4 * g.C)
+        shape = (n, n, k, self.th, self.tw, g.C)  # (row, column in the tile, ...)
+        columns = cut(self.two, *shape)
+        np.copyto(columns, as_strided(R, shape, (s[2], s[3], s[0], s[1], m * s[3], 4)))
+        V = cut(self.one, n, n, k * self.th * self.tw * g.C)
+        np.matmul(self.BT, columns.reshape(V.shape), out=V)
+        return V.reshape(n * n, -1, g.C)
+
+    def _input_gradient(self, dV, k):
+        """``B dV B^T`` of every tile, added where tiles overlap."""
+        g, m, n = self.geometry, self.m, self.n
+        th, tw, Hp, Wp = self.th, self.tw, self.Hp, self.Wp
+        Z = cut(self.one, n, n, k * th * tw * g.C)
+        np.matmul(self.B, dV.reshape(n, n, -1), out=Z)
+        Z = Z.reshape(n, n, k, th, tw, g.C).transpose(2, 3, 0, 4, 1, 5)
+        wide = cut(self.rows, k, th, n, Wp, g.C)  # columns added up, rows not yet
+        _overlap_add(wide, Z, 3, tw, m, n)
+        R = np.matmul(self.B, wide.reshape(k, th, n, -1),
+                      out=cut(self.two, k, th, n, Wp * g.C))
+        dx = cut(self.dx, k, Hp, Wp * g.C)
+        _overlap_add(dx, R, 1, th, m, n)
+        return dx.reshape(k, Hp, Wp, g.C)
+
+
+def _overlap_add(out, tiles, axis, count, m, n):
+    """Add tiles of n that begin every m along ``axis`` of ``out``.
+
+    ``tiles`` has that axis split in two: (..., count, n, ...). The first m
+    elements of all tiles lie side by side and are written; the others overlap
+    the next tile and are added, as many at once as fit side by side.
+    """
+    lead = (slice(None),) * axis
+
+    def place(start, width):
+        """The places of elements start … start+width of every tile."""
+        shape = out.shape[:axis] + (count, width) + out.shape[axis + 1:]
+        strides = (out.strides[:axis] + (m * out.strides[axis], out.strides[axis])
+                   + out.strides[axis + 1:])
+        return as_strided(out[lead + (slice(start, None),)], shape, strides)
+
+    out[lead + (slice(count * m, None),)] = 0
+    np.copyto(place(0, m), tiles[lead + (slice(None), slice(0, m))])
+    for start in range(m, n, m):
+        width = min(m, n - start)
+        target = place(start, width)
+        target += tiles[lead + (slice(None), slice(start, start + width))]
+
+
+def empty(size):
+    return np.empty(size, np.float32)
+
+
+def cut(buffer, *shape):
+    """The beginning of a buffer, in a shape."""
+    size = 1
+    for n in shape:
+        size *= n
+    return buffer[:size].reshape(shape)

@@ -1,0 +1,81 @@
+"""A thread a core, each on its own images.
+
+NumPy lets go of the interpreter's lock inside matrix products, copies and
+elementwise functions, so threads do run side by side. BLAS is limited to one
+thread meanwhile: two layers of threads would fight for the same cores.
+"""
+
+import contextlib
+import functools
+import os
+from concurrent.futures import ThreadPoolExecutor
+
+from ..errors import SettingError
+
+__all__ = ["Workers", "default_threads"]
+
+
+def default_threads():
+    """Cores this process may use, or ``MINIFER_NUM_THREADS``."""
+    text = os.environ.get("MINIFER_NUM_THREADS")
+    if text is None:
+        if hasattr(os, "sched_getaffinity"):
+            return len(os.sched_getaffinity(0))
+        return os.cpu_count() or 1
+    if not text.isdigit() or int(text) < 1:
+        raise SettingError(
+            f"MINIFER_NUM_THREADS: expected a whole number >= 1, got {text!r}.")
+    return int(text)
+
+
+class Workers:
+    """A fixed number of threads.
+
+    Parameters
+    ----------
+    count : int >= 1
+    """
+
+    def __init__(self, count):
+        self.count = count
+
+    def run(self, task, total, least=1):
+        """Call ``task(worker, start, stop)`` on contiguous shares of a range.
+
+        Which share goes to which worker depends on ``total`` and the number of
+        workers alone, so sums over workers come out the same every time.
+
+        Parameters
+        ----------
+        task : function
+        total : int
+            Length of the range.
+        least : int
+            Smallest share worth a thread.
+        """
+        parts = max(1, min(self.count, total // max(1, least)))
+        ends = [total * part // parts for part in range(parts + 1)]
+        pool = _pool(self.count)
+        waiting = [pool.submit(task, worker, ends[worker], ends[worker + 1])
+                   for worker in range(1, parts)]
+        task(0, ends[0], ends[1])
+        for one in waiting:
+            one.result()
+
+    @contextlib.contextmanager
+    def blas_alone(self):
+        """Limit BLAS to one thread for a block."""
+        with _controller().limit(limits=1, user_api="blas"):
+            yield
+
+
+@functools.lru_cache(maxsize=None)
+def _pool(count):
+    return ThreadPoolExecutor(max_workers=max(1, count - 1),
+                              thread_name_prefix="minifer")
+
+
+@functools.lru_cache(maxsize=None)
+def _controller():
+    from threadpoolctl import ThreadpoolController
+    return ThreadpoolController()
