@@ -74,6 +74,9 @@ class Function:
             raise SettingError(
                 f"function: expected mode 'compiled' or 'eager', got {mode!r}.")
         self.wanted = self.outputs + ([updates.loss] if updates else [])
+        self.statistics = [] if updates is None else [
+            p for run in _network_runs(self.wanted)
+            for p in get_all_params(run.outputs, batch_norm_stat=True)]
         self.runners = {}
         if mode == "compiled":
             learning = _network_runs([updates.loss]) if updates else []
@@ -105,9 +108,15 @@ class Function:
             If the loss is not finite. No parameter has been changed then.
         """
         given = self._bind(values)
-        done = evaluate(self.wanted, given, self.runners)
-        if self.updates is not None:
-            self._step(done, given)
+        before = [p.get_value() for p in self.statistics]
+        try:
+            done = evaluate(self.wanted, given, self.runners)
+            if self.updates is not None:
+                self._step(done, given)
+        except NotFiniteError:
+            for param, value in zip(self.statistics, before):
+                param.set_value(value)
+            raise
         results = [self._plain(done[o][0]) for o in self.outputs]
         return results[0] if self.single else results
 
@@ -153,6 +162,12 @@ class Function:
         if not np.isfinite(done[loss][0]):
             raise NotFiniteError(_blame(loss, given))
         found = gradients(loss, done, self.runners)
+        for param in self.updates.params:
+            # A sum is not finite if an element is not, and is read once.
+            if param in found and not np.isfinite(found[param].sum()):
+                raise NotFiniteError(
+                    f"training: the gradient of '{param.name}' is not finite. Lower "
+                    "the learning rate.")
         missing = [p for p in self.updates.params if p not in found]
         if missing:
             raise SettingError(

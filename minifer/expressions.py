@@ -63,6 +63,9 @@ class Expression:
     def __sub__(self, other):
         return self + as_expression(other) * -1
 
+    def __rsub__(self, other):
+        return -self + other
+
     def __truediv__(self, divisor):
         return self * (1 / divisor)
 
@@ -171,7 +174,8 @@ def output_of(layer_or_layers, **options):
     outputs = ([layer_or_layers] if isinstance(layer_or_layers, Layer)
                else list(layer_or_layers))
     ends = [getattr(layer, "nonlinearity", None) for layer in outputs]
-    fuse = len(outputs) == 1 and ends[0] is nonlinearities.softmax
+    fuse = (len(outputs) == 1 and ends[0] is nonlinearities.softmax
+            and "logits" in outputs[0].forward_options)
     network_run = NetworkRun(outputs, options, logits=fuse)
     results = [Output(network_run, i) for i in range(len(outputs))]
     if fuse:

@@ -116,7 +116,11 @@ def aggregate(losses, weights=None, mode="mean"):
     if mode == "mean":
         return losses.mean()
     total = losses.sum()
-    return total if mode == "sum" else total / float(np.sum(weights))
+    if mode == "sum":
+        return total
+    if isinstance(weights, Expression):
+        return Apply(_divide, _divide_backward, as_expression(total), weights)
+    return total / float(np.sum(weights))
 
 
 def categorical_accuracy(predictions, targets, top_k=1):
@@ -154,6 +158,15 @@ def _weight(losses, weights):
 def _weight_backward(dy, cache):
     (weights,) = cache
     return dy * weights
+
+
+def _divide(total, weights):
+    divisor = float(np.sum(weights))
+    return total / divisor, divisor
+
+
+def _divide_backward(dy, divisor):
+    return dy / divisor
 
 
 def _accuracy(predictions, targets, top_k):

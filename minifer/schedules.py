@@ -34,6 +34,9 @@ def inverse_time(decay):
     decay : float >= 0
         For each mini-batch, such as 1e-6.
     """
+    if not 0 <= decay < math.inf:
+        raise SettingError(f"schedule inverse_time: expected decay >= 0, got {decay}.")
+
     def schedule(initial, iteration, epoch, epochs):
         return initial / (1 + decay * iteration)
     return schedule

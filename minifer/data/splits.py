@@ -25,8 +25,8 @@ from ..errors import DatasetError, SettingError, ShapeError
 
 __all__ = ["split_by_subject", "split_random", "k_fold", "describe"]
 
-#: Orders in which the subjects are dealt out before giving up.
-TRIES = 30
+#: In how many random orders the subjects are dealt out; the best deal wins.
+ORDERS = 20
 
 
 def split_by_subject(labels, subjects, fractions=(0.6, 0.2, 0.2), seed=0,
@@ -194,12 +194,12 @@ def describe(kind, fractions=(0.6, 0.2, 0.2), folds=5, seed=0):
 
 
 def _deal(counts, fractions, rng):
-    """Assign subjects to parts, trying several orders.
+    """Assign subjects to parts: the best of several random orders.
 
     Parameters
     ----------
     counts : ndarray (S, K)
-        Images of each class for each subject.
+        Images of each class for each subject; each class has some.
     fractions : ndarray (P,)
     rng : numpy.random.Generator
 
@@ -207,51 +207,38 @@ def _deal(counts, fractions, rng):
     -------
     part : ndarray (S,) of int
     missing : ndarray (P, K) of bool
-        Which part lacks which class. The order wins that leaves the fewest
-        classes to a single part, then the one with the fewest avoidable lacks.
+        Which part lacks which class.
     """
-    owners = (counts > 0).sum(axis=0)
-    rarity = (counts / counts.sum(axis=0)).sum(axis=1)
-    best = None
-    for attempt in range(TRIES):
-        order = rng.permutation(len(counts))
-        if attempt == 0:  # those hardest to place first, the rest evens it out
-            order = order[np.argsort(-rarity[order], kind="stable")]
-        part, have = _deal_in_order(counts, fractions, order, owners)
-        missing = have == 0
-        absent = missing.sum(axis=0)
-        # with fewer owners than parts, so many parts must go without
-        short = (absent - np.maximum(len(fractions) - owners, 0)).clip(0).sum()
-        score = (absent == len(fractions) - 1).sum(), short
-        if best is None or score < best[0]:
-            best = score, part, missing
-        if short == 0:
-            break
-    return best[1:]
+    deals = (_deal_in_order(counts, fractions, rng.permutation(len(counts)))
+             for _ in range(ORDERS))
+    _, part, missing = min(deals, key=lambda deal: deal[0])
+    return part, missing
 
 
-def _deal_in_order(counts, fractions, order, owners):
+def _deal_in_order(counts, fractions, order):
     """Give each subject in turn to the part that lacks its classes most.
 
-    A class that a part has nothing of counts first, the rarer the more. Then
-    the part wins that lowers
+    First comes the part that has nothing yet of most of its classes, then the
+    one that lowers the distance to perfect shares the most,
 
-    .. math:: \\sum_{p,k} (have_{pk} - want_{pk})^2 / want_{pk}
+    .. math:: \\chi^2 = \\sum_{p,k} (have_{pk} - want_{pk})^2 / want_{pk},
 
-    the most (the chi-square distance to perfect shares), then the emptiest.
+    then the emptiest. Returns (badness, part, missing); a deal is the worse
+    the more parts miss a class, then the larger its :math:`\\chi^2`.
     """
     want = np.outer(fractions, counts.sum(axis=0))
     have = np.zeros_like(want)
     part = np.empty(len(counts), np.int64)
     for subject in order:
         add = counts[subject]
-        new = ((have == 0) * (add > 0) / owners).sum(axis=1)
+        new = ((have == 0) & (add > 0)).sum(axis=1)
         gain = (add * (2 * (want - have) - add) / want).sum(axis=1)
         fill = have.sum(axis=1) / fractions
-        best = np.lexsort((fill, -gain, -new))[0]
-        part[subject] = best
-        have[best] += add
-    return part, have
+        part[subject] = np.lexsort((fill, -gain, -new))[0]
+        have[part[subject]] += add
+    missing = have == 0
+    distance = ((have - want) ** 2 / want).sum()
+    return (missing.sum(), distance), part, missing
 
 
 def _count_classes(labels, subjects):

@@ -86,6 +86,11 @@ def _describe(layer, order, params):
             entry[option] = {"param": params.index(value)}
         elif isinstance(value, nonlinearities.Nonlinearity):
             entry[option] = {"nonlinearity": value.name, **value.options}
+        elif option == "nonlinearity":
+            raise WeightsError(
+                f"model: expected a nonlinearity of minifer in {layer!r}, got "
+                f"{value!r}. One of your own cannot be stored: put it into a layer "
+                "class and load with custom_layers.")
         else:
             entry[option] = value
     return entry

@@ -158,13 +158,12 @@ class Layer:
 
     def check_shape(self, shape):
         """``shape`` as a tuple of positive ints and None, or a ShapeError."""
-        shape = tuple(shape) if isinstance(shape, (tuple, list)) else None
-        if shape is None or any(
+        if not isinstance(shape, (tuple, list)) or any(
                 n is not None and not (isinstance(n, numbers.Integral) and n > 0)
                 for n in shape):
             self.fail("an incoming layer or a shape of whole numbers > 0 (None "
                       "where unknown)", repr(shape))
-        return shape
+        return tuple(shape)
 
     def fail(self, expected, got, remedy=""):
         """Raise a ShapeError that follows the one template of all layers."""

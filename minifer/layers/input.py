@@ -22,8 +22,8 @@ class InputLayer(Layer):
     """
 
     def __init__(self, shape, input_var=None, name=None):
-        self.shape = self.check_shape(shape)
-        super().__init__(self.shape, name)
+        super().__init__(shape, name)
+        self.shape = self.input_shape
         self.input_var = input_var
 
     @property

@@ -1,6 +1,7 @@
 """Layers with several inputs."""
 
 import itertools
+import numbers
 
 import numpy as np
 
@@ -23,7 +24,7 @@ class ConcatLayer(MergeLayer):
     def __init__(self, incomings, axis=1, name=None):
         super().__init__(incomings, name)
         ndim = len(self.input_shapes[0])
-        if not -ndim <= axis < ndim:
+        if not isinstance(axis, numbers.Integral) or not -ndim <= axis < ndim:
             self.fail(f"axis among the {ndim} of the inputs", repr(axis))
         self.axis = axis % ndim
         _check_equal(self, self.input_shapes, skip=self.axis)
@@ -57,7 +58,10 @@ class ElemwiseSumLayer(MergeLayer):
     def __init__(self, incomings, coeffs=1, name=None):
         super().__init__(incomings, name)
         many = isinstance(coeffs, (list, tuple))
-        self.coeffs = list(coeffs) if many else [coeffs] * len(self.input_shapes)
+        coeffs = list(coeffs) if many else [coeffs] * len(self.input_shapes)
+        if not all(isinstance(c, numbers.Real) for c in coeffs):
+            self.fail("coefficients as numbers", repr(coeffs))
+        self.coeffs = [float(c) for c in coeffs]  # NumPy's would widen float32
         if len(self.coeffs) != len(self.input_shapes):
             self.fail(f"one coefficient for each of the {len(self.input_shapes)} "
                       "inputs", repr(coeffs))

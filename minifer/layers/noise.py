@@ -41,7 +41,9 @@ class DropoutLayer(Layer):
         self.p = float(p)
         self.rescale = bool(rescale)
         ndim = len(self.input_shape)
-        if any(not -ndim <= axis < ndim for axis in shared_axes):
+        if not isinstance(shared_axes, (tuple, list)) or any(
+                not isinstance(axis, numbers.Integral) or not -ndim <= axis < ndim
+                for axis in shared_axes):
             self.fail(f"shared_axes among the {ndim} axes", repr(shared_axes))
         self.shared_axes = tuple(axis % ndim for axis in shared_axes)
         self.stream = Stream(draw_seed(rng), "dropout")

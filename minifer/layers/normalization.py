@@ -1,5 +1,7 @@
 """Batch normalisation."""
 
+import numbers
+
 from .. import init, nonlinearities
 from ..ops.norm import (batch_norm_backward, batch_norm_fixed_backward,
                         batch_norm_fixed_forward, batch_norm_forward)
@@ -40,10 +42,12 @@ class BatchNormLayer(Layer):
         if axes == "auto":
             axes = (0,) + tuple(range(2, ndim))
         axes = axes if isinstance(axes, (tuple, list)) else (axes,)
-        if any(not -ndim <= axis < ndim for axis in axes):
+        if any(not isinstance(axis, numbers.Integral) or not -ndim <= axis < ndim
+               for axis in axes):
             self.fail(f"axes among the {ndim} of the input", repr(axes))
         self.axes = tuple(sorted(axis % ndim for axis in axes))
-        if not epsilon > 0 or not 0 <= alpha <= 1:
+        if not (isinstance(epsilon, numbers.Real) and epsilon > 0
+                and isinstance(alpha, numbers.Real) and 0 <= alpha <= 1):
             self.fail("epsilon > 0 and alpha in [0, 1]",
                       f"epsilon={epsilon!r}, alpha={alpha!r}")
         self.epsilon, self.alpha = float(epsilon), float(alpha)

@@ -54,6 +54,8 @@ class ReshapeLayer(Layer):
     def __init__(self, incoming, shape, name=None):
         super().__init__(incoming, name)
         ndim = len(self.input_shape)
+        if not isinstance(shape, (tuple, list)):
+            self.fail("shape as a tuple", repr(shape))
         for part in shape:
             copies = (isinstance(part, list) and len(part) == 1
                       and isinstance(part[0], int) and 0 <= part[0] < ndim)

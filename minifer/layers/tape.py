@@ -114,7 +114,7 @@ def run(order, outputs, given, options, logits=False, keep=True):
     options : dict
         Each layer gets those that its ``forward`` names.
     logits : bool
-        Whether outputs leave out their nonlinearity.
+        Whether outputs leave out their nonlinearity (those that feed no layer).
     keep : bool
         Whether to note what the way back needs.
 
@@ -127,6 +127,7 @@ def run(order, outputs, given, options, logits=False, keep=True):
     values = tape.values
     readers = Counter(i for layer in order for i in layer.incomings)
     readers.update(outputs)
+    feeding = {i for layer in order for i in layer.incomings}
     for layer in order:
         if layer in given:
             values[layer] = given[layer]
@@ -134,7 +135,8 @@ def run(order, outputs, given, options, logits=False, keep=True):
                 values[layer], _ = layer.forward(given[layer])
             continue
         mine = {k: v for k, v in options.items() if k in layer.forward_options}
-        if logits and layer in outputs and "logits" in layer.forward_options:
+        if logits and layer in outputs and layer not in feeding and (
+                "logits" in layer.forward_options):
             mine["logits"] = True
         if not layer.incomings or None in layer.incomings:
             layer.fail("an incoming layer", "a shape only",

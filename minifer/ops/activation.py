@@ -6,6 +6,8 @@ slope from the output ``y``, which must be kept anyway.
 
 import numpy as np
 
+from ..errors import ShapeError
+
 __all__ = [
     "rectify_forward", "rectify_backward",
     "leaky_rectify_forward", "leaky_rectify_backward",
@@ -124,6 +126,8 @@ def softmax_forward(x):
 
     with the row's maximum m_n taken off, so that nothing overflows.
     """
+    if x.ndim != 2:
+        raise ShapeError(f"softmax: expected rows (N, K), got shape {x.shape}.")
     e = np.exp(x - x.max(axis=1, keepdims=True))
     y = e / e.sum(axis=1, keepdims=True)
     return y, (y,)

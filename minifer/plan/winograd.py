@@ -187,11 +187,12 @@ def _overlap_add(out, tiles, axis, count, m, n):
 
 
 def empty(size):
+    """A float32 buffer of ``size`` elements."""
     return np.empty(size, np.float32)
 
 
 def cut(buffer, *shape):
-    """The beginning of a buffer, in a shape."""
+    """The beginning of a buffer, as an array of ``shape``."""
     size = 1
     for n in shape:
         size *= n

@@ -1,0 +1,320 @@
+"""Update rules at work: what each does to a parameter and its state.
+
+The functions of :mod:`minifer.updates` make these objects, and their docstrings
+hold the formulas.
+"""
+
+import functools
+
+import numpy as np
+
+from .errors import SettingError, ShapeError
+from .param import Param
+
+__all__ = ["Update", "norm_constraint", "total_norm_constraint"]
+
+#: Elements that are updated at a time.
+PIECE = 1 << 15
+
+
+def _run_alone(task, total):
+    task(0, 0, total)
+
+
+class Update:
+    """An update rule at work on a list of parameters.
+
+    A subclass has ``slots``, the names of the arrays it keeps for each
+    parameter, and ``rule(p, g, *slots)``, which changes them in place.
+
+    Parameters
+    ----------
+    params : list of Param
+    learning_rate : float
+        η; may be changed between steps.
+
+    Attributes
+    ----------
+    state : dict
+        ``"t"``, the number of steps taken, and a list of arrays for each slot.
+    loss : Expression or None
+        The loss it belongs to, when made the Lasagne way.
+    max_total_norm : float or None
+        If set, gradients are scaled down together to this norm first.
+    """
+
+    slots = ()
+
+    def __init__(self, params, learning_rate):
+        self.params = list(params)
+        for param in self.params:
+            if not isinstance(param, Param):
+                raise SettingError(
+                    f"updates: expected a list of Param, got {param!r}. Use "
+                    "layers.get_all_params(network, trainable=True).")
+        self.learning_rate = learning_rate
+        self.loss, self.max_total_norm = None, None
+        self.constraints = {}
+        self.state = {"t": 0}
+        for name in self.slots:
+            self.state[name] = [np.zeros_like(p.value) for p in self.params]
+
+    def __call__(self, gradients, run=None):
+        """Take one step.
+
+        Parameters
+        ----------
+        gradients : list of arrays, or dict of Param -> array
+            One for each parameter, in their order.
+        run : function, optional
+            ``run(task, total)`` calls ``task(worker, start, stop)`` on shares of a
+            range, perhaps in several threads. The result does not depend on it.
+        """
+        gradients = self._as_list(gradients)
+        if self.max_total_norm is not None:
+            gradients = total_norm_constraint(gradients, self.max_total_norm)
+        self.state["t"] += 1
+        for i, (param, g) in enumerate(zip(self.params, gradients)):
+            slots = [self.state[name][i] for name in self.slots]
+            self._move(run or _run_alone, param.value,
+                       g.astype(param.dtype, copy=False), *slots)
+        self._constrain()
+
+    def _constrain(self):
+        for param, constraint in self.constraints.items():
+            param.value[...] = constraint(param.value)
+
+    def rule(self, p, g, *slots):
+        """Change the array p, and the slots, by gradient g, element by element."""
+        raise NotImplementedError
+
+    def _move(self, run, *arrays):
+        """Apply the rule piece by piece, so that its temporaries stay in the cache."""
+        if arrays[0].size <= PIECE or not all(a.flags.c_contiguous for a in arrays):
+            self.rule(*arrays)
+            return
+        flat = [a.reshape(-1) for a in arrays]
+
+        def task(worker, start, stop):
+            for i in range(start, stop, PIECE):
+                self.rule(*(a[i:min(i + PIECE, stop)] for a in flat))
+
+        run(task, arrays[0].size)
+
+    def constrain(self, param, max_norm, norm_axes=None):
+        """Apply :func:`norm_constraint` to ``param`` after each step."""
+        self.constraints[param] = functools.partial(
+            norm_constraint, max_norm=max_norm, norm_axes=norm_axes)
+        return self
+
+    def _as_list(self, gradients):
+        if isinstance(gradients, dict):
+            missing = [p.name for p in self.params if p not in gradients]
+            if missing:
+                raise ShapeError(
+                    f"updates: expected a gradient for '{missing[0]}', got none.")
+            gradients = [gradients[p] for p in self.params]
+        gradients = list(gradients)
+        if len(gradients) != len(self.params):
+            raise ShapeError(
+                f"updates: expected {len(self.params)} gradients, one for each "
+                f"parameter, got {len(gradients)}.")
+        for param, g in zip(self.params, gradients):
+            if np.shape(g) != param.shape:
+                raise ShapeError(
+                    f"updates: expected a gradient of shape {param.shape} for "
+                    f"'{param.name}', got {np.shape(g)}.")
+        return [np.asarray(g) for g in gradients]
+
+
+class SGD(Update):
+    def rule(self, p, g):
+        p -= self.learning_rate * g
+
+
+class Momentum(Update):
+    slots = ("velocity",)
+
+    def __init__(self, params, learning_rate, momentum):
+        super().__init__(params, learning_rate)
+        self.momentum = momentum
+
+    def rule(self, p, g, v):
+        v *= self.momentum
+        v -= self.learning_rate * g
+        p += v
+
+
+class NesterovMomentum(Momentum):
+    def rule(self, p, g, v):
+        step = self.learning_rate * g
+        v *= self.momentum
+        v -= step
+        p += self.momentum * v
+        p -= step
+
+
+class AdaGrad(Update):
+    slots = ("squares",)
+
+    def __init__(self, params, learning_rate, epsilon):
+        super().__init__(params, learning_rate)
+        self.epsilon = epsilon
+
+    def rule(self, p, g, a):
+        a += g * g
+        p -= self.learning_rate * g / np.sqrt(a + self.epsilon)
+
+
+class RMSProp(AdaGrad):
+    def __init__(self, params, learning_rate, rho, epsilon):
+        super().__init__(params, learning_rate, epsilon)
+        self.rho = rho
+
+    def rule(self, p, g, a):
+        a *= self.rho
+        a += (1 - self.rho) * g * g
+        p -= self.learning_rate * g / np.sqrt(a + self.epsilon)
+
+
+class AdaDelta(RMSProp):
+    slots = ("squares", "deltas")
+
+    def rule(self, p, g, a, d):
+        a *= self.rho
+        a += (1 - self.rho) * g * g
+        u = g * np.sqrt(d + self.epsilon) / np.sqrt(a + self.epsilon)
+        p -= self.learning_rate * u
+        d *= self.rho
+        d += (1 - self.rho) * u * u
+
+
+class Adam(Update):
+    slots = ("mean", "squares")
+
+    def __init__(self, params, learning_rate, beta1, beta2, epsilon):
+        super().__init__(params, learning_rate)
+        self.beta1, self.beta2, self.epsilon = beta1, beta2, epsilon
+
+    def moments(self, g, m, v):
+        m *= self.beta1
+        m += (1 - self.beta1) * g
+        v *= self.beta2
+        v += (1 - self.beta2) * g * g
+
+    def corrected_rate(self):
+        t = self.state["t"]
+        return self.learning_rate * (1 - self.beta2 ** t) ** 0.5 / (1 - self.beta1 ** t)
+
+    def rule(self, p, g, m, v):
+        self.moments(g, m, v)
+        p -= self.corrected_rate() * m / (np.sqrt(v) + self.epsilon)
+
+
+class AMSGrad(Adam):
+    slots = ("mean", "squares", "largest_squares")
+
+    def rule(self, p, g, m, v, v_hat):
+        self.moments(g, m, v)
+        np.maximum(v_hat, v, out=v_hat)
+        p -= self.corrected_rate() * m / (np.sqrt(v_hat) + self.epsilon)
+
+
+class AdaMax(Adam):
+    slots = ("mean", "largest")
+
+    def rule(self, p, g, m, u):
+        m *= self.beta1
+        m += (1 - self.beta1) * g
+        np.maximum(self.beta2 * u, np.abs(g), out=u)
+        rate = self.learning_rate / (1 - self.beta1 ** self.state["t"])
+        p -= rate * m / (u + self.epsilon)
+
+
+class AdamW(Adam):
+    def __init__(self, params, learning_rate, beta1, beta2, epsilon, weight_decay):
+        super().__init__(params, learning_rate, beta1, beta2, epsilon)
+        self.weight_decay = weight_decay
+
+    def rule(self, p, g, m, v):
+        p *= 1 - self.learning_rate * self.weight_decay
+        super().rule(p, g, m, v)
+
+
+class AppliedMomentum(Update):
+    """Momentum around another rule, which moves the parameters by d."""
+
+    slots = ("velocity",)
+
+    def __init__(self, inner, params, momentum, nesterov):
+        self.inner, self.momentum, self.nesterov = inner, momentum, nesterov
+        super().__init__(inner.params, inner.learning_rate)
+        self.chosen = set(self.params if params is None else params)
+        self.loss = inner.loss
+        self.state["inner"] = inner.state
+
+    def __call__(self, gradients, run=None):
+        self.inner.learning_rate = self.learning_rate
+        self.inner.max_total_norm = self.max_total_norm
+        before = [p.get_value() for p in self.params]
+        self.inner(gradients, run)
+        self.state["t"] += 1
+        for param, old, v in zip(self.params, before, self.state["velocity"]):
+            if param not in self.chosen:
+                continue
+            d = param.value - old
+            v *= self.momentum
+            v += d
+            param.value[...] = old + (self.momentum * v + d if self.nesterov else v)
+        self._constrain()
+
+
+def norm_constraint(value, max_norm, norm_axes=None, epsilon=1e-7):
+    """Scale weight vectors that are longer than ``max_norm`` down to it.
+
+    ``p · clip(‖p‖, 0, max_norm) / (ε + ‖p‖)``
+
+    Parameters
+    ----------
+    value : array or Param
+        Its value is not changed.
+    max_norm : float
+    norm_axes : tuple of int, optional
+        Axes of one vector. Default: (0,) of a dense weight, and all but the
+        first of filters (3 to 5 axes).
+
+    Returns
+    -------
+    array of value's shape and dtype
+    """
+    value = value.value if isinstance(value, Param) else np.asarray(value)
+    max_norm = float(max_norm)
+    if norm_axes is None:
+        if value.ndim not in (2, 3, 4, 5):
+            raise ShapeError(
+                f"norm_constraint: expected 2 to 5 axes, got {value.ndim}. "
+                "Unsupported tensor dimensionality: give norm_axes.")
+        norm_axes = (0,) if value.ndim == 2 else tuple(range(1, value.ndim))
+    norms = np.sqrt((value * value).sum(axis=tuple(norm_axes), keepdims=True))
+    return value * (np.clip(norms, 0, max_norm) / (norms + epsilon))
+
+
+def total_norm_constraint(tensor_vars, max_norm, epsilon=1e-7, return_norm=False):
+    """Scale arrays down together so that their joint norm is at most ``max_norm``.
+
+    Parameters
+    ----------
+    tensor_vars : list of arrays
+        Gradients, usually.
+    max_norm : float
+    return_norm : bool, default False
+        Also return the norm before.
+
+    Returns
+    -------
+    list of arrays, or (list, float)
+    """
+    norm = float(np.sqrt(sum(float((np.asarray(g) ** 2).sum()) for g in tensor_vars)))
+    factor = min(norm, float(max_norm)) / (epsilon + norm)
+    scaled = [np.asarray(g) * factor for g in tensor_vars]
+    return (scaled, norm) if return_norm else scaled

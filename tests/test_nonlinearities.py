@@ -1,0 +1,86 @@
+"""Nonlinearities under Lasagne's names. Their mathematics: test_ops_activation."""
+
+import numpy as np
+import pytest
+
+import reference
+from minifer import nonlinearities
+from minifer.errors import MiniferError, SettingError
+from minifer.nonlinearities import as_nonlinearity
+from test_layers_base import numbers
+from tolerances import assert_close
+
+SELU = (1.0507009873554804934193349852946, 1.6732632423543772848170429916717)
+CASES = {
+    "identity": lambda x: x, "linear": lambda x: x, "rectify": reference.rectify,
+    "leaky_rectify": lambda x: reference.leaky_rectify(x, 0.01),
+    "very_leaky_rectify": lambda x: reference.leaky_rectify(x, 1 / 3),
+    "elu": reference.elu, "selu": lambda x: reference.selu(x, *SELU),
+    "tanh": reference.tanh, "sigmoid": reference.sigmoid,
+    "softplus": reference.softplus, "softmax": reference.softmax}
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", CASES)
+def test_named_nonlinearities(name, dtype):
+    f, x = getattr(nonlinearities, name), numbers((4, 5)).astype(dtype)
+    y, cache = f.forward(x)
+    assert_close(y, CASES[name](x), "reference", dtype, name)
+    np.testing.assert_array_equal(f(x), y)
+    dx = f.backward(np.ones_like(y), cache)
+    assert y.dtype == dx.dtype == dtype and dx.shape == x.shape
+
+
+def test_every_public_object_is_tested_above():
+    objects = {name for name in nonlinearities.__all__
+               if isinstance(getattr(nonlinearities, name),
+                             nonlinearities.Nonlinearity)}
+    assert objects == set(CASES)
+
+
+@pytest.mark.parametrize("f, expected", [
+    (nonlinearities.LeakyRectify(), lambda x: reference.leaky_rectify(x, 0.01)),
+    (nonlinearities.LeakyRectify(0.3), lambda x: reference.leaky_rectify(x, 0.3)),
+    (nonlinearities.SELU(), reference.elu),
+    (nonlinearities.SELU(2.0, 0.5), lambda x: reference.selu(x, 2.0, 0.5)),
+    (nonlinearities.ScaledTanH(), reference.tanh),
+    (nonlinearities.ScaledTanH(2 / 3, 1.7159),
+     lambda x: reference.scaled_tanh(x, 2 / 3, 1.7159))])
+def test_classes_take_lasagnes_options(f, expected):
+    x = numbers((4, 5))
+    assert_close(f(x), expected(x), "reference", "float64", repr(f))
+
+
+def test_names_are_told():
+    assert repr(nonlinearities.rectify) == "rectify"
+    assert repr(nonlinearities.LeakyRectify(0.25)) == "leaky_rectify(leakiness=0.25)"
+
+
+def test_linear_is_identity_and_so_is_none():
+    assert nonlinearities.linear is nonlinearities.identity
+    assert as_nonlinearity(None) is nonlinearities.identity
+    assert as_nonlinearity(nonlinearities.elu) is nonlinearities.elu
+
+
+def test_an_object_with_both_methods_is_a_nonlinearity():
+    class Square:
+        def forward(self, x):
+            return x * x, (x,)
+
+        def backward(self, dy, cache):
+            return 2 * cache[0] * dy
+
+    square = Square()
+    assert as_nonlinearity(square) is square
+
+
+@pytest.mark.parametrize("f", [abs, "rectify", np.tanh])
+def test_anything_else_is_refused(f):
+    with pytest.raises(SettingError, match="expected an object with forward and back"):
+        as_nonlinearity(f)
+
+
+@pytest.mark.parametrize("shape", [(3,), (2, 3, 4), (2, 3, 4, 4)])
+def test_softmax_wants_rows(shape):
+    with pytest.raises(MiniferError, match=r"\(N, K\)"):
+        nonlinearities.softmax(np.zeros(shape))
