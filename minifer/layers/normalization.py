@@ -79,10 +79,14 @@ class BatchNormLayer(Layer):
             y, cache = batch_norm_fixed_forward(
                 x, gamma, beta, self.mean.value, self.inv_std.value, self.axes)
         if update_averages:
-            for average, batch in ((self.mean, mean), (self.inv_std, inv_std)):
-                average.value *= 1 - self.alpha
-                average.value += self.alpha * batch
+            self.update_averages(mean, inv_std)
         return y, (use_averages, cache)
+
+    def update_averages(self, mean, inv_std):
+        """Move the running averages by a batch's μ and 1/√(σ² + ε)."""
+        for average, batch in ((self.mean, mean), (self.inv_std, inv_std)):
+            average.value *= 1 - self.alpha
+            average.value += self.alpha * batch
 
     def backward(self, dy, cache):
         use_averages, cache = cache

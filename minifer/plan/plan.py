@@ -12,8 +12,9 @@ from collections import Counter
 import numpy as np
 
 from .. import nonlinearities
-from ..layers import (Conv2DLayer, DenseLayer, DropoutLayer, InputLayer,
-                      MaxPool2DLayer, NonlinearityLayer, get_all_layers)
+from ..layers import (BatchNormLayer, Conv2DLayer, DenseLayer, DropoutLayer,
+                      InputLayer, NonlinearityLayer, Pool2DLayer, get_all_layers)
+from .batchwise import NormStep, PoolStep, ReluStep
 from .conv import FusedConv
 from .steps import ConvChain, DenseStep, DropoutStep, PlainStep
 from .workers import Workers
@@ -166,7 +167,25 @@ class Plan:
             return DropoutStep([layer], bottoms, *flags, self.workers, self.batch)
         if type(layer) is DenseLayer:
             return DenseStep([layer], bottoms, *flags, self.workers, self.batch, logits)
+        Fast = self._between_convolutions(layer)
+        if Fast is not None and not logits:
+            return Fast([layer], bottoms, *flags, self.workers, self.batch)
         return PlainStep([layer], bottoms, *flags, self.options, logits)
+
+    def _between_convolutions(self, layer):
+        """The fast step for a layer of images that is no convolution, if any."""
+        shape = getattr(layer, "input_shape", ())
+        if len(shape) != 4 or None in shape[1:]:
+            return None
+        plain_options = set(self.options) <= {"deterministic"}
+        if type(layer) is BatchNormLayer and layer.axes == (0, 2, 3) and plain_options:
+            return None if self.options.get("deterministic") else NormStep
+        if _halves(layer):
+            return PoolStep
+        if type(layer) is NonlinearityLayer and (
+                layer.nonlinearity is nonlinearities.rectify):
+            return ReluStep
+        return None
 
     def _can_fuse(self, layer):
         """Whether a convolution has a fused form here."""
@@ -187,10 +206,7 @@ class Plan:
                     and not self._is_logits(top)):
                 relu, mine = True, mine + [top]
                 top = self._only_reader(top)
-            pool = (type(top) is MaxPool2DLayer and top.pool_size == (2, 2)
-                    and top.stride == (2, 2) and top.pad == (0, 0)
-                    and (top.ignore_border or not any(n % 2 for n in
-                                                      top.input_shape[2:])))
+            pool = _halves(top)
             if pool:
                 mine.append(top)
                 top = self._only_reader(top)
@@ -212,6 +228,14 @@ class Plan:
 
     def _is_logits(self, layer):
         return self.logits and layer in self.outputs
+
+
+def _halves(layer):
+    """Whether a layer is max-pooling over 2×2 windows side by side."""
+    return (isinstance(layer, Pool2DLayer) and layer.mode == "max"
+            and layer.pool_size == layer.stride == (2, 2) and layer.pad == (0, 0)
+            and (layer.ignore_border
+                 or not any(n is None or n % 2 for n in layer.input_shape[2:])))
 
 
 def _add(found, key, gradient):

@@ -11,7 +11,13 @@ import numpy as np
 
 from ..layers import MergeLayer
 
-__all__ = ["Step", "ConvChain", "DenseStep", "DropoutStep", "PlainStep"]
+__all__ = ["Step", "ConvChain", "DenseStep", "DropoutStep", "PlainStep",
+           "channels_last"]
+
+
+def channels_last(x):
+    """Images (N, C, H, W) as (N, H, W, C), contiguous; a copy only if need be."""
+    return np.ascontiguousarray(x.transpose(0, 2, 3, 1))
 
 
 class Step:
@@ -68,9 +74,8 @@ class ConvChain(Step):
         self.group = min([conv.group for conv in convs] + [batch])
         for conv in convs:
             conv.make_workers(workers.count, self.group)
-        g, first = convs[-1].geometry, convs[0].geometry
-        self.y = np.empty((batch, g.F) + g.out_size, np.float32)
-        self.dx = (np.empty((batch, first.C, first.H, first.W), np.float32)
+        first = convs[0].geometry
+        self.dx = (np.empty((batch, first.H, first.W, first.C), np.float32)
                    if need_dx else None)
         self.clear_time()
 
@@ -79,7 +84,7 @@ class ConvChain(Step):
         for conv in self.convs:
             conv.begin()
         self.workers.run(lambda *share: self._forward(xs[0], *share), self.N)
-        return self.y[:self.N]
+        return self.convs[-1].out[:self.N].transpose(0, 3, 1, 2)
 
     def _forward(self, x, worker, start, stop):
         for images in self._groups(start, stop):
@@ -89,14 +94,15 @@ class ConvChain(Step):
                 np.copyto(conv.inside[images], out)
                 out = conv.forward(worker, images)
                 seconds[worker] += time() - began
-            np.copyto(self.y[images], out.transpose(0, 3, 1, 2))
 
     def backward(self, dy):
         self.workers.run(lambda *share: self._backward(dy, *share), self.N)
         gradients = {}
         for conv in self.convs:
             gradients.update(conv.gradients())
-        return [None if self.dx is None else self.dx[:self.N]], gradients
+        if self.dx is None:
+            return [None], gradients
+        return [self.dx[:self.N].transpose(0, 3, 1, 2)], gradients
 
     def _backward(self, dy, worker, start, stop):
         for images in self._groups(start, stop):
@@ -106,7 +112,7 @@ class ConvChain(Step):
                 d = conv.backward(worker, images, d)
                 seconds[worker] += time() - began
             if d is not None:
-                np.copyto(self.dx[images], d.transpose(0, 3, 1, 2))
+                np.copyto(self.dx[images], d)
 
     def _groups(self, start, stop):
         return [slice(i, min(stop, i + self.group))
@@ -114,7 +120,7 @@ class ConvChain(Step):
 
     @property
     def nbytes(self):
-        own = self.y.nbytes + (0 if self.dx is None else self.dx.nbytes)
+        own = 0 if self.dx is None else self.dx.nbytes
         return own + sum(conv.nbytes for conv in self.convs)
 
     def rows(self):
@@ -153,11 +159,12 @@ class DenseStep(Step):
         self.dx = np.empty((batch, D), np.float32) if need_dx else None
         self.dW = np.empty((D, U), np.float32) if learns else None
         self.mflop = 2e-6 * D * U * (1 + learns + need_dx)
+        self.flat = None  # made when images come with channels last
         self.nbytes = sum(a.nbytes for a in (self.z, self.dx, self.dW) if a is not None)
 
     def forward(self, xs):
         self.shape, N = xs[0].shape, len(xs[0])
-        self.x = x = xs[0].reshape(N, -1)
+        self.x = x = self._rows(xs[0])
         W, b, z = self.layer.W.value, self.layer.b, self.z[:N]
 
         def share(worker, start, stop):
@@ -170,6 +177,21 @@ class DenseStep(Step):
             return z
         y, self.cache = self.f.forward(z)
         return y
+
+    def _rows(self, x):
+        """Inputs as rows (N, D), channel by channel as the weights expect them."""
+        if x.flags.c_contiguous:
+            return x.reshape(len(x), -1)
+        if self.flat is None or len(self.flat) < len(x):
+            self.flat = np.empty(x.shape, np.float32)
+        flat = self.flat[:len(x)]
+
+        def share(worker, start, stop):
+            for n in range(start, stop):
+                np.copyto(flat[n], x[n])
+
+        self.workers.run(share, len(x), least=8)
+        return flat.reshape(len(x), -1)
 
     def backward(self, dy):
         dz = dy if self.f is None else self.f.backward(dy, self.cache)
