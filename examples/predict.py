@@ -5,6 +5,7 @@ expression, 0…1, summing to 1. A copy of each photo with boxes and labels draw
 is written into --out.
 """
 
+import itertools
 import json
 import os
 import sys
@@ -39,13 +40,14 @@ def lines(photo):
 def draw(photo, out, used):
     """Write the photo with boxes and labels; never over one of the same name."""
     stem = os.path.splitext(os.path.basename(photo.name))[0]
-    used[stem] = used.get(stem, 0) + 1
-    number = f"_{used[stem]}" if used[stem] > 1 else ""
+    numbers = itertools.chain([""], (f"_{k}" for k in itertools.count(2)))
+    stem = next(stem + number for number in numbers if stem + number not in used)
+    used.add(stem)
     texts = [f"{face.label} {100 * face.saturations[face.label]:.0f} %"
              for face in photo.faces]
     picture = annotate_photo(read_colour(photo.name),
                              [face.box for face in photo.faces], texts)
-    write_png(os.path.join(out, f"{stem}{number}_faces.png"), picture)
+    write_png(os.path.join(out, f"{stem}_faces.png"), picture)
 
 
 def main(argv=None):
@@ -53,7 +55,7 @@ def main(argv=None):
     args = parse(argv)
     predictor = Predictor.load(args.model)
     make_folder(args.out)
-    photos, used = [], {}
+    photos, used = [], set()
     for path in args.photos:
         photo = predictor.photo(path)
         photos.append(photo)

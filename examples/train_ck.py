@@ -60,7 +60,7 @@ def parse(argv):
     args = parser.parse_args(argv)
     if (args.images is None) != (args.labels is None):
         parser.error("expected --images and --labels together, or neither")
-    if args.folds and args.split == "random":
+    if args.folds is not None and args.split == "random":
         parser.error("--folds is by subject: leave out --split random")
     if args.epochs is None and args.stop is None:
         args.epochs = 20
@@ -74,7 +74,7 @@ def stop_rule(text):
         return None
     if text == "settled":
         return stopping.settled()
-    if kind == "patience" and number.isdigit():
+    if kind == "patience" and number.isdecimal():
         return stopping.patience(int(number))
     raise SettingError(f"--stop: expected settled or patience:N, got '{text}'.")
 
@@ -143,7 +143,7 @@ def main(argv=None):
     faces = load_faces(args, progress)
     print(faces.summary(), flush=True)
 
-    if args.folds:
+    if args.folds is not None:
         runs, probabilities, number = cross_validate(args, faces, progress)
         # Of the folds' models keep the one that did best on its validation part.
         result, model = max(runs, key=lambda r: best_accuracy(r[0]))

@@ -110,9 +110,11 @@ class Function:
         given = self._bind(values)
         before = [p.get_value() for p in self.statistics]
         try:
-            done = evaluate(self.wanted, given, self.runners)
-            if self.updates is not None:
-                self._step(done, given)
+            # What overflows is found by looking at the loss, and said once.
+            with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+                done = evaluate(self.wanted, given, self.runners)
+                if self.updates is not None:
+                    self._step(done, given)
         except NotFiniteError:
             for param, value in zip(self.statistics, before):
                 param.set_value(value)

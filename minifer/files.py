@@ -6,6 +6,7 @@ step. A crash, a full disk or a killed process leaves the old file as it was.
 """
 
 import contextlib
+import glob
 import json
 import os
 import secrets
@@ -13,7 +14,8 @@ import tempfile
 
 from .errors import OutputError
 
-__all__ = ["atomic_write", "write_bytes", "write_text", "write_json", "make_folder"]
+__all__ = ["atomic_write", "write_bytes", "write_text", "write_json", "make_folder",
+           "remove_leftovers"]
 
 
 @contextlib.contextmanager
@@ -55,6 +57,15 @@ def atomic_write(path):
     finally:
         with contextlib.suppress(OSError):
             os.unlink(temporary)  # already renamed when all went well
+
+
+def remove_leftovers(path):
+    """Remove the temporary files that killed processes left beside ``path``."""
+    folder, name = os.path.split(os.fspath(path))
+    pattern = os.path.join(glob.escape(folder), f".{glob.escape(name)}.*.tmp")
+    for leftover in glob.glob(pattern):
+        with contextlib.suppress(OSError):
+            os.unlink(leftover)
 
 
 def write_bytes(path, data):

@@ -39,6 +39,7 @@ def inverse_time(decay):
 
     def schedule(initial, iteration, epoch, epochs):
         return initial / (1 + decay * iteration)
+    schedule.__qualname__ = f"inverse_time:{decay}"
     return schedule
 
 
@@ -49,6 +50,7 @@ def step(every, factor=0.1):
 
     def schedule(initial, iteration, epoch, epochs):
         return initial * factor ** (epoch // every)
+    schedule.__qualname__ = f"step:{every}, factor {factor}"
     return schedule
 
 

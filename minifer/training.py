@@ -26,7 +26,7 @@ from .checkpoint import load_checkpoint, peek, save_checkpoint
 from .compiled import function
 from .errors import NotFiniteError, SettingError, ShapeError
 from .expressions import Variable
-from .files import make_folder
+from .files import make_folder, remove_leftovers
 from .layers import architecture
 from .progress import Progress
 from .random import Stream, check_seed
@@ -87,8 +87,9 @@ class Trainer:
         if not isinstance(batch_size, (int, np.integer)) or batch_size < 1:
             raise SettingError(
                 f"batch size: expected a whole number >= 1, got {batch_size!r}.")
-        if not learning_rate > 0:
-            raise SettingError(f"learning rate: expected > 0, got {learning_rate!r}.")
+        if not 0 < learning_rate < float("inf"):
+            raise SettingError(
+                f"learning rate: expected a number > 0, got {learning_rate!r}.")
         update = update or functools.partial(updates.nesterov_momentum, momentum=0.9)
         self.network, self.batch_size = network, int(batch_size)
         self.learning_rate, self.schedule = learning_rate, schedule
@@ -121,7 +122,8 @@ class Trainer:
         self._settings = {
             "batch_size": self.batch_size, "seed": self.seed,
             "learning_rate": self.learning_rate,
-            "update": type(self.update).__name__,
+            "update": _describe_update(self.update),
+            "penalty": None if penalty is None else _describe_penalty(penalty),
             "schedule": getattr(self.schedule, "__qualname__", repr(self.schedule)),
             "class_weights": None if class_weights is None
             else np.asarray(class_weights, float).tolist(),
@@ -165,13 +167,18 @@ class Trainer:
             epoch before stands.
         """
         self._check(images, labels)
+        if valid is not None:
+            self._check(*valid)
         rules = [stopping.after(epochs)] if epochs is not None else []
         rules += [stop] if stop else []
         rules = rules or [stopping.settled()]
         self._epochs, self._model = epochs, model
         self._progress = progress or Progress(enabled=False)
-        self._run_settings = dict(self._settings, samples=len(images), data=_digest(
-            np.ascontiguousarray(images), np.ascontiguousarray(labels)))
+        self._run_settings = dict(
+            self._settings, samples=len(images), data=_digest(
+                np.ascontiguousarray(images), np.ascontiguousarray(labels)),
+            validation=None if valid is None else _digest(
+                *map(np.ascontiguousarray, valid)))
         place = self._start(folder, resume)
         with _interrupt_flag() as interrupted:
             while not (place["history"] and any(r(place["history"]) for r in rules)):
@@ -210,6 +217,8 @@ class Trainer:
         if folder is None:
             return place
         path = os.path.join(make_folder(folder), CHECKPOINT)
+        for name in (CHECKPOINT, MODEL):
+            remove_leftovers(os.path.join(folder, name))
         if not os.path.exists(path):
             return place
         if resume:
@@ -244,6 +253,7 @@ class Trainer:
                 bar.set_postfix(loss=f"{loss:.3f}", refresh=False)
                 if interrupted.is_set() and number + 1 < len(batches):
                     self._stop(folder, place, time.perf_counter() - started)
+        self._check_finite()
         row = {"epoch": epoch + 1, "train_loss": place["loss_sum"] / n}
         row["valid_loss"], row["valid_accuracy"] = (
             self.evaluate(*valid) if valid is not None else (None, None))
@@ -253,13 +263,22 @@ class Trainer:
         if interrupted.is_set():
             self._stop(folder, place, 0.0)
 
+    def _check_finite(self):
+        """Weights that are not finite must not be saved."""
+        for layer in layers.get_all_layers(self.network):
+            for param in layer.params:
+                if not np.isfinite(param.value).all():
+                    raise NotFiniteError(
+                        f"training: parameter '{param.name}' of layer {layer!r} is "
+                        "not finite. Lower the learning rate.")
+
     def _finish_epoch(self, row, place, folder):
         """Note the epoch; save the model if it is the best; save the checkpoint."""
         loss = row["train_loss"] if row["valid_loss"] is None else row["valid_loss"]
         if not np.isfinite(loss):
             raise NotFiniteError(
-                f"training: the loss after epoch {row['epoch']} is {loss}. Lower the "
-                "learning rate.")
+                f"training: the validation loss after epoch {row['epoch']} is {loss}. "
+                "Check the validation images for NaN, or lower the learning rate.")
         place["history"].append(row)
         place.update(epoch=row["epoch"], batch=0, loss_sum=0.0, seconds=0.0)
         best = place["best"]
@@ -296,6 +315,23 @@ def _where(place):
     if place.get("batch"):
         text += f" and {place['batch']} batches"
     return text
+
+
+def _describe_update(update):
+    """Its name and numbers: all but the learning rate, which the schedule moves."""
+    numbers = {name: value for name, value in vars(update).items()
+               if isinstance(value, (int, float)) and name != "learning_rate"}
+    inner = getattr(update, "inner", None)
+    return [type(update).__name__, numbers,
+            inner and _describe_update(inner)]
+
+
+def _describe_penalty(expression):
+    """The ops and constants of an expression, JSON-ready."""
+    op = getattr(expression, "op", getattr(expression, "penalty", None))
+    return [getattr(op, "__qualname__", type(expression).__name__),
+            list(getattr(expression, "constants", [])),
+            [_describe_penalty(one) for one in expression.inputs]]
 
 
 def _digest(*parts):

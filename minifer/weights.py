@@ -59,11 +59,7 @@ def save_model(path, model):
     OutputError
         If it cannot be written.
     """
-    outputs = model.network.output_shape[1]
-    if len(model.classes) != outputs:
-        raise WeightsError(
-            f"save_model: expected {outputs} class names, one for each output, got "
-            f"{len(model.classes)}.")
+    _check_classes("save_model", model)
     meta = {"format": FORMAT, "minifer": __version__,
             "classes": list(model.classes), "preprocessing": model.preprocessing,
             "notes": model.notes, "architecture": architecture.to_dict(model.network)}
@@ -95,9 +91,25 @@ def load_model(path, custom_layers=None):
             f"{path}: expected a minifer model, got "
             f"{'bare weights' if meta is None else meta.get('format')}. Build the "
             "network yourself and use load_params(path, network).")
-    network = architecture.from_dict(meta["architecture"], custom_layers)
-    _set(path, network, arrays)
-    return Model(network, tuple(meta["classes"]), meta["preprocessing"], meta["notes"])
+    try:
+        network = architecture.from_dict(meta["architecture"], custom_layers)
+        _set(path, network, arrays)
+        model = Model(network, tuple(meta["classes"]), meta["preprocessing"],
+                      meta["notes"])
+    except (KeyError, TypeError) as error:
+        raise WeightsError(
+            f"{path}: expected architecture, classes, preprocessing and notes in "
+            f"the model file, got a damaged entry ({error}).") from error
+    _check_classes(path, model)
+    return model
+
+
+def _check_classes(where, model):
+    outputs = model.network.output_shape[1]
+    if len(model.classes) != outputs:
+        raise WeightsError(
+            f"{where}: expected {outputs} class names, one for each output, got "
+            f"{len(model.classes)}.")
 
 
 def load_params(path, network):
@@ -136,6 +148,9 @@ def _set(path, network, arrays):
             f"{path}: expected arrays arr_0 … arr_{len(arrays) - 1}, got "
             f"{', '.join(sorted(arrays)[:5])}. Save with np.savez(path, *values)."
         ) from None
+    if any(value.dtype.kind not in "fiu" for value in values):
+        raise WeightsError(f"{path}: expected arrays of real numbers, got "
+                           f"{', '.join(sorted({str(v.dtype) for v in values}))}.")
     try:
         layers.set_all_param_values(network, values)
     except WeightsError as error:
@@ -168,10 +183,13 @@ def read_arrays(path):
                 raise WeightsError(
                     f"{path}: expected an .npz file, got something else (a pickle, "
                     "or a damaged file). Only .npz is read: a pickle can run code.")
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
-        meta = arrays.pop(META, None)
-        return arrays, None if meta is None else json.loads(meta.tobytes())
+            file.seek(0)  # np.load(path) would leave a damaged file open
+            with np.load(file, allow_pickle=False) as archive:
+                arrays = {name: archive[name] for name in archive.files}
+        meta = json.loads(arrays.pop(META).tobytes()) if META in arrays else None
+        if not isinstance(meta, (dict, type(None))):
+            raise ValueError(f"{META} is no object")
+        return arrays, meta
     except OSError as error:
         raise WeightsError(
             f"{path}: could not be read ({error.strerror or error}).") from error

@@ -22,6 +22,7 @@ They depend on the seed and on the set of images, not on the order of its rows.
 import numpy as np
 
 from ..errors import DatasetError, SettingError, ShapeError
+from ..random import check_seed
 
 __all__ = ["split_by_subject", "split_random", "k_fold", "describe"]
 
@@ -66,7 +67,7 @@ def split_by_subject(labels, subjects, fractions=(0.6, 0.2, 0.2), seed=0,
     names = [_name(label, classes) for label in np.unique(labels)]
     parts = len(fractions)
     _need_subjects(counts, parts, f"a split into {parts} parts needs {parts}", names)
-    part, missing = _deal(counts, fractions, np.random.default_rng(seed))
+    part, missing = _deal(counts, fractions, _rng(seed))
     if missing.any():
         _give_up(missing.any(axis=0), "every part", names)
     return tuple(np.flatnonzero(part[row] == p) for p in range(parts))
@@ -109,7 +110,7 @@ def k_fold(labels, subjects, folds=5, seed=0, classes=None):
     _need_subjects(counts, 2, "cross-validation needs 2, to train on one and test "
                    "on the other", names)
     part, missing = _deal(counts, np.full(folds, 1 / folds),
-                          np.random.default_rng(seed))
+                          _rng(seed))
     alone = missing.sum(axis=0) == folds - 1
     if alone.any():
         _give_up(alone, "two folds", names)
@@ -139,7 +140,7 @@ def split_random(labels, fractions=(0.6, 0.2, 0.2), seed=0, classes=None):
     """
     labels, _ = _check_rows(labels, labels)
     fractions = _check_fractions(fractions)
-    rng = np.random.default_rng(seed)
+    rng = _rng(seed)
     part = np.empty(len(labels), np.int64)
     for label in np.unique(labels):
         rows = rng.permutation(np.flatnonzero(labels == label))
@@ -309,3 +310,7 @@ def _check_fractions(fractions):
             "fractions: expected two or more shares above 0 with sum 1, such as "
             f"(0.6, 0.2, 0.2), got {fractions!r}.")
     return values
+
+
+def _rng(seed):
+    return np.random.default_rng(check_seed(seed))

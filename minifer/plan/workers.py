@@ -6,6 +6,7 @@ thread meanwhile: two layers of threads would fight for the same cores.
 """
 
 import contextlib
+import contextvars
 import functools
 import os
 from concurrent.futures import ThreadPoolExecutor
@@ -56,7 +57,9 @@ class Workers:
         parts = max(1, min(self.count, total // max(1, least)))
         ends = [total * part // parts for part in range(parts + 1)]
         pool = _pool(self.count)
-        waiting = [pool.submit(task, worker, ends[worker], ends[worker + 1])
+        # Each thread gets a copy of the context: NumPy keeps its errstate there.
+        waiting = [pool.submit(contextvars.copy_context().run, task, worker,
+                               ends[worker], ends[worker + 1])
                    for worker in range(1, parts)]
         task(0, ends[0], ends[1])
         for one in waiting:
