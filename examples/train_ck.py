@@ -36,7 +36,7 @@ def parse(argv):
     add("--images", help="image root, such as cohn-kanade-images")
     add("--labels", help="label root, such as Emotion")
     add("--out", default="runs/ck", help="folder for everything that is written")
-    add("--epochs", type=int, help="passes over the training part (20, or without "
+    add("--epochs", type=int, help="passes over the training part (15, or without "
                                    "limit if --stop is given)")
     add("--stop", help="settled: when two epochs' losses differ by at most 0.0001; "
                        "patience:N: after N epochs without a better validation loss")
@@ -63,7 +63,7 @@ def parse(argv):
     if args.folds is not None and args.split == "random":
         parser.error("--folds is by subject: leave out --split random")
     if args.epochs is None and args.stop is None:
-        args.epochs = 20
+        args.epochs = 15
     return args
 
 

@@ -16,6 +16,7 @@ from minifer.cli import run
 from minifer.data.images import read_image
 from minifer.predict import Predictor
 from minifer.preprocessing import Preprocessing
+from minifer.training import Trainer
 from minifer.weights import load_model, read_arrays
 
 PICTURES = ("learning_curves.png", "confusion_matrix.png", "filters.png",
@@ -72,6 +73,13 @@ def history(folder):
         return list(csv.DictReader(file))
 
 
+def held_out(roots, seed):
+    """The faces, and which of them are tested."""
+    faces = data.load_ck(*roots, faces="whole", cache=False)
+    *_, test = data.split_by_subject(faces.labels, faces.subjects, (.6, .2, .2), seed)
+    return faces, test
+
+
 def params(folder):
     return runs.values(load_model(folder / "model.npz").network)
 
@@ -120,8 +128,7 @@ def test_the_record_says_what_was_done(trained, roots):
 def test_the_results_are_those_of_the_saved_model(trained, roots):
     """Worked out again from the model file and the pictures."""
     record = read(trained[0])
-    faces = data.load_ck(*roots, faces="whole", cache=False)
-    _, _, test = data.split_by_subject(faces.labels, faces.subjects, (.6, .2, .2), 3)
+    faces, test = held_out(roots, seed=3)
     judged = Predictor.load(trained[0] / "model.npz").saturations(faces.images[test])
     right = [max(p, key=p.get) == faces.classes[label]
              for p, label in zip(judged, faces.labels[test])]
@@ -227,6 +234,7 @@ def test_folds_pool_the_predictions_of_every_picture(quick, tmp_path):
     assert results["n"] == 10 and np.array(results["confusion"]).sum() == 10
     assert results["protocol"] == "2-fold cross-validation, subject-disjoint, seed 0"
     assert results["leaky"] is False
+    assert [fold["fold"] for fold in results["folds"]] == [1, 2]
     assert sum(fold["n"] for fold in results["folds"]) == 10
     pooled = sum(fold["n"] * fold["accuracy"] for fold in results["folds"]) / 10
     assert results["accuracy"] == pytest.approx(pooled)
@@ -247,14 +255,33 @@ def test_a_random_split_is_stamped_leaky(quick, tmp_path):
     assert "> **LEAKY:**" in (tmp_path / "report.md").read_text(encoding="utf-8")
 
 
-def test_schedule_and_stop_rule_are_used(quick, tmp_path):
-    outcome = quick("--epochs", 9, "--schedule", "step:1", "--stop", "patience:1",
-                    "--lr", 0.5, "--out", tmp_path)
+@pytest.fixture
+def worse(quick, tmp_path):
+    """A run whose second epoch is worse, and what it handed to ``evaluate``."""
+    module = runs.example("train_ck")
+    script = [(1.0, 0.9), (2.0, 0.1)]  # validation loss and accuracy
+    with mock.patch.object(Trainer, "evaluate", side_effect=script), \
+            mock.patch.object(module, "evaluate", wraps=module.evaluate) as judged:
+        outcome = quick("--epochs", 9, "--schedule", "step:1", "--stop", "patience:1",
+                        "--lr", 0.5, "--out", tmp_path)
     assert outcome.code == 0, outcome.err
-    rates = [float(line["learning_rate"]) for line in history(tmp_path)]
-    np.testing.assert_allclose(rates, 0.5 * 0.1 ** np.arange(len(rates)))
-    losses = [float(line["valid_loss"]) for line in history(tmp_path)]
-    assert len(losses) == 9 or losses[-1] >= min(losses[:-1])
+    return tmp_path, judged.call_args.args
+
+
+def test_schedule_and_stop_rule_are_used(worse):
+    rates = [float(line["learning_rate"]) for line in history(worse[0])]
+    np.testing.assert_allclose(rates, [0.5, 0.05])
+
+
+def test_the_best_epoch_is_judged_and_not_the_last(worse, roots):
+    folder, (probabilities, labels, *_) = worse
+    assert read(folder)["training"] | {"epochs": 2, "best_epoch": 1} == (
+        read(folder)["training"])
+    faces, test = held_out(roots, seed=0)
+    assert np.array_equal(labels, faces.labels[test])
+    judged = Predictor.load(folder / "model.npz").saturations(faces.images[test])
+    np.testing.assert_allclose(probabilities, [list(p.values()) for p in judged],
+                               rtol=1e-5)
 
 
 def test_stop_alone_has_no_limit_of_epochs(quick, tmp_path):

@@ -51,7 +51,7 @@ def two_people():
 def test_a_photo_gives_what_the_network_in_memory_gives(predictor, photo, model):
     crops, boxes = extract(two_people(), FINDS_FACES.crop)
     p = layers.get_output(model.network, crops[:, None].astype(np.float32)
-                          * np.float32(1 / 255), deterministic=True)
+                          * np.float32(1 / 255) - np.float32(0.5), deterministic=True)
     found = predictor.photo(photo)
     assert (found.status, found.name, found.error) == ("ok", str(photo), "")
     assert len(found.faces) == 2
@@ -158,5 +158,5 @@ def test_preprocessing_scales_pixels():
     pixels = np.array([[[[0, 51, 255]]]], np.uint8)
     scaled = Preprocessing()(pixels)
     assert scaled.dtype == np.float32
-    np.testing.assert_allclose(scaled, [[[[0, 0.2, 1]]]], rtol=1e-6)
+    np.testing.assert_allclose(scaled, [[[[-0.5, -0.3, 0.5]]]], rtol=1e-6)
     assert np.array_equal(pixels, [[[[0, 51, 255]]]])

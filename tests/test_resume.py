@@ -137,13 +137,19 @@ def test_training_works_outside_the_main_thread():
 
 # --- kill -9 -----------------------------------------------------------------
 
-def kill_after(folder, epochs, lines, delay):
-    """Start or continue a run; kill it ``delay`` s after so many lines it said."""
+def kill_after(folder, epochs, lines, delay, writing):
+    """Start or continue a run; kill it ``delay`` s after so many lines it said.
+
+    ``writing``: so long after it has then begun to write a file.
+    """
     child = subprocess.Popen([sys.executable, SCRIPT, folder, str(epochs)],
                              env=runs.environment(), stderr=subprocess.PIPE, text=True)
+    old = set(folder.glob(".*.tmp"))
     with child:
         for _ in range(lines):
             child.stderr.readline()
+        while writing and child.poll() is None and set(folder.glob(".*.tmp")) <= old:
+            pass
         try:
             child.wait(delay)
         except subprocess.TimeoutExpired:
@@ -152,15 +158,16 @@ def kill_after(folder, epochs, lines, delay):
 
 
 def test_twenty_kills_at_random_moments(tmp_path, process_reference):
-    """Moments between two epochs' lines: computing, validating, and writing."""
+    """Half of them while a file is written, which takes about a millisecond."""
     epochs = 110
     expected = process_reference(epochs)
     history = peek(expected / "checkpoint.npz")["history"]
     per_epoch = float(np.median([row["seconds"] for row in history]))
     rng = np.random.default_rng(7)
-    for _ in range(KILLS):
+    for kill in range(KILLS):
+        writing = kill % 2 == 1
         code = kill_after(tmp_path, epochs, rng.integers(1, 6),
-                          rng.uniform(0, 2 * per_epoch))
+                          rng.uniform(0, 0.001 if writing else 2 * per_epoch), writing)
         assert code == -signal.SIGKILL
         assert_whole_files(tmp_path)
     assert runs.process(SCRIPT, tmp_path, epochs).code == 0

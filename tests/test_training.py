@@ -231,6 +231,8 @@ def losses(*train, valid=None):
     (stopping.settled(), losses(0.49995, 0.5), True),
     (stopping.settled(), losses(0.5, 0.4998), False),
     (stopping.settled(), losses(0.5, 0.5, 0.4), False),    # the last two count
+    (stopping.settled(), losses(0.5, 0.4, 0.4), True),
+    (stopping.settled(), losses(0.5, 0.4, 0.5), False),
     (stopping.settled(0.25), losses(0.5, 0.25), True),     # "at most"
     (stopping.settled(), losses(0.5, 0.3, valid=[1, 1]), False),
     (stopping.patience(2), losses(3, 2, 2.5), False),

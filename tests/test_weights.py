@@ -96,7 +96,7 @@ def test_the_file_says_everything_that_prediction_needs(path):
     assert meta["minifer"] == minifer.__version__
     assert meta["classes"] == list(runs.CLASSES)
     assert meta["preprocessing"] == {"crop": runs.STEPS.crop.to_dict(),
-                                     "scale": 1 / 255}
+                                     "scale": 1 / 255, "shift": -0.5}
     kinds = [(layer["type"], layer["name"]) for layer in meta["architecture"]["layers"]]
     assert kinds == [
         ("InputLayer", "input"), ("Conv2DLayer", "conv"), ("MaxPool2DLayer", "pool"),
@@ -186,9 +186,16 @@ def loaders():
 def test_a_pickle_is_never_opened(tmp_path, load, protocol):
     path, marker = tmp_path / "model.pkl", tmp_path / "marker"
     path.write_bytes(pickle.dumps([MakesAFile(marker)], protocol))
-    with pytest.raises(WeightsError, match="pickle"):
+    with pytest.raises(WeightsError, match="Only .npz is read: a pickle can run code"):
         load(path)
     assert not marker.exists()
+
+
+@pytest.mark.parametrize("load", loaders(), ids=["model", "params", "arrays"])
+def test_a_single_array_is_no_npz(tmp_path, load):
+    np.save(tmp_path / "a.npy", np.zeros(3))
+    with pytest.raises(WeightsError, match="expected an .npz file"):
+        load(tmp_path / "a.npy")
 
 
 @pytest.mark.parametrize("load", loaders(), ids=["model", "params", "arrays"])
