@@ -14,8 +14,7 @@ from minifer.training import Trainer
 from minifer.weights import load_model, read_arrays
 from tolerances import assert_close
 
-COLUMNS = ["epoch", "train_loss", "valid_loss", "valid_accuracy", "seconds",
-           "learning_rate"]
+COLUMNS = "epoch train_loss valid_loss valid_accuracy seconds learning_rate".split()
 
 
 def inputs(n=12, seed=0):
@@ -353,17 +352,21 @@ def test_the_checkpoint_of_the_epoch_before_a_nan_stands(tmp_path):
     assert peek(tmp_path / "checkpoint.npz")["epoch"] == 2
 
 
-@pytest.mark.parametrize("rate, layer", [(1e20, "output"), (1e38, "hidden")])
-def test_an_exploding_rate_names_the_layer(rate, layer):
-    with np.errstate(over="ignore", invalid="ignore"):
-        with pytest.raises(NotFiniteError, match=rf"'{layer}'.*[Ll]ower the learning"):
-            Trainer(runs.network(), learning_rate=rate, batch_size=4).fit(
-                *inputs(), epochs=20)
+@pytest.mark.parametrize("layer", ["conv", "hidden", "output"])
+@pytest.mark.parametrize("weight, what", [(3e38, "output of"), (np.inf, "parameter")])
+def test_what_overflows_is_named(layer, weight, what):
+    """As after an exploding step: the first layer in trouble, not the loss."""
+    net = runs.network()
+    found, = (one for one in layers.get_all_layers(net) if one.name == layer)
+    found.W.value[...] = weight
+    with pytest.raises(NotFiniteError, match=rf"{what}.*'{layer}'.*ower the learning"):
+        Trainer(net, batch_size=4).fit(np.full((4, 1, 8, 8), 9.0, np.float32),
+                                       np.zeros(4, int), epochs=1)
 
 
 def test_an_exploding_rate_says_it_once():
     """NumPy's own warnings would only repeat it in other words."""
-    with pytest.raises(NotFiniteError):
+    with pytest.raises(NotFiniteError, match="layer.*ower the learning rate"):
         Trainer(runs.network(), learning_rate=1e20, batch_size=4).fit(
             *inputs(), epochs=20)
 
