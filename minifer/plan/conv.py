@@ -5,7 +5,8 @@ import numpy as np
 from ..errors import SettingError
 from .geometry import Geometry
 from .lowered import ColumnKernel, LoweredFilters, RowKernel
-from .winograd import WinogradFilters, WinogradKernel, cut, empty
+from .program import ZERO, cut, empty
+from .winograd import WinogradFilters, WinogradKernel
 
 __all__ = ["FusedConv", "ALGORITHMS", "choose"]
 
@@ -78,9 +79,10 @@ class FusedConv:
         Hp, Wp = g.padded
         self.x = np.zeros((batch, Hp, Wp, C), np.float32)
         self.inside = self.x[:, g.ph:g.ph + H, g.pw:g.pw + Wd]
+        self.own_out = self.out = None
         self.filters = (WinogradFilters if self.algorithm == "winograd"
                         else LoweredFilters)(g)
-        self.out = np.empty((batch,) + g.out_size + (g.F,), np.float32)
+        self.bias = np.zeros(g.F, np.float32)
         if training and pool:
             size = batch * g.tiles[0] * g.tiles[1] * g.F * g.step ** 2
             self.row_mask = np.empty(size, bool)
@@ -92,6 +94,19 @@ class FusedConv:
         g = self.geometry
         numbers = (g.m + g.kh - 1) ** 2 * g.tiles[0] * g.tiles[1] * max(g.C, g.F) * 4
         return max(1, CACHE_BYTES // (4 * numbers))
+
+    def write_to(self, target=None):
+        """Choose where the output goes: the next convolution's input, say.
+
+        Parameters
+        ----------
+        target : array, shape (batch, Ho', Wo', F), optional
+            Default: a buffer of its own.
+        """
+        if target is None:
+            shape = (len(self.x),) + self.geometry.out_size + (self.geometry.F,)
+            target = self.own_out = np.empty(shape, np.float32)
+        self.out = target
 
     def make_workers(self, count, k):
         """One kernel and scratch for each thread."""
@@ -106,45 +121,49 @@ class FusedConv:
         """Take over the parameters' current values."""
         W = self.conv.W.value
         self.filters.set(W[:, :, ::-1, ::-1] if self.conv.flip_filters else W)
-        self.b = None if self.conv.b is None else self.conv.b.value
+        if self.conv.b is not None:
+            self.bias[...] = self.conv.b.value
         if self.training:
             for kernel, scratch in zip(self.kernels, self.scratch):
                 kernel.dU[...] = 0
                 scratch.db[...] = 0
 
-    def forward(self, worker, images):
-        """Fill ``out[images]`` from ``x[images]``."""
+    def forward(self, do, worker, images):
+        """Note the calls that fill ``out[images]`` from ``x[images]``."""
         g, s = self.geometry, self.scratch[worker]
-        y = self.kernels[worker].forward(self.x[images], self.filters)
+        p = y = self.kernels[worker].forward(do, self.x[images], self.filters)
         if self.pool:
-            columns, rows = self._masks(images)
             left, right = y[:, 0::2], y[:, 1::2]
             wide = cut(s.wide, *left.shape)
-            np.maximum(left, right, out=wide)
             top, bottom = wide[0::2], wide[1::2]
             p = cut(s.small, *top.shape)
-            np.maximum(top, bottom, out=p)
+            do(np.maximum, left, right, out=wide)
+            do(np.maximum, top, bottom, out=p)
             if self.training:
-                np.greater_equal(left, right, out=columns)
-                np.greater_equal(top, bottom, out=rows)
-        else:
-            p = y
-        if self.b is not None:
-            p += self.b
-        if self.relu:
-            np.maximum(p, 0, out=p)
+                columns, rows = self._masks(images)
+                do(np.greater_equal, left, right, out=columns)
+                do(np.greater_equal, top, bottom, out=rows)
+        if self.conv.b is not None:
+            do(np.add, p, self.bias, out=p)
         out = self.out[images]
         for i, j, rows, cols in self._places():
-            place = out[:, i::g.step, j::g.step]
-            np.copyto(place, p[i, j, :, :rows, :cols])
-        return out
+            place, tiles = out[:, i::g.step, j::g.step], p[i, j, :, :rows, :cols]
+            if self.relu:
+                do(np.maximum, tiles, ZERO, out=place)
+            else:
+                do(np.copyto, place, tiles)
 
-    def backward(self, worker, images, dout):
-        """Collect parameter gradients; return dx (k, H, W, C) if it is needed.
+    def backward(self, do, worker, images, dout):
+        """Note the calls that collect the parameters' gradients.
 
         Parameters
         ----------
         dout : array of ``out[images]``'s shape
+
+        Returns
+        -------
+        array, shape (k, H, W, C), or None
+            Where dx will stand, if it is needed.
         """
         g, s, kernel = self.geometry, self.scratch[worker], self.kernels[worker]
         k = images.stop - images.start
@@ -152,26 +171,29 @@ class FusedConv:
         out = self.out[images]
         for i, j, rows, cols in self._places():
             d, place = dout[:, i::g.step, j::g.step], dp[i, j]
-            place[:, rows:] = 0
-            place[:, :, cols:] = 0
+            inside = place[:, :rows, :cols]
+            do(np.copyto, place[:, rows:], ZERO)
+            do(np.copyto, place[:, :, cols:], ZERO)
             if self.relu:
-                np.multiply(d, out[:, i::g.step, j::g.step] > 0,
-                            out=place[:, :rows, :cols])
+                on = cut(s.on, *inside.shape)
+                do(np.greater, out[:, i::g.step, j::g.step], ZERO, out=on)
+                do(np.multiply, d, on, out=inside)
             else:
-                np.copyto(place[:, :rows, :cols], d)
+                do(np.copyto, inside, d)
         flat = dp.reshape(-1, g.F)
-        s.db += np.matmul(s.ones[:len(flat)], flat)
+        do(np.matmul, s.ones[:len(flat)], flat, out=s.db_part)
+        do(np.add, s.db, s.db_part, out=s.db)
         dy = kernel.gradient_buffer(k)
         if self.pool:  # to the first maximum: rows first, then columns
             columns, rows = self._masks(images)
             wide = cut(s.wide, *columns.shape)
-            np.multiply(dp, rows, out=wide[0::2])
-            np.subtract(dp, wide[0::2], out=wide[1::2])
-            np.multiply(wide, columns, out=dy[:, 0::2])
-            np.subtract(wide, dy[:, 0::2], out=dy[:, 1::2])
+            do(np.multiply, dp, rows, out=wide[0::2])
+            do(np.subtract, dp, wide[0::2], out=wide[1::2])
+            do(np.multiply, wide, columns, out=dy[:, 0::2])
+            do(np.subtract, wide, dy[:, 0::2], out=dy[:, 1::2])
         else:
-            np.copyto(dy, dp)
-        dx = kernel.backward(self.x[images], dy, self.filters, self.need_dx)
+            do(np.copyto, dy, dp)
+        dx = kernel.backward(do, self.x[images], dy, self.filters, self.need_dx)
         if dx is None:
             return None
         return dx[:, g.ph:g.ph + g.H, g.pw:g.pw + g.W]
@@ -189,7 +211,7 @@ class FusedConv:
     @property
     def nbytes(self):
         """Bytes in all buffers."""
-        arrays = [self.x, self.out]
+        arrays = [self.x] + ([] if self.own_out is None else [self.own_out])
         if self.training and self.pool:
             arrays += [self.row_mask, self.column_mask]
         for kernel, scratch in zip(self.kernels, self.scratch):
@@ -198,8 +220,6 @@ class FusedConv:
 
     def _masks(self, images):
         """Where the left column, and the upper row, held the maximum."""
-        if not self.training:
-            return None, None
         g, k = self.geometry, images.stop - images.start
         size = g.tiles[0] * g.tiles[1] * g.F * g.step ** 2
         tail = (k,) + g.tiles + (g.F,)
@@ -225,6 +245,8 @@ class _Scratch:
         self.wide = empty(2 * pooled if geometry.pool else 0)
         self.ones = np.ones(pooled // geometry.F, np.float32)
         self.db = np.zeros(geometry.F, np.float32)
+        self.db_part = np.zeros(geometry.F, np.float32)
+        self.on = np.empty(pooled, bool)
 
     @property
     def buffers(self):

@@ -14,7 +14,7 @@ Two ways to lower an image to a matrix, both with channels last:
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from .winograd import cut, empty
+from .program import ZERO, cut, empty
 
 __all__ = ["LoweredFilters", "ColumnKernel", "RowKernel"]
 
@@ -23,14 +23,13 @@ class LoweredFilters:
     """What all threads share of one step: the filters as a matrix."""
 
     def __init__(self, geometry):
-        self.geometry = geometry
+        g = self.geometry = geometry
+        self.rows = np.empty((g.kh, g.kw * g.C, g.F), np.float32)
+        self.flat = self.rows.reshape(-1, g.F)
 
     def set(self, W):
         """Lay out correlation filters W (F, C, kh, kw) as (kh, kw*C, F)."""
-        g = self.geometry
-        rows = W.transpose(2, 3, 1, 0).reshape(g.kh, g.kw * g.C, g.F)
-        self.rows = np.ascontiguousarray(rows)
-        self.flat = self.rows.reshape(-1, g.F)
+        self.rows[...] = W.transpose(2, 3, 1, 0).reshape(self.rows.shape)
 
     def gradient(self, dU):
         """Filter gradients (F, C, kh, kw) from a kernel's ``dU``."""
@@ -77,38 +76,37 @@ class ColumnKernel(_Kernel):
         if training:
             self.dcolumns = None  # only where a gradient of the input is wanted
 
-    def forward(self, x, filters):
+    def forward(self, do, x, filters):
         """See :meth:`WinogradKernel.forward`."""
         g, m, k = self.geometry, self.m, len(x)
-        columns = self._columns(x)
+        columns = self._columns(do, x)
         Y = cut(self.y, columns.shape[1], g.F)
-        np.matmul(columns.T, filters.flat, out=Y)
+        do(np.matmul, columns.T, filters.flat, out=Y)
         return Y.reshape(m, m, k, self.th, self.tw, g.F)
 
     def gradient_buffer(self, k):
         """Where the caller writes dY."""
         return cut(self.y, self.m, self.m, k, self.th, self.tw, self.geometry.F)
 
-    def backward(self, x, dY, filters, need_dx):
+    def backward(self, do, x, dY, filters, need_dx):
         """See :meth:`WinogradKernel.backward`."""
-        columns = self._columns(x)
+        columns = self._columns(do, x)
         dY = dY.reshape(columns.shape[1], self.geometry.F)
-        part = self.dU_part.reshape(len(columns), -1)
-        np.matmul(columns, dY, out=part)
-        self.dU += self.dU_part
-        return self._input_gradient(dY, filters, len(x)) if need_dx else None
+        do(np.matmul, columns, dY, out=self.dU_part.reshape(len(columns), -1))
+        do(np.add, self.dU, self.dU_part, out=self.dU)
+        return self._input_gradient(do, dY, filters, len(x)) if need_dx else None
 
-    def _columns(self, x):
+    def _columns(self, do, x):
         """Windows as columns, (kh*kw*C, m*m*k*th*tw)."""
         g, m, k = self.geometry, self.m, len(x)
         tail = (k, self.th, self.tw)
         planes = cut(self.planes, *self.shifts, g.C, *tail)
-        np.copyto(planes, self._shifted(x))
+        do(np.copyto, planes, self._shifted(x))
         s = planes.strides
         windows = as_strided(planes, (g.kh, g.kw, g.C, m, m) + tail,
                              (s[0], s[1], s[2], g.sh * s[0], g.sw * s[1]) + s[3:])
         columns = cut(self.columns, *windows.shape)
-        np.copyto(columns, windows)
+        do(np.copyto, columns, windows)
         return columns.reshape(g.kh * g.kw * g.C, -1)
 
     def _shifted(self, x):
@@ -118,23 +116,23 @@ class ColumnKernel(_Kernel):
         return as_strided(x, self.shifts + (g.C, k, self.th, self.tw),
                           (sr, sc, s1, sk, m * g.sh * sr, m * g.sw * sc))
 
-    def _input_gradient(self, dY, filters, k):
+    def _input_gradient(self, do, dY, filters, k):
         """Every column's gradient, added back to where its window stood."""
         g, m = self.geometry, self.m
         if self.dcolumns is None:
             self.dcolumns = np.empty_like(self.columns)
         d = cut(self.dcolumns, len(filters.flat), len(dY))
-        np.matmul(filters.flat, dY.T, out=d)
+        do(np.matmul, filters.flat, dY.T, out=d)
         d = d.reshape(g.kh, g.kw, g.C, m, m, k, self.th, self.tw)
         dx = cut(self.dx, k, self.Hp, self.Wp, g.C)
-        dx[...] = 0
+        do(np.copyto, dx, ZERO)
         places = self._shifted(dx)
         for u in range(g.kh):
             for v in range(g.kw):
                 for i in range(m):
                     for j in range(m):
                         target = places[i * g.sh + u, j * g.sw + v]
-                        target += d[u, v, :, i, j]
+                        do(np.add, target, d[u, v, :, i, j], out=target)
         return dx
 
 
@@ -154,57 +152,63 @@ class RowKernel(_Kernel):
         self.lowered = empty(lowered)
         self.y_part = np.empty_like(self.y)
         if training:
-            self.dlowered = empty(lowered)
+            self.dlowered, self.dlowered_part = empty(lowered), empty(lowered)
+            self.dU_parts = empty(g.m * k * g.m * self.th * g.kw * g.C * g.F)
 
-    def forward(self, x, filters):
+    def forward(self, do, x, filters):
         """See :meth:`WinogradKernel.forward`."""
-        L = self._lower(x)
+        L = self._lower(do, x)
         Y, part = self._rows(self.y, len(x)), self._rows(self.y_part, len(x))
         for u, rows in enumerate(filters.rows):
-            np.matmul(self._shift(L, u), rows, out=part if u else Y)
+            do(np.matmul, self._shift(L, u), rows, out=part if u else Y)
             if u:
-                Y += part
+                do(np.add, Y, part, out=Y)
         return self._tiles(self.y, len(x))
 
     def gradient_buffer(self, k):
         """Where the caller writes dY."""
         return self._tiles(self.y, k)
 
-    def backward(self, x, dY, filters, need_dx):
+    def backward(self, do, x, dY, filters, need_dx):
         """See :meth:`WinogradKernel.backward`; dY is :meth:`gradient_buffer`'s."""
         g, k = self.geometry, len(x)
-        L, dY = self._lower(x), self._rows(self.y, k)
+        L, dY = self._lower(do, x), self._rows(self.y, k)
         for u in range(g.kh):
-            rows = self._shift(L, u)
-            part = np.matmul(rows.swapaxes(-1, -2), dY)
-            self.dU[u] += part.reshape(-1, *part.shape[-2:]).sum(axis=0)
+            rows = self._shift(L, u).swapaxes(-1, -2)
+            parts = cut(self.dU_parts, *rows.shape[:-1], g.F)
+            do(np.matmul, rows, dY, out=parts)
+            axes = tuple(range(parts.ndim - 2))
+            do(np.add.reduce, parts, axis=axes, out=self.dU_part[u])
+            do(np.add, self.dU[u], self.dU_part[u], out=self.dU[u])
         if not need_dx:
             return None
-        dL = cut(self.dlowered, *L.shape)
-        dL[...] = 0
+        dL, part = cut(self.dlowered, *L.shape), cut(self.dlowered_part, *L.shape)
+        do(np.copyto, dL, ZERO)
         for u, rows in enumerate(filters.rows):
-            target = self._shift(dL, u)
-            target += np.matmul(dY, rows.T)
+            target, add = self._shift(dL, u), self._shift(part, u)
+            do(np.matmul, dY, rows.T, out=add)
+            do(np.add, target, add, out=target)
         dx = cut(self.dx, k, self.Hp, self.Wp, g.C)
-        dx[...] = 0
+        do(np.copyto, dx, ZERO)
         dL = dL.reshape(g.m, k, self.Hp, self.tw, g.kw, g.C)
         for j in range(g.m):
             for v in range(g.kw):
                 start = j * g.sw + v
                 stop = start + g.m * g.sw * (self.tw - 1) + 1
-                dx[:, :, start:stop:g.m * g.sw] += dL[j, :, :, :, v]
+                target = dx[:, :, start:stop:g.m * g.sw]
+                do(np.add, target, dL[j, :, :, :, v], out=target)
         return dx
 
-    def _lower(self, x):
+    def _lower(self, do, x):
         """Windows' rows: (m, k, Hp, tw, kw*C), the first axis the column in a tile."""
         g, k = self.geometry, len(x)
         sk, sr, sc, s1 = x.strides
         windows = as_strided(x, (g.m, k, self.Hp, self.tw, g.kw * g.C),
                              (g.sw * sc, sk, sr, g.m * g.sw * sc, s1))
-        if g.kw == 1 and g.m == 1 and g.sw == 1:
+        if g.kw == 1 and g.m == 1 and g.sw == 1 and self.Wp == self.tw:
             return windows  # 1×1: the image is its own lowered form
         lowered = cut(self.lowered, *windows.shape)
-        np.copyto(lowered, windows)
+        do(np.copyto, lowered, windows)
         return lowered
 
     def _shift(self, L, u):

@@ -10,6 +10,7 @@ from time import perf_counter as time
 import numpy as np
 
 from ..layers import MergeLayer
+from .program import Program
 
 __all__ = ["Step", "ConvChain", "DenseStep", "DropoutStep", "PlainStep",
            "channels_last"]
@@ -74,29 +75,36 @@ class ConvChain(Step):
         self.group = min([conv.group for conv in convs] + [batch])
         for conv in convs:
             conv.make_workers(workers.count, self.group)
-        first = convs[0].geometry
-        self.dx = (np.empty((batch, first.H, first.W, first.C), np.float32)
-                   if need_dx else None)
+        for conv, following in zip(convs, convs[1:]):
+            conv.write_to(following.inside)
+        convs[-1].write_to()
+        out, inside = convs[-1].out, convs[0].inside
+        self.dout = np.empty_like(out) if learns else None
+        self.dx = np.empty(inside.shape, np.float32) if need_dx else None
+        self.programs = {}
         self.clear_time()
 
     def forward(self, xs):
         self.N = len(xs[0])
         for conv in self.convs:
             conv.begin()
-        self.workers.run(lambda *share: self._forward(xs[0], *share), self.N)
+        x, inside = xs[0].transpose(0, 2, 3, 1), self.convs[0].inside
+
+        def share(worker, start, stop):
+            np.copyto(inside[start:stop], x[start:stop])
+            self._run(0, worker, start, stop)
+
+        self.workers.run(share, self.N)
         return self.convs[-1].out[:self.N].transpose(0, 3, 1, 2)
 
-    def _forward(self, x, worker, start, stop):
-        for images in self._groups(start, stop):
-            out = x[images].transpose(0, 2, 3, 1)
-            for conv, seconds in zip(self.convs, self.times[0]):
-                began = time()
-                np.copyto(conv.inside[images], out)
-                out = conv.forward(worker, images)
-                seconds[worker] += time() - began
-
     def backward(self, dy):
-        self.workers.run(lambda *share: self._backward(dy, *share), self.N)
+        d = dy.transpose(0, 2, 3, 1)
+
+        def share(worker, start, stop):
+            np.copyto(self.dout[start:stop], d[start:stop])
+            self._run(1, worker, start, stop)
+
+        self.workers.run(share, self.N)
         gradients = {}
         for conv in self.convs:
             gradients.update(conv.gradients())
@@ -104,23 +112,39 @@ class ConvChain(Step):
             return [None], gradients
         return [self.dx[:self.N].transpose(0, 3, 1, 2)], gradients
 
-    def _backward(self, dy, worker, start, stop):
-        for images in self._groups(start, stop):
-            d = dy[images].transpose(0, 2, 3, 1)
-            for conv, seconds in zip(reversed(self.convs), reversed(self.times[1])):
-                began = time()
-                d = conv.backward(worker, images, d)
-                seconds[worker] += time() - began
-            if d is not None:
-                np.copyto(self.dx[images], d)
+    def _run(self, way, worker, start, stop):
+        """Run the programs of a share, noting them the first time."""
+        key = way, worker, start, stop
+        if key not in self.programs:
+            note = self._note_backward if way else self._note_forward
+            self.programs[key] = [
+                part for i in range(start, stop, self.group)
+                for part in note(worker, slice(i, min(stop, i + self.group)))]
+        seconds = self.times[way]
+        for place, program in self.programs[key]:
+            began = time()
+            program.run()
+            seconds[place][worker] += time() - began
 
-    def _groups(self, start, stop):
-        return [slice(i, min(stop, i + self.group))
-                for i in range(start, stop, self.group)]
+    def _note_forward(self, worker, images):
+        parts = []
+        for place, conv in enumerate(self.convs):
+            parts.append((place, Program()))
+            conv.forward(parts[-1][1], worker, images)
+        return parts
+
+    def _note_backward(self, worker, images):
+        parts, d = [], self.dout[images]
+        for place, conv in reversed(list(enumerate(self.convs))):
+            parts.append((place, Program()))
+            d = conv.backward(parts[-1][1], worker, images, d)
+        if d is not None:
+            parts[-1][1](np.copyto, self.dx[images], d)
+        return parts
 
     @property
     def nbytes(self):
-        own = 0 if self.dx is None else self.dx.nbytes
+        own = sum(a.nbytes for a in (self.dx, self.dout) if a is not None)
         return own + sum(conv.nbytes for conv in self.convs)
 
     def rows(self):

@@ -10,8 +10,9 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from ..ops.winograd import filter_gradient, filter_transform, matrices
+from .program import ZERO, cut, empty
 
-__all__ = ["WinogradFilters", "WinogradKernel", "empty", "cut"]
+__all__ = ["WinogradFilters", "WinogradKernel"]
 
 
 class WinogradFilters:
@@ -24,12 +25,15 @@ class WinogradFilters:
     """
 
     def __init__(self, geometry):
-        self.geometry = geometry
+        g = self.geometry = geometry
+        n = g.m + g.kh - 1
+        self.U = np.empty((n * n, g.C, g.F), np.float32)
+        self.UT = np.empty((n * n, g.F, g.C), np.float32)
 
     def set(self, W):
         """Transform correlation filters W (F, C, r, r)."""
-        self.U = filter_transform(W, self.geometry.m)
-        self.UT = np.ascontiguousarray(self.U.transpose(0, 2, 1))
+        self.U[...] = filter_transform(W, self.geometry.m)
+        self.UT[...] = self.U.transpose(0, 2, 1)
 
     def gradient(self, dU):
         """Filter gradients (F, C, r, r) from a kernel's ``dU``."""
@@ -74,39 +78,44 @@ class WinogradKernel:
         """All buffers, to count their size."""
         return [a for a in vars(self).values() if isinstance(a, np.ndarray)]
 
-    def forward(self, x, filters):
+    def forward(self, do, x, filters):
         """Convolve.
 
         Parameters
         ----------
+        do : Program
+            Notes the calls to make.
         x : array, shape (k, Hp, Wp, C)
-            Padded images; the last three axes are contiguous.
+            Padded images; the last two axes are contiguous.
         filters : WinogradFilters
 
         Returns
         -------
-        array, shape (m, m, k, th, tw, F); valid until the next call
+        array, shape (m, m, k, th, tw, F)
+            Where the result will stand until the next call.
         """
-        g, m, n, k = self.geometry, self.m, self.n, len(x)
+        m, n, k, F = self.m, self.n, len(x), self.geometry.F
         T = k * self.th * self.tw
-        V = self._transform_input(x)
-        M = cut(self.two, n * n, T, g.F)
-        np.matmul(V, filters.U, out=M)
-        Z = np.matmul(self.AT, M.reshape(n, -1), out=cut(self.tile, m, n * T * g.F))
-        Y = cut(self.y, m, m, T * g.F)
-        np.matmul(self.AT, Z.reshape(m, n, -1), out=Y)
-        return Y.reshape(m, m, k, self.th, self.tw, g.F)
+        V = self._transform_input(do, x)
+        M = cut(self.two, n * n, T, F)
+        Z = cut(self.tile, m, n * T * F)
+        Y = cut(self.y, m, m, T * F)
+        do(np.matmul, V, filters.U, out=M)
+        do(np.matmul, self.AT, M.reshape(n, -1), out=Z)
+        do(np.matmul, self.AT, Z.reshape(m, n, -1), out=Y)
+        return Y.reshape(m, m, k, self.th, self.tw, F)
 
     def gradient_buffer(self, k):
         """Where the caller writes dY."""
         g = self.geometry
         return cut(self.y, g.m, g.m, k, self.th, self.tw, g.F)
 
-    def backward(self, x, dY, filters, need_dx):
-        """Add the filters' gradient to ``dU``; return the images'.
+    def backward(self, do, x, dY, filters, need_dx):
+        """Add the filters' gradient to ``dU``; work out the images'.
 
         Parameters
         ----------
+        do : Program
         x : array, shape (k, Hp, Wp, C)
         dY : array, shape (m, m, k, th, tw, F)
         filters : WinogradFilters
@@ -114,55 +123,58 @@ class WinogradKernel:
 
         Returns
         -------
-        dx : array, shape (k, Hp, Wp, C), or None; valid until the next call
+        dx : array, shape (k, Hp, Wp, C), or None
         """
         g, m, n, k = self.geometry, self.m, self.n, len(x)
         T = k * self.th * self.tw
-        V = self._transform_input(x)
-        Z = np.matmul(self.A, dY.reshape(m, -1), out=cut(self.tile, n, m * T * g.F))
+        V = self._transform_input(do, x)
+        Z = cut(self.tile, n, m * T * g.F)
         E = cut(self.two, n, n, T * g.F)
-        np.matmul(self.A, Z.reshape(n, m, -1), out=E)
+        do(np.matmul, self.A, dY.reshape(m, -1), out=Z)
+        do(np.matmul, self.A, Z.reshape(n, m, -1), out=E)
         E = E.reshape(n * n, T, g.F)
-        np.matmul(V.transpose(0, 2, 1), E, out=self.dU_part)
-        self.dU += self.dU_part
+        do(np.matmul, V.transpose(0, 2, 1), E, out=self.dU_part)
+        do(np.add, self.dU, self.dU_part, out=self.dU)
         if not need_dx:
             return None
-        dV = np.matmul(E, filters.UT, out=cut(self.three, n * n, T, g.C))
-        return self._input_gradient(dV, k)
+        dV = cut(self.three, n * n, T, g.C)
+        do(np.matmul, E, filters.UT, out=dV)
+        return self._input_gradient(do, dV, k)
 
-    def _transform_input(self, x):
+    def _transform_input(self, do, x):
         """``B^T d B`` of every tile: (n*n, T, C), in buffer ``one``."""
         g, m, n, k = self.geometry, self.m, self.n, len(x)
         row = self.Wp * g.C
         tiles = as_strided(x, (k, self.th, n, row),
                            (x.strides[0], m * x.strides[1], x.strides[1], 4))
         R = cut(self.rows, k, self.th, n, row)
-        np.matmul(self.BT, tiles, out=R)
+        do(np.matmul, self.BT, tiles, out=R)
         s = (4 * self.th * n * row, 4 * n * row, 4 * row, 4 * g.C)
         shape = (n, n, k, self.th, self.tw, g.C)  # (row, column in the tile, ...)
         columns = cut(self.two, *shape)
-        np.copyto(columns, as_strided(R, shape, (s[2], s[3], s[0], s[1], m * s[3], 4)))
+        windows = as_strided(R, shape, (s[2], s[3], s[0], s[1], m * s[3], 4))
+        do(np.copyto, columns, windows)
         V = cut(self.one, n, n, k * self.th * self.tw * g.C)
-        np.matmul(self.BT, columns.reshape(V.shape), out=V)
+        do(np.matmul, self.BT, columns.reshape(V.shape), out=V)
         return V.reshape(n * n, -1, g.C)
 
-    def _input_gradient(self, dV, k):
+    def _input_gradient(self, do, dV, k):
         """``B dV B^T`` of every tile, added where tiles overlap."""
         g, m, n = self.geometry, self.m, self.n
         th, tw, Hp, Wp = self.th, self.tw, self.Hp, self.Wp
         Z = cut(self.one, n, n, k * th * tw * g.C)
-        np.matmul(self.B, dV.reshape(n, n, -1), out=Z)
+        do(np.matmul, self.B, dV.reshape(n, n, -1), out=Z)
         Z = Z.reshape(n, n, k, th, tw, g.C).transpose(2, 3, 0, 4, 1, 5)
         wide = cut(self.rows, k, th, n, Wp, g.C)  # columns added up, rows not yet
-        _overlap_add(wide, Z, 3, tw, m, n)
-        R = np.matmul(self.B, wide.reshape(k, th, n, -1),
-                      out=cut(self.two, k, th, n, Wp * g.C))
+        _overlap_add(do, wide, Z, 3, tw, m, n)
+        R = cut(self.two, k, th, n, Wp * g.C)
+        do(np.matmul, self.B, wide.reshape(k, th, n, -1), out=R)
         dx = cut(self.dx, k, Hp, Wp * g.C)
-        _overlap_add(dx, R, 1, th, m, n)
+        _overlap_add(do, dx, R, 1, th, m, n)
         return dx.reshape(k, Hp, Wp, g.C)
 
 
-def _overlap_add(out, tiles, axis, count, m, n):
+def _overlap_add(do, out, tiles, axis, count, m, n):
     """Add tiles of n that begin every m along ``axis`` of ``out``.
 
     ``tiles`` has that axis split in two: (..., count, n, ...). The first m
@@ -178,22 +190,10 @@ def _overlap_add(out, tiles, axis, count, m, n):
                    + out.strides[axis + 1:])
         return as_strided(out[lead + (slice(start, None),)], shape, strides)
 
-    out[lead + (slice(count * m, None),)] = 0
-    np.copyto(place(0, m), tiles[lead + (slice(None), slice(0, m))])
+    do(np.copyto, out[lead + (slice(count * m, None),)], ZERO)
+    do(np.copyto, place(0, m), tiles[lead + (slice(None), slice(0, m))])
     for start in range(m, n, m):
         width = min(m, n - start)
         target = place(start, width)
-        target += tiles[lead + (slice(None), slice(start, start + width))]
-
-
-def empty(size):
-    """A float32 buffer of ``size`` elements."""
-    return np.empty(size, np.float32)
-
-
-def cut(buffer, *shape):
-    """The beginning of a buffer, as an array of ``shape``."""
-    size = 1
-    for n in shape:
-        size *= n
-    return buffer[:size].reshape(shape)
+        part = tiles[lead + (slice(None), slice(start, start + width))]
+        do(np.add, target, part, out=target)
