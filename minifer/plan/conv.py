@@ -172,8 +172,10 @@ class FusedConv:
         for i, j, rows, cols in self._places():
             d, place = dout[:, i::g.step, j::g.step], dp[i, j]
             inside = place[:, :rows, :cols]
-            do(np.copyto, place[:, rows:], ZERO)
-            do(np.copyto, place[:, :, cols:], ZERO)
+            if rows < g.tiles[0]:
+                do(np.copyto, place[:, rows:], ZERO)
+            if cols < g.tiles[1]:
+                do(np.copyto, place[:, :, cols:], ZERO)
             if self.relu:
                 on = cut(s.on, *inside.shape)
                 do(np.greater, out[:, i::g.step, j::g.step], ZERO, out=on)

@@ -72,16 +72,16 @@ class ConvChain(Step):
     def __init__(self, layers, bottoms, learns, need_dx, convs, names, workers, batch):
         super().__init__(layers, bottoms, learns, need_dx)
         self.convs, self.names, self.workers = convs, names, workers
-        self.group = min([conv.group for conv in convs] + [batch])
+        self.group = min(batch, max(conv.group for conv in convs))
         for conv in convs:
-            conv.make_workers(workers.count, self.group)
+            conv.make_workers(workers.count, min(batch, conv.group))
         for conv, following in zip(convs, convs[1:]):
             conv.write_to(following.inside)
         convs[-1].write_to()
         out, inside = convs[-1].out, convs[0].inside
         self.dout = np.empty_like(out) if learns else None
         self.dx = np.empty(inside.shape, np.float32) if need_dx else None
-        self.programs = {}
+        self.programs, self.joined = {}, {}
         self.clear_time()
 
     def forward(self, xs):
@@ -117,9 +117,9 @@ class ConvChain(Step):
         key = way, worker, start, stop
         if key not in self.programs:
             note = self._note_backward if way else self._note_forward
-            self.programs[key] = [
-                part for i in range(start, stop, self.group)
-                for part in note(worker, slice(i, min(stop, i + self.group)))]
+            self.programs[key] = [part for images in _split(slice(start, stop),
+                                                            self.group)
+                                  for part in note(worker, images)]
         seconds = self.times[way]
         for place, program in self.programs[key]:
             began = time()
@@ -130,17 +130,34 @@ class ConvChain(Step):
         parts = []
         for place, conv in enumerate(self.convs):
             parts.append((place, Program()))
-            conv.forward(parts[-1][1], worker, images)
+            for some in _split(images, conv.group):
+                conv.forward(parts[-1][1], worker, some)
         return parts
 
     def _note_backward(self, worker, images):
-        parts, d = [], self.dout[images]
+        parts, dout = [], self.dout[images]
         for place, conv in reversed(list(enumerate(self.convs))):
-            parts.append((place, Program()))
-            d = conv.backward(parts[-1][1], worker, images, d)
-        if d is not None:
-            parts[-1][1](np.copyto, self.dx[images], d)
+            do = Program()
+            below = self._below(worker, place, images)
+            for some in _split(images, conv.group):
+                here = slice(some.start - images.start, some.stop - images.start)
+                dx = conv.backward(do, worker, some, dout[here])
+                if dx is not None and (place == 0 or self.group > conv.group):
+                    do(np.copyto, below[here], dx)
+                else:
+                    below = dx  # it stays where the kernel left it
+            parts.append((place, do))
+            dout = below
         return parts
+
+    def _below(self, worker, place, images):
+        """Where the gradient of a convolution's input is put together."""
+        if place == 0:
+            return None if self.dx is None else self.dx[images]
+        shape = (self.group,) + self.convs[place].inside.shape[1:]
+        if self.group > self.convs[place].group and (worker, place) not in self.joined:
+            self.joined[worker, place] = np.empty(shape, np.float32)
+        return self.joined.get((worker, place))
 
     @property
     def nbytes(self):
@@ -167,6 +184,12 @@ class ConvChain(Step):
 
     def clear_time(self):
         self.times = [[[0.0] * self.workers.count for _ in self.convs] for _ in "fb"]
+
+
+def _split(images, size):
+    """Consecutive slices of at most ``size`` images."""
+    return [slice(i, min(images.stop, i + size))
+            for i in range(images.start, images.stop, size)]
 
 
 class DenseStep(Step):

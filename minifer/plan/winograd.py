@@ -166,20 +166,21 @@ class WinogradKernel:
         do(np.matmul, self.B, dV.reshape(n, n, -1), out=Z)
         Z = Z.reshape(n, n, k, th, tw, g.C).transpose(2, 3, 0, 4, 1, 5)
         wide = cut(self.rows, k, th, n, Wp, g.C)  # columns added up, rows not yet
-        _overlap_add(do, wide, Z, 3, tw, m, n)
+        _overlap_add(do, wide, Z, 3, tw, m, n, self.three)
         R = cut(self.two, k, th, n, Wp * g.C)
         do(np.matmul, self.B, wide.reshape(k, th, n, -1), out=R)
         dx = cut(self.dx, k, Hp, Wp * g.C)
-        _overlap_add(do, dx, R, 1, th, m, n)
+        _overlap_add(do, dx, R, 1, th, m, n, self.three)
         return dx.reshape(k, Hp, Wp, g.C)
 
 
-def _overlap_add(do, out, tiles, axis, count, m, n):
+def _overlap_add(do, out, tiles, axis, count, m, n, spare):
     """Add tiles of n that begin every m along ``axis`` of ``out``.
 
     ``tiles`` has that axis split in two: (..., count, n, ...). The first m
     elements of all tiles lie side by side and are written; the others overlap
-    the next tile and are added, as many at once as fit side by side.
+    the next tile and are added, as many at once as fit side by side. ``spare`` is
+    a buffer to work in.
     """
     lead = (slice(None),) * axis
 
@@ -195,5 +196,7 @@ def _overlap_add(do, out, tiles, axis, count, m, n):
     for start in range(m, n, m):
         width = min(m, n - start)
         target = place(start, width)
-        part = tiles[lead + (slice(None), slice(start, start + width))]
+        part = cut(spare, *target.shape)
+        # NumPy copies short runs much faster than it adds them.
+        do(np.copyto, part, tiles[lead + (slice(None), slice(start, start + width))])
         do(np.add, target, part, out=target)
