@@ -110,8 +110,21 @@ def test_every_layer_runs_inside_a_plan():
     d = ConcatLayer([c, Pool2DLayer(c, 3, stride=1, pad=1, mode="average_exc_pad")])
     e = MaxPool2DLayer(d, 3, stride=2, pad=1)
     top = [DenseLayer(DropoutLayer(e, 0.3), 6, name="dense"), GlobalPoolLayer(d)]
-    compare(top, normal((4, 3, 12, 11)))
+    plan = compare(top, normal((4, 3, 12, 11)))
+    assert all(len(row) == 6 for row in plan.table()) and "plain" in str(plan)
     compare(top, normal((4, 3, 12, 11)), training=False)
+
+
+def test_steps_between_convolutions():
+    """Batch norm, ReLU and pooling where they cannot be fused into a convolution."""
+    a = batch_norm(Conv2DLayer(image(1, 14, 13), 8, 3, pad=1, name="a"))
+    b = MaxPool2DLayer(a, 2, name="pool")
+    c = BatchNormLayer(Conv2DLayer(b, 8, 3, pad=1, name="c"), gamma=None, name="n")
+    c = MaxPool2DLayer(NonlinearityLayer(c, f.rectify), 2)
+    d = BatchNormLayer(c, beta=None, name="m")
+    plan = compare(DenseLayer(d, 3, name="dense"), normal((6, 1, 14, 13)))
+    assert "plain" not in str(plan)
+    compare(DenseLayer(d, 3, name="dense"), normal((6, 1, 14, 13)), training=False)
 
 
 def test_a_shared_layer_and_a_shared_parameter_collect_from_every_use():

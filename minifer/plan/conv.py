@@ -1,6 +1,7 @@
 """Convolution, bias, ReLU and max-pooling in one step."""
 
 import numpy as np
+from numpy.lib.stride_tricks import as_strided
 
 from ..errors import SettingError
 from .geometry import Geometry
@@ -146,6 +147,11 @@ class FusedConv:
         if self.conv.b is not None:
             do(np.add, p, self.bias, out=p)
         out = self.out[images]
+        if self.exact:
+            if self.relu:
+                do(np.maximum, p, ZERO, out=p)
+            do(np.copyto, self._tiled(out), p.transpose(2, 3, 0, 4, 1, 5))
+            return
         for i, j, rows, cols in self._places():
             place, tiles = out[:, i::g.step, j::g.step], p[i, j, :, :rows, :cols]
             if self.relu:
@@ -169,7 +175,14 @@ class FusedConv:
         k = images.stop - images.start
         dp = cut(s.small, g.step, g.step, k, *g.tiles, g.F)
         out = self.out[images]
-        for i, j, rows, cols in self._places():
+        if self.exact:
+            if self.relu:
+                on, masked = cut(s.on, *out.shape), cut(s.masked, *out.shape)
+                do(np.greater, out, ZERO, out=on)
+                do(np.multiply, dout, on, out=masked)
+                dout = masked
+            do(np.copyto, dp.transpose(2, 3, 0, 4, 1, 5), self._tiled(dout))
+        for i, j, rows, cols in () if self.exact else self._places():
             d, place = dout[:, i::g.step, j::g.step], dp[i, j]
             inside = place[:, :rows, :cols]
             if rows < g.tiles[0]:
@@ -230,6 +243,19 @@ class FusedConv:
         part = slice(images.start * 2 * size, images.stop * 2 * size)
         return self.column_mask[part].reshape((g.m, g.step) + tail), rows
 
+    @property
+    def exact(self):
+        """Whether tiles larger than a pixel cover the output without overhang."""
+        g = self.geometry
+        return g.step > 1 and all(n * g.step == size
+                                  for n, size in zip(g.tiles, g.out_size))
+
+    def _tiled(self, out):
+        """Images (k, Ho, Wo, F) as tiles (k, th, step, tw, step, F)."""
+        g, (sk, sr, sc, s1) = self.geometry, out.strides
+        shape = (len(out), g.tiles[0], g.step, g.tiles[1], g.step, g.F)
+        return as_strided(out, shape, (sk, g.step * sr, sr, g.step * sc, sc, s1))
+
     def _places(self):
         """Places (i, j) in a pooled tile, and how many tiles have them inside."""
         g = self.geometry
@@ -248,7 +274,7 @@ class _Scratch:
         self.ones = np.ones(pooled // geometry.F, np.float32)
         self.db = np.zeros(geometry.F, np.float32)
         self.db_part = np.zeros(geometry.F, np.float32)
-        self.on = np.empty(pooled, bool)
+        self.on, self.masked = np.empty(pooled, bool), empty(pooled)
 
     @property
     def buffers(self):

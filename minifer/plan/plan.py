@@ -14,7 +14,7 @@ import numpy as np
 from .. import nonlinearities
 from ..layers import (BatchNormLayer, Conv2DLayer, DenseLayer, DropoutLayer,
                       InputLayer, NonlinearityLayer, Pool2DLayer, get_all_layers)
-from .batchwise import NormStep, PoolStep, ReluStep
+from .batchwise import FixedNormStep, NormStep, PoolStep, ReluStep
 from .conv import FusedConv
 from .steps import ConvChain, DenseStep, DropoutStep, PlainStep
 from .workers import Workers
@@ -179,7 +179,9 @@ class Plan:
             return None
         plain_options = set(self.options) <= {"deterministic"}
         if type(layer) is BatchNormLayer and layer.axes == (0, 2, 3) and plain_options:
-            return None if self.options.get("deterministic") else NormStep
+            if not self.options.get("deterministic"):
+                return NormStep
+            return None if self.training else FixedNormStep
         if _halves(layer):
             return PoolStep
         if type(layer) is NonlinearityLayer and (
