@@ -11,7 +11,6 @@ import argparse
 import json
 import os
 import platform
-import resource
 import statistics
 import subprocess
 import sys
@@ -20,6 +19,9 @@ import tempfile
 import numpy as np
 
 from bench_contenders import LOSS_STEPS, NETS, Minifer, Torch
+from minifer.cli import ArgumentParser, run
+from minifer.files import write_json
+from minifer.plan import default_threads
 
 CONFIGS = {"minifer": ["compiled", "eager"],
            "torch": ["eager", "channels_last", "compile", "bfloat16"]}
@@ -39,19 +41,18 @@ def main(argv=None):
     report = summarise(args, results)
     print(table(report))
     if args.json:
-        from minifer.files import write_json
         write_json(args.json, report)
     return report
 
 
 def parse(argv):
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = ArgumentParser(prog="bench.py", description=__doc__.split("\n")[0])
     add = parser.add_argument
     add("--net", choices=sorted(NETS), default="ck96")
     add("--batch", type=int, default=128)
     add("--device", choices=["cpu"], default="cpu")
     add("--against", choices=["torch"], help="also time PyTorch")
-    add("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    add("--threads", type=int, default=default_threads())
     add("--rounds", type=int, default=9, help="interleaved rounds")
     add("--steps", type=int, default=3, help="steps a round")
     add("--quick", action="store_true", help="only each side's usual best")
@@ -197,6 +198,7 @@ def machine():
 
 def work(args):
     """A contender: answer questions on standard input."""
+    import resource  # Unix only; so is the comparison
     who, config, weights = json.loads(args.worker)
     contender = {"minifer": Minifer, "torch": Torch}[who](args, config, weights)
     answers = {"start": contender.start, "train": contender.train,
@@ -216,4 +218,4 @@ def work(args):
 
 
 if __name__ == "__main__":
-    main()
+    run(main)
