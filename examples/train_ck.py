@@ -223,7 +223,8 @@ def describe_run(args, faces, result, evaluation, seconds):
                  "subjects": len(set(faces.subjects)),
                  "per_class": dict(zip(faces.classes, counts.tolist())),
                  "no_face": left_out.get("no_face", []),
-                 "left_out": {r: len(names) for r, names in left_out.items()}},
+                 "left_out": {reason.replace("_", " "): len(names)
+                              for reason, names in left_out.items()}},
         "training": {"epochs": len(result.history), "best_epoch": result.best_epoch,
                      "seconds": round(sum(row["seconds"] for row in result.history), 1),
                      "seconds_in_all": round(seconds, 1)},

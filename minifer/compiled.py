@@ -54,7 +54,11 @@ def function(inputs, outputs, updates=None, mode="compiled", algorithm="auto",
 
 
 class Function:
-    """See :func:`function`; calling it evaluates the outputs."""
+    """See :func:`function`; calling it evaluates the outputs.
+
+    Its plan works in buffers of its own: call one function from one Python
+    thread at a time. Results are copies and stay valid.
+    """
 
     def __init__(self, inputs, outputs, updates=None, mode="compiled",
                  algorithm="auto", threads=None):

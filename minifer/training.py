@@ -30,7 +30,7 @@ from .files import make_folder, remove_leftovers
 from .layers import architecture
 from .progress import Progress
 from .random import Stream, check_seed
-from .schedules import constant
+from .schedules import constant, cosine, quarters
 from .weights import save_model
 
 __all__ = ["Trainer", "Result", "TrainingInterrupted"]
@@ -178,7 +178,9 @@ class Trainer:
             self._settings, samples=len(images), data=_digest(
                 np.ascontiguousarray(images), np.ascontiguousarray(labels)),
             validation=None if valid is None else _digest(
-                *map(np.ascontiguousarray, valid)))
+                *map(np.ascontiguousarray, valid)),
+            # Some schedules depend on where the end is.
+            epochs=epochs if self.schedule in (quarters, cosine) else None)
         place = self._start(folder, resume)
         with _interrupt_flag() as interrupted:
             while not (place["history"] and any(r(place["history"]) for r in rules)):

@@ -72,9 +72,11 @@ class ConvChain(Step):
     def __init__(self, layers, bottoms, learns, need_dx, convs, names, workers, batch):
         super().__init__(layers, bottoms, learns, need_dx)
         self.convs, self.names, self.workers = convs, names, workers
-        self.group = min(batch, max(conv.group for conv in convs))
+        # Small enough that every thread has a few groups to do.
+        most = max(1, batch // (2 * workers.count))
+        self.group = min(most, max(conv.group for conv in convs))
         for conv in convs:
-            conv.make_workers(workers.count, min(batch, conv.group))
+            conv.make_workers(workers.count, min(self.group, conv.group))
         for conv, following in zip(convs, convs[1:]):
             conv.write_to(following.inside)
         convs[-1].write_to()
@@ -89,22 +91,11 @@ class ConvChain(Step):
         for conv in self.convs:
             conv.begin()
         x, inside = xs[0].transpose(0, 2, 3, 1), self.convs[0].inside
-
-        def share(worker, start, stop):
-            np.copyto(inside[start:stop], x[start:stop])
-            self._run(0, worker, start, stop)
-
-        self.workers.run(share, self.N)
+        self._in_groups(0, self._note_forward, inside, x)
         return self.convs[-1].out[:self.N].transpose(0, 3, 1, 2)
 
     def backward(self, dy):
-        d = dy.transpose(0, 2, 3, 1)
-
-        def share(worker, start, stop):
-            np.copyto(self.dout[start:stop], d[start:stop])
-            self._run(1, worker, start, stop)
-
-        self.workers.run(share, self.N)
+        self._in_groups(1, self._note_backward, self.dout, dy.transpose(0, 2, 3, 1))
         gradients = {}
         for conv in self.convs:
             gradients.update(conv.gradients())
@@ -112,19 +103,25 @@ class ConvChain(Step):
             return [None], gradients
         return [self.dx[:self.N].transpose(0, 3, 1, 2)], gradients
 
-    def _run(self, way, worker, start, stop):
-        """Run the programs of a share, noting them the first time."""
-        key = way, worker, start, stop
-        if key not in self.programs:
-            note = self._note_backward if way else self._note_forward
-            self.programs[key] = [part for images in _split(slice(start, stop),
-                                                            self.group)
-                                  for part in note(worker, images)]
-        seconds = self.times[way]
-        for place, program in self.programs[key]:
-            began = time()
-            program.run()
-            seconds[place][worker] += time() - began
+    def _in_groups(self, way, note, target, source):
+        """Copy ``source`` to ``target``, and run the programs of every group.
+
+        Groups begin at the same images whatever the batch, so that programs
+        serve again when its size changes.
+        """
+        def share(worker, start, stop):
+            images = slice(start * self.group, min(stop * self.group, self.N))
+            np.copyto(target[images], source[images])
+            for some in _split(images, self.group):
+                key = way, worker, some.start, some.stop
+                if key not in self.programs:
+                    self.programs[key] = note(worker, some)
+                for place, program in self.programs[key]:
+                    began = time()
+                    program.run()
+                    self.times[way][place][worker] += time() - began
+
+        self.workers.run(share, -(-self.N // self.group))
 
     def _note_forward(self, worker, images):
         parts = []
