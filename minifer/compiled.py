@@ -6,12 +6,13 @@ from .errors import NotFiniteError, SettingError
 from .expressions import Expression, NetworkRun, Variable, evaluate, gradients
 from .layers import get_all_layers, get_all_params
 from .plan import Plan, default_threads, runs_planned
+from .rules import PIECE, run_alone
 
 __all__ = ["Function", "function"]
 
 
 def function(inputs, outputs, updates=None, mode="compiled", algorithm="auto",
-             threads=None):
+             threads=None, batch=None):
     """Make a callable from variables, expressions and an update rule.
 
     Parameters
@@ -30,6 +31,9 @@ def function(inputs, outputs, updates=None, mode="compiled", algorithm="auto",
         How the plan's convolutions are worked out.
     threads : int, optional
         Default: as many as there are cores, or ``MINIFER_NUM_THREADS``.
+    batch : int, optional
+        Batch size to plan for; default: that of the first call. Smaller batches
+        use the same plan, a larger one makes a new plan.
 
     Returns
     -------
@@ -50,7 +54,7 @@ def function(inputs, outputs, updates=None, mode="compiled", algorithm="auto",
     >>> losses[-1] < losses[0]
     True
     """
-    return Function(inputs, outputs, updates, mode, algorithm, threads)
+    return Function(inputs, outputs, updates, mode, algorithm, threads, batch)
 
 
 class Function:
@@ -61,7 +65,7 @@ class Function:
     """
 
     def __init__(self, inputs, outputs, updates=None, mode="compiled",
-                 algorithm="auto", threads=None):
+                 algorithm="auto", threads=None, batch=None):
         self.inputs, self.updates = list(inputs), updates
         self.single = isinstance(outputs, Expression)
         self.outputs = [outputs] if self.single else list(outputs)
@@ -85,7 +89,7 @@ class Function:
         if mode == "compiled":
             learning = _network_runs([updates.loss]) if updates else []
             self.runners = {run: _PlannedRun(run, run in learning, algorithm,
-                                             threads or default_threads())
+                                             threads or default_threads(), batch or 1)
                             for run in _network_runs(self.wanted)}
 
     @property
@@ -168,18 +172,17 @@ class Function:
         if not np.isfinite(done[loss][0]):
             raise NotFiniteError(_blame(loss, given))
         found = gradients(loss, done, self.runners)
-        for param in self.updates.params:
-            # A sum is not finite if an element is not, and is read once.
-            if param in found and not np.isfinite(found[param].sum()):
-                raise NotFiniteError(
-                    f"training: the gradient of '{param.name}' is not finite. Lower "
-                    "the learning rate.")
         missing = [p for p in self.updates.params if p not in found]
         if missing:
             raise SettingError(
                 f"updates: the loss does not depend on '{missing[0].name}'. Leave "
                 "it out of the params, or check the loss.")
-        run = self.plan.workers.run if self.plan else None
+        run = self.plan.workers.run if self.plan else run_alone
+        for param in self.updates.params:
+            if not all_finite(found[param], run):
+                raise NotFiniteError(
+                    f"training: the gradient of '{param.name}' is not finite. Lower "
+                    "the learning rate.")
         self.updates(found, run)
 
     @staticmethod
@@ -191,9 +194,9 @@ class Function:
 class _PlannedRun:
     """Stands in for a NetworkRun: runs its plan, or itself where none applies."""
 
-    def __init__(self, network_run, training, algorithm, threads):
+    def __init__(self, network_run, training, algorithm, threads, batch):
         self.network_run, self.training = network_run, training
-        self.algorithm, self.threads = algorithm, threads
+        self.algorithm, self.threads, self.batch = algorithm, threads, batch
         self.params = get_all_params(network_run.outputs)
         self.plan = None
 
@@ -201,7 +204,7 @@ class _PlannedRun:
         run = self.network_run
         if not runs_planned(values, self.params):
             return run.forward(*values)
-        size = max(len(v) for v in values)
+        size = max([self.batch] + [len(v) for v in values])
         if self.plan is None or size > self.plan.batch:
             self.plan = Plan(run.outputs, run.options, run.logits, size,
                              self.training, self.threads, self.algorithm)
@@ -211,6 +214,21 @@ class _PlannedRun:
         if cache is not self.plan or self.plan is None:
             return self.network_run.backward(dvalues, cache)
         return (), self.plan.backward(dvalues)
+
+
+def all_finite(array, run=run_alone):
+    """Whether every element is finite; ``run`` as for :class:`minifer.updates.Update`.
+
+    A sum is not finite if an element is not, and reads the array only once.
+    """
+    flat, sums = array.reshape(-1), []
+
+    def task(worker, start, stop):
+        sums.extend(float(np.add.reduce(flat[i:min(i + PIECE, stop)]))
+                    for i in range(start, stop, PIECE))
+
+    run(task, len(flat), PIECE)
+    return bool(np.isfinite(sums).all())
 
 
 def _network_runs(expressions):

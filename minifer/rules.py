@@ -11,13 +11,15 @@ import numpy as np
 from .errors import SettingError, ShapeError
 from .param import Param
 
-__all__ = ["Update", "norm_constraint", "total_norm_constraint"]
+__all__ = ["Update", "norm_constraint", "total_norm_constraint", "run_alone",
+           "PIECE"]
 
 #: Elements that are updated at a time.
 PIECE = 1 << 15
 
 
-def _run_alone(task, total):
+def run_alone(task, total, least=1):
+    """Call ``task(worker, start, stop)`` for the whole range, in this thread."""
     task(0, 0, total)
 
 
@@ -76,7 +78,7 @@ class Update:
         self.state["t"] += 1
         for i, (param, g) in enumerate(zip(self.params, gradients)):
             slots = [self.state[name][i] for name in self.slots]
-            self._move(run or _run_alone, param.value,
+            self._move(run or run_alone, param.value,
                        g.astype(param.dtype, copy=False), *slots)
         self._constrain()
 

@@ -116,9 +116,12 @@ class Trainer:
         source = next(one for one in layers.get_all_layers(self.network)
                       if isinstance(one, layers.InputLayer))
         inputs = [source.input_var, target]
-        self.train_fn = function(inputs, loss, self.update)
-        self.test_fn = function(inputs, [test_loss, test_hits])
-        self.predict_fn = function([source.input_var], test_prediction)
+        # Planned for full batches from the start: a run that is resumed at a small
+        # one then adds up in the same order as one that never stopped.
+        batch = self.batch_size
+        self.train_fn = function(inputs, loss, self.update, batch=batch)
+        self.test_fn = function(inputs, [test_loss, test_hits], batch=batch)
+        self.predict_fn = function([source.input_var], test_prediction, batch=batch)
         self._settings = {
             "batch_size": self.batch_size, "seed": self.seed,
             "learning_rate": self.learning_rate,
@@ -180,7 +183,7 @@ class Trainer:
             validation=None if valid is None else _digest(
                 *map(np.ascontiguousarray, valid)),
             # Some schedules depend on where the end is.
-            epochs=epochs if self.schedule in (quarters, cosine) else None)
+            schedule_epochs=epochs if self.schedule in (quarters, cosine) else None)
         place = self._start(folder, resume)
         with _interrupt_flag() as interrupted:
             while not (place["history"] and any(r(place["history"]) for r in rules)):
