@@ -15,7 +15,7 @@ __all__ = ["Update", "norm_constraint", "total_norm_constraint", "run_alone",
            "PIECE"]
 
 #: Elements that are updated at a time.
-PIECE = 1 << 15
+PIECE = 1 << 17
 
 
 def run_alone(task, total, least=1):

@@ -7,12 +7,13 @@ long rows; the threads share the pixels or images out among themselves.
 
 import numpy as np
 
-from .steps import Step, channels_last
+from .steps import Step, channels_last, pieces
 
 __all__ = ["NormStep", "FixedNormStep", "PoolStep", "ReluStep"]
 
-# Elements a thread works on at a time: a few such pieces fit its cache.
-PIECE = 1 << 15
+# Elements a thread works on at a time. Smaller pieces would stay in its own cache,
+# but the threads would then meet at the interpreter's lock more often: that costs more.
+PIECE = 1 << 18
 
 
 class NormStep(Step):
@@ -40,14 +41,17 @@ class NormStep(Step):
         layer, N = self.layer, len(xs[0])
         self.x = x = channels_last(xs[0]).reshape(-1, self.width)
         y, self.count = self.y[:N].reshape(x.shape), x.size // self.y.shape[-1]
-        self.mean = self._sum(lambda part, work: x[part]) / self.count
-        mean = self._wide(self.mean)
+        # Mean and variance in one pass: around a first guess of the mean, sums of
+        # squares lose nothing to cancellation.
+        guess = self._wide(self._fold(x[:len(self.ones)].mean(axis=0)) / self.repeat)
 
-        def squares(part, work):
-            centred = np.subtract(x[part], mean, out=work)
-            return np.multiply(centred, centred, out=centred)
+        def moments(part, work):
+            yield np.subtract(x[part], guess, out=work)
+            yield np.multiply(work, work, out=work)
 
-        variance = self._sum(squares) / self.count
+        first, second = (s / self.count for s in self._sums(moments))
+        self.mean = first + guess[:len(first)]
+        variance = np.maximum(second - first * first, 0)
         self.inv_std = 1 / np.sqrt(variance + layer.epsilon)
         self.slope = self.inv_std * (1 if layer.gamma is None else layer.gamma.value)
         shift = (0 if layer.beta is None else layer.beta.value) - self.mean * self.slope
@@ -59,12 +63,13 @@ class NormStep(Step):
         layer, x = self.layer, self.x
         d, mean = channels_last(dy).reshape(x.shape), self._wide(self.mean)
 
-        def with_centred(part, work):
+        def both(part, work):
+            yield d[part]
             np.subtract(x[part], mean, out=work)
-            return np.multiply(work, d[part], out=work)
+            yield np.multiply(work, d[part], out=work)
 
-        dbeta = self._sum(lambda part, work: d[part])
-        dgamma = self._sum(with_centred) * self.inv_std
+        dbeta, dgamma = self._sums(both)
+        dgamma *= self.inv_std
         gradients = {layer.gamma: dgamma, layer.beta: dbeta}
         gradients = {p: g for p, g in gradients.items() if p is not None}
         if not self.need_dx:
@@ -100,15 +105,19 @@ class NormStep(Step):
 
         self.workers.run(share, total, least=rows)
 
-    def _sum(self, values):
-        """Sum of ``values(rows, work)`` over all pixels, for each channel."""
-        total = np.zeros((self.workers.count, self.width), np.float64)
+    def _sums(self, values):
+        """Sums over all pixels of the two arrays that ``values(rows, work)`` yields."""
+        totals = np.zeros((2, self.workers.count, self.width), np.float64)
 
         def add(part, work, worker):
-            piece = values(part, work)
-            total[worker] += np.matmul(self.ones[:len(piece)], piece)
+            for total, piece in zip(totals, values(part, work)):
+                total[worker] += np.matmul(self.ones[:len(piece)], piece)
 
         self._each(add, len(self.x))
+        return [self._fold(total) for total in totals]
+
+    def _fold(self, total):
+        """Sums for each channel from sums for each place in a row."""
         return total.reshape(-1, self.y.shape[-1]).sum(axis=0).astype(np.float32)
 
 
@@ -148,7 +157,8 @@ class PoolStep(Step):
         _, C, H, W = layers[-1].input_shape
         self.size = Ho, Wo = H // 2, W // 2
         self.y = np.empty((batch, Ho, Wo, C), np.float32)
-        self.wide = np.empty((workers.count, 2 * Ho, Wo, C), np.float32)
+        self.group = max(1, PIECE // (H * W * C))
+        self.wide = np.empty((workers.count, self.group, 2 * Ho, Wo, C), np.float32)
         self.dx = np.zeros((batch, H, W, C), np.float32) if need_dx else None
         if need_dx:
             self.column_mask = np.empty((batch, 2 * Ho, Wo, C), bool)
@@ -161,14 +171,14 @@ class PoolStep(Step):
         x = x[:, :2 * Ho, :2 * Wo]
 
         def share(worker, start, stop):
-            wide = self.wide[worker]
-            for n in range(start, stop):
-                left, right = x[n, :, 0::2], x[n, :, 1::2]
-                np.maximum(left, right, out=wide)
-                np.maximum(wide[0::2], wide[1::2], out=self.y[n])
+            for some in pieces(start, stop, self.group):
+                left, right = x[some, :, 0::2], x[some, :, 1::2]
+                wide = np.maximum(left, right, out=self.wide[worker, :len(left)])
+                top, bottom = wide[:, 0::2], wide[:, 1::2]
+                np.maximum(top, bottom, out=self.y[some])
                 if self.need_dx:
-                    np.greater_equal(left, right, out=self.column_mask[n])
-                    np.greater_equal(wide[0::2], wide[1::2], out=self.row_mask[n])
+                    np.greater_equal(left, right, out=self.column_mask[some])
+                    np.greater_equal(top, bottom, out=self.row_mask[some])
 
         self.workers.run(share, len(x))
         return self.y[:len(x)].transpose(0, 3, 1, 2)
@@ -180,12 +190,15 @@ class PoolStep(Step):
         dx = self.dx[:len(d), :2 * Ho, :2 * Wo]
 
         def share(worker, start, stop):
-            wide = self.wide[worker]
-            for n in range(start, stop):  # to the first maximum: rows, then columns
-                np.multiply(d[n], self.row_mask[n], out=wide[0::2])
-                np.subtract(d[n], wide[0::2], out=wide[1::2])
-                np.multiply(wide, self.column_mask[n], out=dx[n, :, 0::2])
-                np.subtract(wide, dx[n, :, 0::2], out=dx[n, :, 1::2])
+            for some in pieces(start, stop, self.group):
+                # To the first maximum: rows first, then columns.
+                wide = self.wide[worker, :some.stop - some.start]
+                top, bottom = wide[:, 0::2], wide[:, 1::2]
+                left, right = dx[some, :, 0::2], dx[some, :, 1::2]
+                np.multiply(d[some], self.row_mask[some], out=top)
+                np.subtract(d[some], top, out=bottom)
+                np.multiply(wide, self.column_mask[some], out=left)
+                np.subtract(wide, left, out=right)
 
         self.workers.run(share, len(d))
         return [self.dx[:len(d)].transpose(0, 3, 1, 2)], {}
@@ -200,6 +213,7 @@ class ReluStep(Step):
         super().__init__(layers, bottoms, learns, need_dx)
         self.workers = workers
         _, C, H, W = layers[-1].input_shape
+        self.group = max(1, PIECE // (H * W * C))
         self.y = np.empty((batch, H, W, C), np.float32)
         self.dx = np.empty_like(self.y) if need_dx else None
         self.nbytes = self.y.nbytes * (1 + need_dx)
@@ -208,8 +222,8 @@ class ReluStep(Step):
         x = channels_last(xs[0])
 
         def share(worker, start, stop):
-            for n in range(start, stop):
-                np.maximum(x[n], 0, out=self.y[n])
+            for some in pieces(start, stop, self.group):
+                np.maximum(x[some], 0, out=self.y[some])
 
         self.workers.run(share, len(x))
         return self.y[:len(x)].transpose(0, 3, 1, 2)
@@ -220,8 +234,8 @@ class ReluStep(Step):
         d = channels_last(dy)
 
         def share(worker, start, stop):
-            for n in range(start, stop):
-                np.multiply(d[n], self.y[n] > 0, out=self.dx[n])
+            for some in pieces(start, stop, self.group):
+                np.multiply(d[some], self.y[some] > 0, out=self.dx[some])
 
         self.workers.run(share, len(d))
         return [self.dx[:len(d)].transpose(0, 3, 1, 2)], {}

@@ -13,7 +13,12 @@ from ..layers import MergeLayer
 from .program import Program
 
 __all__ = ["Step", "ConvChain", "DenseStep", "DropoutStep", "PlainStep",
-           "channels_last"]
+           "channels_last", "pieces"]
+
+
+def pieces(start, stop, size):
+    """Consecutive slices of at most ``size`` from ``start`` to ``stop``."""
+    return [slice(i, min(stop, i + size)) for i in range(start, stop, size)]
 
 
 def channels_last(x):
@@ -112,7 +117,7 @@ class ConvChain(Step):
         def share(worker, start, stop):
             images = slice(start * self.group, min(stop * self.group, self.N))
             np.copyto(target[images], source[images])
-            for some in _split(images, self.group):
+            for some in pieces(images.start, images.stop, self.group):
                 key = way, worker, some.start, some.stop
                 if key not in self.programs:
                     self.programs[key] = note(worker, some)
@@ -127,7 +132,7 @@ class ConvChain(Step):
         parts = []
         for place, conv in enumerate(self.convs):
             parts.append((place, Program()))
-            for some in _split(images, conv.group):
+            for some in pieces(images.start, images.stop, conv.group):
                 conv.forward(parts[-1][1], worker, some)
         return parts
 
@@ -136,7 +141,7 @@ class ConvChain(Step):
         for place, conv in reversed(list(enumerate(self.convs))):
             do = Program()
             below = self._below(worker, place, images)
-            for some in _split(images, conv.group):
+            for some in pieces(images.start, images.stop, conv.group):
                 here = slice(some.start - images.start, some.stop - images.start)
                 dx = conv.backward(do, worker, some, dout[here])
                 if dx is not None and (place == 0 or self.group > conv.group):
@@ -181,12 +186,6 @@ class ConvChain(Step):
 
     def clear_time(self):
         self.times = [[[0.0] * self.workers.count for _ in self.convs] for _ in "fb"]
-
-
-def _split(images, size):
-    """Consecutive slices of at most ``size`` images."""
-    return [slice(i, min(images.stop, i + size))
-            for i in range(images.start, images.stop, size)]
 
 
 class DenseStep(Step):
