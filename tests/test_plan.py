@@ -135,6 +135,16 @@ def test_a_shared_layer_and_a_shared_parameter_collect_from_every_use():
     compare(network, normal((4, 8, 10, 10)))
 
 
+def test_frozen_layers_at_the_bottom_are_left_alone():
+    first = Conv2DLayer(image(1, 14, 14), 8, 3, name="first")
+    second = Conv2DLayer(first, 8, 3, name="second")
+    network = DenseLayer(MaxPool2DLayer(second, 2), 3, name="dense")
+    for param in (first.W, first.b):
+        first.params[param].discard("trainable")
+    plan = compare(network, normal((4, 1, 14, 14)))
+    assert len(plan.steps) == 2  # still one chain
+
+
 @st.composite
 def networks(draw):
     """A random chain with branches: whatever comes, plan and eager must agree."""

@@ -160,7 +160,7 @@ class Plan:
         flags = layer in self.learns, any(b in self.learns for b in bottoms)
         logits = self.logits and layer in self.outputs
         if self._can_fuse(layer):
-            return self._chain(layer, bottoms, *flags)
+            return self._chain(layer, bottoms, flags[1])
         if isinstance(layer, DropoutLayer) and not layer.shared_axes and (
                 layer.p > 0 and not self.options.get("deterministic")
                 and None not in layer.input_shape[1:]):
@@ -196,7 +196,7 @@ class Plan:
                 and layer.nonlinearity in (nonlinearities.rectify,
                                            nonlinearities.identity))
 
-    def _chain(self, layer, bottoms, learns, need_dx):
+    def _chain(self, layer, bottoms, need_dx):
         """Fuse convolutions upwards, as long as nobody else looks in between."""
         members, names, convs = [], [], []
         while self._can_fuse(layer):
@@ -221,6 +221,7 @@ class Plan:
             if top is None:
                 break
             layer = top
+        learns = members[-1] in self.learns  # the lowest may be frozen
         return ConvChain(members, bottoms, learns, need_dx, convs, names,
                          self.workers, self.batch)
 

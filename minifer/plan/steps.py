@@ -103,7 +103,8 @@ class ConvChain(Step):
         self._in_groups(1, self._note_backward, self.dout, dy.transpose(0, 2, 3, 1))
         gradients = {}
         for conv in self.convs:
-            gradients.update(conv.gradients())
+            if conv.training:
+                gradients.update(conv.gradients())
         if self.dx is None:
             return [None], gradients
         return [self.dx[:self.N].transpose(0, 3, 1, 2)], gradients
@@ -139,6 +140,8 @@ class ConvChain(Step):
     def _note_backward(self, worker, images):
         parts, dout = [], self.dout[images]
         for place, conv in reversed(list(enumerate(self.convs))):
+            if not conv.training:
+                break  # frozen from here down
             do = Program()
             below = self._below(worker, place, images)
             for some in pieces(images.start, images.stop, conv.group):
