@@ -126,7 +126,7 @@ def get_output_shape(layer_or_layers, input_shapes=None):
     if input_shapes is None:
         shapes = [layer.output_shape for layer in outputs]
     else:
-        known = dict(_as_inputs(outputs, input_shapes, tuple))
+        known = dict(_as_inputs(outputs, input_shapes))
         for layer in get_all_layers(outputs, treat_as_input=list(known)):
             if layer in known:
                 continue
@@ -210,8 +210,8 @@ def _as_list(layer):
     return list(layer) if isinstance(layer, (list, tuple)) else [layer]
 
 
-def _as_inputs(outputs, inputs, is_value=None):
-    """``inputs`` as a dict, after checking that it names every input layer."""
+def _as_inputs(outputs, inputs):
+    """``inputs`` as a dict; a single array or shape belongs to the one InputLayer."""
     if isinstance(inputs, dict):
         return inputs
     sources = [one for one in get_all_layers(outputs) if isinstance(one, InputLayer)]

@@ -158,7 +158,7 @@ class Plan:
         """The step that begins with ``layer``; None if it does nothing."""
         bottoms = layer.incomings
         flags = layer in self.learns, any(b in self.learns for b in bottoms)
-        logits = self.logits and layer in self.outputs
+        logits = self._is_logits(layer)
         if self._can_fuse(layer):
             return self._chain(layer, bottoms, flags[1])
         if isinstance(layer, DropoutLayer) and not layer.shared_axes and (
