@@ -96,7 +96,7 @@ def kernel(Kernel, Filters, m, x, W):
     padded = np.zeros((1, *geometry.padded, C), np.float32)
     padded[0, :H, :H] = x.transpose(1, 2, 0)
     filters = Filters(geometry)
-    filters.set(W)  # the plan transforms the filters once a batch: not timed
+    filters.set(W, np.zeros(F, np.float32))  # once a batch in the plan: not timed
     do = Program()
     tiles = Kernel(geometry, 1, training=False).forward(do, padded, filters)
     image = from_tiles(do, tiles)[:HO, :HO].transpose(2, 0, 1)
@@ -158,7 +158,7 @@ def fused_layer(x, W, b):
 
     def layer():
         do.run()
-        return step.out[0].transpose(2, 0, 1)
+        return step.result[0].transpose(2, 0, 1)
     return layer
 
 

@@ -1,9 +1,12 @@
 """Functions from expressions: what ``theano.function`` was."""
 
+import contextlib
+
 import numpy as np
 
 from .errors import NotFiniteError, SettingError
 from .expressions import Expression, NetworkRun, Variable, evaluate, gradients
+from .factored import FactoredGradient
 from .layers import get_all_layers, get_all_params
 from .plan import Plan, default_threads, runs_planned
 from .rules import PIECE, run_alone
@@ -177,13 +180,15 @@ class Function:
             raise SettingError(
                 f"updates: the loss does not depend on '{missing[0].name}'. Leave "
                 "it out of the params, or check the loss.")
-        run = self.plan.workers.run if self.plan else run_alone
-        for param in self.updates.params:
-            if not all_finite(found[param], run):
-                raise NotFiniteError(
-                    f"training: the gradient of '{param.name}' is not finite. Lower "
-                    "the learning rate.")
-        self.updates(found, run)
+        workers = self.plan.workers if self.plan else None
+        run = workers.run if workers else run_alone
+        with workers.blas_alone() if workers else contextlib.nullcontext():
+            for param in self.updates.params:
+                if not all_finite(found[param], run):
+                    raise NotFiniteError(
+                        f"training: the gradient of '{param.name}' is not finite. "
+                        "Lower the learning rate.")
+            self.updates(found, run)
 
     @staticmethod
     def _plain(value):
@@ -219,9 +224,12 @@ class _PlannedRun:
 def all_finite(array, run=run_alone):
     """Whether every element is finite; ``run`` as for :class:`minifer.updates.Update`.
 
-    A sum is not finite if an element is not, and reads the array only once.
+    A sum is not finite if an element is not, and reads the array only once. Of a
+    gradient kept as factors, they are looked at first.
     """
-    flat, sums = array.reshape(-1), []
+    if isinstance(array, FactoredGradient) and array.surely_finite():
+        return True
+    flat, sums = np.asarray(array).reshape(-1), []
 
     def task(worker, start, stop):
         sums.extend(float(np.add.reduce(flat[i:min(i + PIECE, stop)]))

@@ -9,6 +9,7 @@ import functools
 import numpy as np
 
 from .errors import SettingError, ShapeError
+from .factored import FactoredGradient
 from .param import Param
 
 __all__ = ["Update", "norm_constraint", "total_norm_constraint", "run_alone",
@@ -67,7 +68,8 @@ class Update:
         Parameters
         ----------
         gradients : list of arrays, or dict of Param -> array
-            One for each parameter, in their order.
+            One for each parameter, in their order; or factors of one,
+            :class:`minifer.factored.FactoredGradient`.
         run : function, optional
             ``run(task, total)`` calls ``task(worker, start, stop)`` on shares of a
             range, perhaps in several threads. The result does not depend on it.
@@ -77,9 +79,11 @@ class Update:
             gradients = total_norm_constraint(gradients, self.max_total_norm)
         self.state["t"] += 1
         for i, (param, g) in enumerate(zip(self.params, gradients)):
-            slots = [self.state[name][i] for name in self.slots]
-            self._move(run or run_alone, param.value,
-                       g.astype(param.dtype, copy=False), *slots)
+            arrays = [param.value] + [self.state[name][i] for name in self.slots]
+            if isinstance(g, FactoredGradient):
+                self._move_rows(run or run_alone, g, *arrays)
+            else:
+                self._move(run or run_alone, g.astype(param.dtype, copy=False), *arrays)
         self._constrain()
 
     def _constrain(self):
@@ -90,18 +94,32 @@ class Update:
         """Change the array p, and the slots, by gradient g, element by element."""
         raise NotImplementedError
 
-    def _move(self, run, *arrays):
+    def _move(self, run, g, *arrays):
         """Apply the rule piece by piece, so that its temporaries stay in the cache."""
-        if arrays[0].size <= PIECE or not all(a.flags.c_contiguous for a in arrays):
-            self.rule(*arrays)
+        if g.size <= PIECE or not all(a.flags.c_contiguous for a in (g, *arrays)):
+            self.rule(arrays[0], g, *arrays[1:])
             return
-        flat = [a.reshape(-1) for a in arrays]
+        g, (p, *slots) = g.reshape(-1), [a.reshape(-1) for a in arrays]
 
         def task(worker, start, stop):
             for i in range(start, stop, PIECE):
-                self.rule(*(a[i:min(i + PIECE, stop)] for a in flat))
+                part = slice(i, min(i + PIECE, stop))
+                self.rule(p[part], g[part], *(a[part] for a in slots))
 
-        run(task, arrays[0].size)
+        run(task, g.size)
+
+    def _move_rows(self, run, gradient, p, *slots):
+        """The same, each piece of the gradient worked out when its turn comes."""
+        size = max(1, PIECE // gradient.shape[1])
+
+        def task(worker, start, stop):
+            g = np.empty((size, gradient.shape[1]), gradient.dtype)
+            for i in range(start, stop, size):
+                part = slice(i, min(i + size, stop))
+                rows = gradient.rows(i, part.stop, out=g[:part.stop - i])
+                self.rule(p[part], rows, *(a[part] for a in slots))
+
+        run(task, len(p), size)
 
     def constrain(self, param, max_norm, norm_axes=None):
         """Apply :func:`norm_constraint` to ``param`` after each step."""
@@ -126,7 +144,8 @@ class Update:
                 raise ShapeError(
                     f"updates: expected a gradient of shape {param.shape} for "
                     f"'{param.name}', got {np.shape(g)}.")
-        return [np.asarray(g) for g in gradients]
+        return [g if isinstance(g, FactoredGradient) else np.asarray(g)
+                for g in gradients]
 
 
 class SGD(Update):

@@ -127,7 +127,7 @@ def run_kernel(x, W, dy, pad, m):
     padded = np.zeros((N, *g.padded, C), np.float32)
     padded[:, pad:pad + H, pad:pad + Wd] = x.transpose(0, 2, 3, 1)
     filters, do = WinogradFilters(g), Program()
-    filters.set(W)
+    filters.set(W, np.zeros(F, np.float32))
     kernel = WinogradKernel(g, N, training=True)
     tiles = kernel.forward(do, padded, filters)  # (m, m, N, th, tw, F)
     do.run()
@@ -181,7 +181,7 @@ def test_gradients_of_several_groups_add_up():
     dY = normal((4, 4, 2, *g.tiles, 8), 2).astype(np.float32)
     filters, one, two = (WinogradFilters(g), WinogradKernel(g, 1, training=True),
                          WinogradKernel(g, 2, training=True))
-    filters.set(normal((8, 8, 3, 3)).astype(np.float32))
+    filters.set(normal((8, 8, 3, 3)).astype(np.float32), np.zeros(8, np.float32))
     for kernel, groups in (one, [np.s_[:1], np.s_[1:]]), (two, [np.s_[:]]):
         for images in groups:
             do, d = Program(), np.ascontiguousarray(dY[:, :, images])

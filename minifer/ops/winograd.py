@@ -86,16 +86,21 @@ def filter_transform(W, m):
     """
     F, C, r, _ = W.shape
     G = matrices(m, r)[1].astype(W.dtype)
-    U = (G @ W @ G.T).reshape(F, C, -1)  # (F, C, n*n)
-    return np.ascontiguousarray(U.transpose(2, 1, 0))
+    return _both_ways(G, W.transpose(2, 3, 1, 0)).reshape(-1, C, F)
 
 
 def filter_gradient(dU, m, r):
     """Gradient of :func:`filter_transform`: ``dW = G^T dU G``, shape (F, C, r, r)."""
-    n = m + r - 1
+    n, (_, C, F) = m + r - 1, dU.shape
     G = matrices(m, r)[1].astype(dU.dtype)
-    dU = dU.transpose(2, 1, 0).reshape(dU.shape[2], dU.shape[1], n, n)
-    return np.ascontiguousarray(G.T @ dU @ G)
+    dW = _both_ways(G.T, dU.reshape(n, n, -1)).reshape(r, r, C, F)
+    return np.ascontiguousarray(dW.transpose(3, 2, 0, 1))
+
+
+def _both_ways(M, x):
+    """M along the first two axes of x: two products with long rows, which are fast."""
+    rows = M @ x.reshape(len(x), -1)
+    return M @ rows.reshape(len(M), x.shape[1], -1)
 
 
 def _polynomial(roots):

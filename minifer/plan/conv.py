@@ -84,10 +84,14 @@ class FusedConv:
         self.filters = (WinogradFilters if self.algorithm == "winograd"
                         else LoweredFilters)(g)
         self.bias = np.zeros(g.F, np.float32)
-        if training and pool:
-            size = batch * g.tiles[0] * g.tiles[1] * g.F * g.step ** 2
-            self.row_mask = np.empty(size, bool)
-            self.column_mask = np.empty(2 * size, bool)
+        size = g.tiles[0] * g.tiles[1] * g.F * g.step ** 2
+        # What the way back has to know of an output: whether ReLU let it through, and
+        # if pooled, whether from the upper row; of each row, whether from the left.
+        self.masks = {}
+        if training:
+            wanted = {"on": relu * size, "upper": pool * size, "left": pool * 2 * size}
+            self.masks = {name: np.empty((batch, n), bool)
+                          for name, n in wanted.items() if n}
 
     @property
     def group(self):
@@ -102,12 +106,18 @@ class FusedConv:
         Parameters
         ----------
         target : array, shape (batch, Ho', Wo', F), optional
-            Default: a buffer of its own.
+            Default: a buffer of its own, which whole tiles cover.
         """
         if target is None:
-            shape = (len(self.x),) + self.geometry.out_size + (self.geometry.F,)
+            g = self.geometry
+            shape = (len(self.x), g.tiles[0] * g.step, g.tiles[1] * g.step, g.F)
             target = self.own_out = np.empty(shape, np.float32)
-        self.out = target
+        self.out, self.result = target, self.within_edges(target)
+
+    def within_edges(self, out):
+        """Images (N, Ho, Wo, F) without what hangs over their edges."""
+        Ho, Wo = self.geometry.out_size
+        return out[:, :Ho, :Wo]
 
     def make_workers(self, count, k):
         """One kernel and scratch for each thread."""
@@ -121,18 +131,19 @@ class FusedConv:
     def begin(self):
         """Take over the parameters' current values."""
         W = self.conv.W.value
-        self.filters.set(W[:, :, ::-1, ::-1] if self.conv.flip_filters else W)
         if self.conv.b is not None:
             self.bias[...] = self.conv.b.value
+        self.filters.set(W[:, :, ::-1, ::-1] if self.conv.flip_filters else W,
+                         self.bias)
         if self.training:
             for kernel, scratch in zip(self.kernels, self.scratch):
                 kernel.dU[...] = 0
-                scratch.db[...] = 0
+                (kernel if kernel.adds_bias else scratch).db[...] = 0
 
     def forward(self, do, worker, images):
         """Note the calls that fill ``out[images]`` from ``x[images]``."""
-        g, s = self.geometry, self.scratch[worker]
-        p = y = self.kernels[worker].forward(do, self.x[images], self.filters)
+        s, kernel = self.scratch[worker], self.kernels[worker]
+        p = y = kernel.forward(do, self.x[images], self.filters)
         if self.pool:
             left, right = y[:, 0::2], y[:, 1::2]
             wide = cut(s.wide, *left.shape)
@@ -140,20 +151,14 @@ class FusedConv:
             p = cut(s.small, *top.shape)
             do(np.maximum, left, right, out=wide)
             do(np.maximum, top, bottom, out=p)
-            if self.training:
-                columns, rows = self._masks(images)
-                do(np.greater_equal, left, right, out=columns)
-                do(np.greater_equal, top, bottom, out=rows)
-        if self.conv.b is not None:
+            if self.training:  # ties go to the first
+                do(np.greater_equal, left, right, out=self._mask("left", left, images))
+                do(np.greater_equal, top, bottom, out=self._mask("upper", p, images))
+        if self.conv.b is not None and not kernel.adds_bias:
             do(np.add, p, self.bias, out=p)
-        out = self.out[images]
-        if self.exact:
-            if self.relu:
-                do(np.maximum, p, ZERO, out=p)
-            do(np.copyto, self._tiled(out), p.transpose(2, 3, 0, 4, 1, 5))
-            return
-        for i, j, rows, cols in self._places():
-            place, tiles = out[:, i::g.step, j::g.step], p[i, j, :, :rows, :cols]
+        if self.training and self.relu:
+            do(np.greater, p, ZERO, out=self._mask("on", p, images))
+        for place, tiles in self._places(self.out[images], p):
             if self.relu:
                 do(np.maximum, tiles, ZERO, out=place)
             else:
@@ -174,40 +179,25 @@ class FusedConv:
         g, s, kernel = self.geometry, self.scratch[worker], self.kernels[worker]
         k = images.stop - images.start
         dp = cut(s.small, g.step, g.step, k, *g.tiles, g.F)
-        out = self.out[images]
-        if self.exact:
-            if self.relu:
-                on, masked = cut(s.on, *out.shape), cut(s.masked, *out.shape)
-                do(np.greater, out, ZERO, out=on)
-                do(np.multiply, dout, on, out=masked)
-                dout = masked
-            do(np.copyto, dp.transpose(2, 3, 0, 4, 1, 5), self._tiled(dout))
-        for i, j, rows, cols in () if self.exact else self._places():
-            d, place = dout[:, i::g.step, j::g.step], dp[i, j]
-            inside = place[:, :rows, :cols]
-            if rows < g.tiles[0]:
-                do(np.copyto, place[:, rows:], ZERO)
-            if cols < g.tiles[1]:
-                do(np.copyto, place[:, :, cols:], ZERO)
-            if self.relu:
-                on = cut(s.on, *inside.shape)
-                do(np.greater, out[:, i::g.step, j::g.step], ZERO, out=on)
-                do(np.multiply, d, on, out=inside)
-            else:
-                do(np.copyto, inside, d)
-        flat = dp.reshape(-1, g.F)
-        do(np.matmul, s.ones[:len(flat)], flat, out=s.db_part)
-        do(np.add, s.db, s.db_part, out=s.db)
+        source = self._in_tiles(do, dout, dp)
+        if self.relu:
+            do(np.multiply, source, self._mask("on", dp, images), out=dp)
+        elif source is not dp:
+            do(np.copyto, dp, source)
         dy = kernel.gradient_buffer(k)
         if self.pool:  # to the first maximum: rows first, then columns
-            columns, rows = self._masks(images)
-            wide = cut(s.wide, *columns.shape)
-            do(np.multiply, dp, rows, out=wide[0::2])
+            wide = cut(s.wide, 2 * g.step, *dp.shape[1:])
+            do(np.multiply, dp, self._mask("upper", dp, images), out=wide[0::2])
             do(np.subtract, dp, wide[0::2], out=wide[1::2])
-            do(np.multiply, wide, columns, out=dy[:, 0::2])
+            left = self._mask("left", wide, images)
+            do(np.multiply, wide, left, out=dy[:, 0::2])
             do(np.subtract, wide, dy[:, 0::2], out=dy[:, 1::2])
         else:
             do(np.copyto, dy, dp)
+        if not kernel.adds_bias:
+            flat = dp.reshape(-1, g.F)
+            do(np.matmul, s.ones[:len(flat)], flat, out=s.db_part)
+            do(np.add, s.db, s.db_part, out=s.db)
         dx = kernel.backward(do, self.x[images], dy, self.filters, self.need_dx)
         if dx is None:
             return None
@@ -220,49 +210,52 @@ class FusedConv:
             dW = np.ascontiguousarray(dW[:, :, ::-1, ::-1])
         found = {self.conv.W: dW}
         if self.conv.b is not None:
-            found[self.conv.b] = sum(s.db for s in self.scratch)
+            found[self.conv.b] = sum(
+                kernel.db if kernel.adds_bias else s.db
+                for kernel, s in zip(self.kernels, self.scratch))
         return found
 
     @property
     def nbytes(self):
         """Bytes in all buffers."""
         arrays = [self.x] + ([] if self.own_out is None else [self.own_out])
-        if self.training and self.pool:
-            arrays += [self.row_mask, self.column_mask]
+        arrays += self.masks.values()
         for kernel, scratch in zip(self.kernels, self.scratch):
             arrays += kernel.buffers + scratch.buffers
         return sum(a.nbytes for a in arrays)
 
-    def _masks(self, images):
-        """Where the left column, and the upper row, held the maximum."""
-        g, k = self.geometry, images.stop - images.start
-        size = g.tiles[0] * g.tiles[1] * g.F * g.step ** 2
-        tail = (k,) + g.tiles + (g.F,)
-        part = slice(images.start * size, images.stop * size)
-        rows = self.row_mask[part].reshape((g.step, g.step) + tail)
-        part = slice(images.start * 2 * size, images.stop * 2 * size)
-        return self.column_mask[part].reshape((g.m, g.step) + tail), rows
-
-    @property
-    def exact(self):
-        """Whether tiles larger than a pixel cover the output without overhang."""
+    def _in_tiles(self, do, dout, dp):
+        """``dout`` as tiles (step, step, k, th, tw, F): as it is, or copied to dp."""
         g = self.geometry
-        return g.step > 1 and all(n * g.step == size
-                                  for n, size in zip(g.tiles, g.out_size))
+        if g.step == 1 and g.tiles == dout.shape[1:3]:
+            return dout[None, None]
+        if not self._covers(dout):
+            do(np.copyto, dp, ZERO)  # where tiles hang over the edge
+        for place, tiles in self._places(dout, dp):
+            do(np.copyto, tiles, place)
+        return dp
 
-    def _tiled(self, out):
-        """Images (k, Ho, Wo, F) as tiles (k, th, step, tw, step, F)."""
+    def _mask(self, name, like, images):
+        """These images' part of a mask, in the shape of ``like``."""
+        return self.masks[name][images].reshape(like.shape)
+
+    def _covers(self, out):
+        """Whether tiles cover images (k, Ho, Wo, F) without hanging over the edge."""
+        g = self.geometry
+        return out.shape[1:3] == (g.tiles[0] * g.step, g.tiles[1] * g.step)
+
+    def _places(self, out, p):
+        """Pairs of equal views: of images (k, Ho, Wo, F), and of their tiles p."""
         g, (sk, sr, sc, s1) = self.geometry, out.strides
-        shape = (len(out), g.tiles[0], g.step, g.tiles[1], g.step, g.F)
-        return as_strided(out, shape, (sk, g.step * sr, sr, g.step * sc, sc, s1))
-
-    def _places(self):
-        """Places (i, j) in a pooled tile, and how many tiles have them inside."""
-        g = self.geometry
-        Ho, Wo = g.out_size
+        if self._covers(out):  # all at once
+            shape = (g.step, g.step, len(out), *g.tiles, g.F)
+            strides = (sr, sc, sk, g.step * sr, g.step * sc, s1)
+            yield as_strided(out, shape, strides), p
+            return
         for i in range(g.step):
             for j in range(g.step):
-                yield i, j, -(-(Ho - i) // g.step), -(-(Wo - j) // g.step)
+                place = out[:, i::g.step, j::g.step]
+                yield place, p[i, j, :, :place.shape[1], :place.shape[2]]
 
 
 class _Scratch:
@@ -274,7 +267,6 @@ class _Scratch:
         self.ones = np.ones(pooled // geometry.F, np.float32)
         self.db = np.zeros(geometry.F, np.float32)
         self.db_part = np.zeros(geometry.F, np.float32)
-        self.on, self.masked = np.empty(pooled, bool), empty(pooled)
 
     @property
     def buffers(self):

@@ -20,16 +20,25 @@ __all__ = ["LoweredFilters", "ColumnKernel", "RowKernel"]
 
 
 class LoweredFilters:
-    """What all threads share of one step: the filters as a matrix."""
+    """What all threads share of one step: the filters as a matrix.
+
+    Attributes
+    ----------
+    flat : array, shape (kh*kw*C + 1, F)
+        The last row is the bias.
+    rows : array, shape (kh, kw*C, F)
+        The same without the bias, by rows of the filter.
+    """
 
     def __init__(self, geometry):
         g = self.geometry = geometry
-        self.rows = np.empty((g.kh, g.kw * g.C, g.F), np.float32)
-        self.flat = self.rows.reshape(-1, g.F)
+        self.flat = np.empty((g.kh * g.kw * g.C + 1, g.F), np.float32)
+        self.rows = self.flat[:-1].reshape(g.kh, g.kw * g.C, g.F)
 
-    def set(self, W):
-        """Lay out correlation filters W (F, C, kh, kw) as (kh, kw*C, F)."""
+    def set(self, W, bias):
+        """Lay out correlation filters W (F, C, kh, kw) and bias (F,)."""
         self.rows[...] = W.transpose(2, 3, 1, 0).reshape(self.rows.shape)
+        self.flat[-1] = bias
 
     def gradient(self, dU):
         """Filter gradients (F, C, kh, kw) from a kernel's ``dU``."""
@@ -41,14 +50,14 @@ class LoweredFilters:
 class _Kernel:
     """Sizes that both kernels share."""
 
+    adds_bias = False
+
     def __init__(self, geometry, k, training):
         self.geometry, self.k = geometry, k
         g = geometry
         self.m, (self.th, self.tw), (self.Hp, self.Wp) = g.m, g.tiles, g.padded
         self.y = empty(g.m * g.m * k * self.th * self.tw * g.F)
         if training:
-            self.dU = np.zeros((g.kh, g.kw * g.C, g.F), np.float32)
-            self.dU_part = np.empty_like(self.dU)
             self.dx = empty(k * self.Hp * self.Wp * g.C)
 
     @property
@@ -60,11 +69,16 @@ class _Kernel:
 class ColumnKernel(_Kernel):
     """im2col with one long row for each place in a window.
 
+    One more row, of ones, meets the bias below the filters: the product adds the
+    bias, and that of the way back sums up its gradient.
+
     Parameters
     ----------
     geometry, k, training
         As for :class:`minifer.plan.winograd.WinogradKernel`.
     """
+
+    adds_bias = True
 
     def __init__(self, geometry, k, training):
         super().__init__(geometry, k, training)
@@ -72,8 +86,12 @@ class ColumnKernel(_Kernel):
         self.shifts = ((m - 1) * g.sh + g.kh, (m - 1) * g.sw + g.kw)
         P = k * self.th * self.tw
         self.planes = empty(self.shifts[0] * self.shifts[1] * g.C * P)
-        self.columns = empty(g.kh * g.kw * g.C * m * m * P)
+        self.columns = {}  # by the number of images, so that the row of ones stays
+        self._make_columns(k)
         if training:
+            self.dU_and_db = np.zeros((g.kh * g.kw * g.C + 1, g.F), np.float32)
+            self.dU, self.db = self.dU_and_db[:-1], self.dU_and_db[-1]
+            self.part = np.empty_like(self.dU_and_db)
             self.dcolumns = None  # only where a gradient of the input is wanted
 
     def forward(self, do, x, filters):
@@ -92,12 +110,12 @@ class ColumnKernel(_Kernel):
         """See :meth:`WinogradKernel.backward`."""
         columns = self._columns(do, x)
         dY = dY.reshape(columns.shape[1], self.geometry.F)
-        do(np.matmul, columns, dY, out=self.dU_part.reshape(len(columns), -1))
-        do(np.add, self.dU, self.dU_part, out=self.dU)
+        do(np.matmul, columns, dY, out=self.part)
+        do(np.add, self.dU_and_db, self.part, out=self.dU_and_db)
         return self._input_gradient(do, dY, filters, len(x)) if need_dx else None
 
     def _columns(self, do, x):
-        """Windows as columns, (kh*kw*C, m*m*k*th*tw)."""
+        """Windows as columns above a row of ones, (kh*kw*C + 1, m*m*k*th*tw)."""
         g, m, k = self.geometry, self.m, len(x)
         tail = (k, self.th, self.tw)
         planes = cut(self.planes, *self.shifts, g.C, *tail)
@@ -105,9 +123,21 @@ class ColumnKernel(_Kernel):
         s = planes.strides
         windows = as_strided(planes, (g.kh, g.kw, g.C, m, m) + tail,
                              (s[0], s[1], s[2], g.sh * s[0], g.sw * s[1]) + s[3:])
-        columns = cut(self.columns, *windows.shape)
-        do(np.copyto, columns, windows)
-        return columns.reshape(g.kh * g.kw * g.C, -1)
+        columns = self._make_columns(k)
+        do(np.copyto, columns[:-1].reshape(windows.shape), windows)
+        return columns
+
+    def _make_columns(self, k):
+        """The buffer for k images."""
+        g, m = self.geometry, self.m
+        if k not in self.columns:
+            shape = (g.kh * g.kw * g.C + 1, m * m * k * self.th * self.tw)
+            self.columns[k] = np.ones(shape, np.float32)
+        return self.columns[k]
+
+    @property
+    def buffers(self):
+        return super().buffers + list(self.columns.values())
 
     def _shifted(self, x):
         """``x[k, m*sh*i + s, m*sw*j + t, c]`` as (s, t, c, k, i, j)."""
@@ -120,9 +150,9 @@ class ColumnKernel(_Kernel):
         """Every column's gradient, added back to where its window stood."""
         g, m = self.geometry, self.m
         if self.dcolumns is None:
-            self.dcolumns = np.empty_like(self.columns)
-        d = cut(self.dcolumns, len(filters.flat), len(dY))
-        do(np.matmul, filters.flat, dY.T, out=d)
+            self.dcolumns = empty(self.columns[self.k][:-1].size)
+        d = cut(self.dcolumns, len(self.dU), len(dY))
+        do(np.matmul, filters.flat[:-1], dY.T, out=d)
         d = d.reshape(g.kh, g.kw, g.C, m, m, k, self.th, self.tw)
         dx = cut(self.dx, k, self.Hp, self.Wp, g.C)
         do(np.copyto, dx, ZERO)
@@ -153,6 +183,8 @@ class RowKernel(_Kernel):
         self.y_part = np.empty_like(self.y)
         if training:
             self.dlowered, self.dlowered_part = empty(lowered), empty(lowered)
+            self.dU = np.zeros((g.kh, g.kw * g.C, g.F), np.float32)
+            self.dU_part = np.empty_like(self.dU)
             self.dU_parts = empty(g.m * k * g.m * self.th * g.kw * g.C * g.F)
 
     def forward(self, do, x, filters):

@@ -9,6 +9,7 @@ from time import perf_counter as time
 
 import numpy as np
 
+from ..factored import FactoredGradient
 from ..layers import MergeLayer
 from .program import Program
 
@@ -86,7 +87,8 @@ class ConvChain(Step):
             conv.write_to(following.inside)
         convs[-1].write_to()
         out, inside = convs[-1].out, convs[0].inside
-        self.dout = np.empty_like(out) if learns else None
+        # Zeros beyond the edges, over which tiles may hang, stay as they are.
+        self.dout = np.zeros_like(out) if learns else None
         self.dx = np.empty(inside.shape, np.float32) if need_dx else None
         self.programs, self.joined = {}, {}
         self.clear_time()
@@ -97,10 +99,11 @@ class ConvChain(Step):
             conv.begin()
         x, inside = xs[0].transpose(0, 2, 3, 1), self.convs[0].inside
         self._in_groups(0, self._note_forward, inside, x)
-        return self.convs[-1].out[:self.N].transpose(0, 3, 1, 2)
+        return self.convs[-1].result[:self.N].transpose(0, 3, 1, 2)
 
     def backward(self, dy):
-        self._in_groups(1, self._note_backward, self.dout, dy.transpose(0, 2, 3, 1))
+        dout = self.convs[-1].within_edges(self.dout)
+        self._in_groups(1, self._note_backward, dout, dy.transpose(0, 2, 3, 1))
         gradients = {}
         for conv in self.convs:
             if conv.training:
@@ -203,10 +206,9 @@ class DenseStep(Step):
         D, U = self.layer.W.shape
         self.z = np.empty((batch, U), np.float32)
         self.dx = np.empty((batch, D), np.float32) if need_dx else None
-        self.dW = np.empty((D, U), np.float32) if learns else None
         self.mflop = 2e-6 * D * U * (1 + learns + need_dx)
         self.flat = None  # made when images come with channels last
-        self.nbytes = sum(a.nbytes for a in (self.z, self.dx, self.dW) if a is not None)
+        self.nbytes = sum(a.nbytes for a in (self.z, self.dx) if a is not None)
 
     def forward(self, xs):
         self.shape, N = xs[0].shape, len(xs[0])
@@ -245,12 +247,11 @@ class DenseStep(Step):
         dx = self.dx[:len(x)] if self.need_dx else None
 
         def share(worker, start, stop):
-            np.matmul(x[:, start:stop].T, dz, out=self.dW[start:stop])
-            if dx is not None:
-                np.matmul(dz, W[start:stop].T, out=dx[:, start:stop])
+            np.matmul(dz, W[start:stop].T, out=dx[:, start:stop])
 
-        self.workers.run(share, len(W), least=64)
-        gradients = {self.layer.W: self.dW}
+        if dx is not None:
+            self.workers.run(share, len(W), least=64)
+        gradients = {self.layer.W: FactoredGradient(x, dz)}
         if self.layer.b is not None:
             gradients[self.layer.b] = dz.sum(axis=0)
         return [None if dx is None else dx.reshape(self.shape)], gradients

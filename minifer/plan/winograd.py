@@ -30,8 +30,8 @@ class WinogradFilters:
         self.U = np.empty((n * n, g.C, g.F), np.float32)
         self.UT = np.empty((n * n, g.F, g.C), np.float32)
 
-    def set(self, W):
-        """Transform correlation filters W (F, C, r, r)."""
+    def set(self, W, bias):
+        """Transform correlation filters W (F, C, r, r); the bias is added later."""
         self.U[...] = filter_transform(W, self.geometry.m)
         self.UT[...] = self.U.transpose(0, 2, 1)
 
@@ -51,6 +51,8 @@ class WinogradKernel:
     training : bool
         Whether gradients are wanted.
     """
+
+    adds_bias = False
 
     def __init__(self, geometry, k, training):
         self.geometry, self.k = geometry, k
@@ -196,7 +198,10 @@ def _overlap_add(do, out, tiles, axis, count, m, n, spare):
     for start in range(m, n, m):
         width = min(m, n - start)
         target = place(start, width)
-        part = cut(spare, *target.shape)
-        # NumPy copies short runs much faster than it adds them.
-        do(np.copyto, part, tiles[lead + (slice(None), slice(start, start + width))])
+        part = tiles[lead + (slice(None), slice(start, start + width))]
+        if out.ndim - axis > 2:
+            # NumPy copies short runs much faster than it adds them.
+            together = cut(spare, *target.shape)
+            do(np.copyto, together, part)
+            part = together
         do(np.add, target, part, out=target)
