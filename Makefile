@@ -1,16 +1,21 @@
 # make train: create the environment, install minifer, train the headline network.
 # make test:  install what the tests need, and run them all.
+# make gpu-check: everything a machine with an NVIDIA GPU should prove.
 PYTHON ?= python3
 VENV ?= .venv
 RUN = $(VENV)/bin/python
+CUDA = $(shell nvidia-smi 2>/dev/null | sed -n 's/.*CUDA[A-Z ]*Version: *\([0-9]*\).*/\1/p')
 
-.PHONY: train test clean
+.PHONY: train test gpu-check driver clean
 
 train: $(VENV)/.installed
 	$(RUN) examples/train_ck.py
 
 test: $(VENV)/.dev
 	$(RUN) -m pytest
+
+gpu-check: driver $(VENV)/.gpu
+	$(RUN) examples/gpu_check.py
 
 $(VENV)/.installed: setup.cfg pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
@@ -21,6 +26,17 @@ $(VENV)/.installed: setup.cfg pyproject.toml
 
 $(VENV)/.dev: $(VENV)/.installed
 	$(RUN) -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	touch $@
+
+driver:
+	@test "0$(CUDA)" -ge 12 || { echo "gpu-check: expected an NVIDIA GPU with a driver" \
+	  "for CUDA 12 or newer, as nvidia-smi shows it, got $(or $(CUDA),none). Without" \
+	  "one, rehearse: $(RUN) examples/gpu_check.py --device emu" >&2; exit 2; }
+
+# PyTorch is compared with if somebody has installed it there.
+$(VENV)/.gpu: $(VENV)/.dev
+	$(RUN) -m pip install --quiet --disable-pip-version-check \
+	  -e '.[$(if $(filter 12,$(CUDA)),cuda12x,cuda13x)]'
 	touch $@
 
 clean:

@@ -19,12 +19,18 @@ import tempfile
 import numpy as np
 
 from bench_contenders import LOSS_STEPS, NETS, Minifer, Torch
+from minifer.backend import DEVICES, resolve
 from minifer.cli import ArgumentParser, run
 from minifer.files import write_json
 from minifer.plan import default_threads
 
-CONFIGS = {"minifer": ["compiled", "eager"],
-           "torch": ["eager", "channels_last", "compile", "bfloat16"]}
+# By device; the first of each side is what --quick runs. On a GPU minifer's
+# functions run layer after layer, whatever the mode.
+CONFIGS = {"cpu": {"minifer": ["compiled", "eager"],
+                   "torch": ["channels_last", "bfloat16", "eager", "compile"]},
+           "cuda": {"minifer": ["eager"],
+                    "torch": ["channels_last", "eager", "compile", "bfloat16"]}}
+CONFIGS["emu"] = {"minifer": ["eager"], "torch": []}
 
 
 def main(argv=None):
@@ -32,9 +38,12 @@ def main(argv=None):
     if args.worker:
         work(args)
         return None
+    args.device = resolve(args.device)
     who = ["minifer"] + (["torch"] if args.against == "torch" and has_torch() else [])
-    contenders = [(name, config) for name in who for config in CONFIGS[name]
-                  if not (args.quick and config in ("eager", "compile"))]
+    quick = 2 if args.device == "cpu" else 1
+    configs = {"minifer": slice(1), "torch": slice(quick)} if args.quick else {}
+    contenders = [(name, config) for name in who for config in
+                  CONFIGS[args.device][name][configs.get(name, slice(None))]]
     with tempfile.TemporaryDirectory() as folder:
         weights = os.path.join(folder, "weights.npz")
         results = measure(args, contenders, weights)
@@ -50,7 +59,8 @@ def parse(argv):
     add = parser.add_argument
     add("--net", choices=sorted(NETS), default="ck96")
     add("--batch", type=int, default=128)
-    add("--device", choices=["cpu"], default="cpu")
+    add("--device", choices=DEVICES, default="cpu",
+        help="where both sides compute; emu only rehearses")
     add("--against", choices=["torch"], help="also time PyTorch")
     add("--threads", type=int, default=default_threads())
     add("--rounds", type=int, default=9, help="interleaved rounds")
@@ -80,7 +90,8 @@ def measure(args, contenders, weights):
     for who, config in contenders:
         command = [sys.executable, os.path.abspath(__file__), "--worker",
                    json.dumps([who, config, weights]), "--net", args.net, "--batch",
-                   str(args.batch), "--threads", str(args.threads)]
+                   str(args.batch), "--threads", str(args.threads), "--device",
+                   args.device]
         environment = dict(os.environ, MINIFER_NUM_THREADS=str(args.threads),
                            OMP_NUM_THREADS=str(args.threads),
                            OPENBLAS_NUM_THREADS=str(args.threads))
@@ -133,8 +144,9 @@ def summarise(args, results):
         row["peak_mb"] = round(r["peak_mb"])
         row["first_step_s"] = round(r["start"]["first_step_s"], 2)
         rows.append(row)
-    report = {"net": args.net, "machine": machine(), "threads": args.threads,
-              "rounds": args.rounds, "steps": args.steps, "rows": rows}
+    report = {"net": args.net, "machine": machine(), "device": args.device,
+              "threads": args.threads, "rounds": args.rounds, "steps": args.steps,
+              "rows": rows}
 
     def best(who, key, configs):
         values = [(row[key], row) for row in rows
@@ -154,7 +166,7 @@ def summarise(args, results):
         if low:
             report["train_ratio_bfloat16"] = round(low / mine, 2)
     losses = {f"{who} {config}": r["losses"] for (who, config), r in results.items()}
-    reference = np.array(losses["minifer compiled"])
+    reference = np.array(next(iter(losses.values())))
     report["loss_difference"] = {
         name: float(f"{np.abs(np.array(found) / reference - 1).max():.1e}")
         for name, found in losses.items()}
@@ -163,9 +175,9 @@ def summarise(args, results):
 
 def table(report):
     """The report as text."""
-    lines = [f"{report['net']}, {report['machine']}, {report['threads']} threads; "
-             f"medians of {report['rounds']} rounds of {report['steps']} steps "
-             "(and 10 % to 90 %), ms an image",
+    lines = [f"{report['net']}, {report['machine']}, device {report['device']}, "
+             f"{report['threads']} threads; medians of {report['rounds']} rounds of "
+             f"{report['steps']} steps (and 10 % to 90 %), ms an image",
              f"{'':<24}{'batch':>6}{'training':>10}{'':<20}{'inference':>10}{'':<20}"
              f"{'peak MB':>8}{'first step s':>14}"]
     for row in report["rows"]:
@@ -206,8 +218,10 @@ def work(args):
     for line in sys.stdin:
         name, *numbers = line.split()
         if name == "memory":
-            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-            answer = {"peak_mb": peak}
+            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+            if args.device == "cuda":
+                peak = contender.gpu_memory()
+            answer = {"peak_mb": peak / 2 ** 20}
         else:
             try:
                 answer = answers[name](*map(int, numbers))

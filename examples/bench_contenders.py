@@ -42,6 +42,7 @@ class Contender:
         rng = np.random.default_rng(0)
         self.x = rng.random((args.batch, C, side, side), dtype=np.float32)
         self.y = rng.integers(0, 7, args.batch)
+        self.device = getattr(args, "device", "cpu")
 
     def start(self):
         self.build(dropout=True)
@@ -82,6 +83,7 @@ class Minifer(Contender):
 
     def build(self, dropout):
         import minifer
+        from minifer.backend import to_device
         from minifer import layers, nonlinearities, objectives, tensor, updates
         minifer.random.set_rng(0)
         network = layers.InputLayer((None,) + self.x.shape[1:], tensor.tensor4("x"))
@@ -110,16 +112,23 @@ class Minifer(Contender):
         loss = objectives.categorical_crossentropy(layers.get_output(network), y).mean()
         params = layers.get_all_params(network, trainable=True)
         update = updates.nesterov_momentum(loss, params, self.rate(dropout), 0.9)
-        options = {"mode": self.config, "threads": self.args.threads}
+        options = {"mode": self.config, "threads": self.args.threads,
+                   "device": self.device}
+        # On a GPU both sides have their data there before the clock starts.
+        self.data, self.labels = (to_device(a, self.device) for a in (self.x, self.y))
         self.train_fn = minifer.function([x, y], loss, update, **options)
         self.predict_fn = minifer.function(
             [x], layers.get_output(network, deterministic=True), **options)
 
     def step(self):
-        return self.train_fn(self.x, self.y)
+        return self.train_fn(self.data, self.labels)
 
     def predict(self):
-        return self.predict_fn(self.x)
+        return self.predict_fn(self.data)
+
+    def gpu_memory(self):
+        from minifer.backend import memory_used
+        return memory_used(self.device)
 
 
 class Torch(Contender):
@@ -152,11 +161,12 @@ class Torch(Contender):
         model = nn.Sequential(*modules)
         if not dropout:
             self.load(model)
-        self.data = torch.from_numpy(self.x)
+        model = model.to(self.device)
+        self.data = torch.from_numpy(self.x).to(self.device)
         if self.config in ("channels_last", "bfloat16"):
             model = model.to(memory_format=torch.channels_last)
             self.data = self.data.to(memory_format=torch.channels_last)
-        self.labels = torch.from_numpy(self.y)
+        self.labels = torch.from_numpy(self.y).to(self.device)
         self.optimiser = torch.optim.SGD(model.parameters(), lr=self.rate(dropout),
                                          momentum=0.9, nesterov=True)
         self.plain = model
@@ -179,7 +189,7 @@ class Torch(Contender):
                     module.bias.copy_(torch.from_numpy(b))
 
     def context(self):
-        return self.torch.autocast("cpu", dtype=self.torch.bfloat16,
+        return self.torch.autocast(self.device, dtype=self.torch.bfloat16,
                                    enabled=self.config == "bfloat16")
 
     def step(self):
@@ -195,4 +205,7 @@ class Torch(Contender):
     def predict(self):
         self.plain.eval()
         with self.torch.inference_mode(), self.context():
-            return self.model(self.data).softmax(1).float().numpy()
+            return self.model(self.data).softmax(1).float().cpu().numpy()
+
+    def gpu_memory(self):
+        return self.torch.cuda.max_memory_reserved()

@@ -8,7 +8,8 @@ a small random input, then the whole headline network, 3,641,191 parameters.
 
 import sys
 
-from minifer import gradcheck, models, nonlinearities as f
+from minifer import backend, gradcheck, models, nonlinearities as f
+from minifer.cli import ArgumentParser, run
 from minifer.layers import (
     BatchNormLayer, ConcatLayer, Conv2DLayer, DenseLayer, DropoutLayer,
     ElemwiseSumLayer, FlattenLayer, GlobalPoolLayer, InputLayer, MaxPool2DLayer,
@@ -51,15 +52,19 @@ def layers():
     yield "nonlinearity softmax", NonlinearityLayer(InputLayer((None, 7)), f.softmax)
 
 
-def main():
+def main(argv=None):
     """Print the tables; return True if every gradient is right."""
-    ok = True
+    parser = ArgumentParser(prog="gradient_check.py",
+                            description=__doc__.split("\n")[0])
+    parser.add_argument("--device", choices=backend.DEVICES, default="cpu",
+                        help="whose kernels to check: emu needs no GPU")
+    device, ok = parser.parse_args(argv).device, True
     for title, network in layers():
-        report = gradcheck.check(network)
+        report = gradcheck.check(network, device=device)
         print(f"--- {title}\n{report}\n")
         ok &= report.ok
     print("--- the headline network, ck96")
-    report = gradcheck.check(models.ck96(), batch=2)
+    report = gradcheck.check(models.ck96(), batch=2, device=device)
     print(report)
     ok &= report.ok
     print("\nEvery gradient is right." if ok else "\nA gradient is WRONG: see above.")
@@ -67,4 +72,4 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(0 if main() else 1)
+    run(lambda: sys.exit(0 if main() else 1))

@@ -11,6 +11,7 @@ import os
 import sys
 
 from minifer.annotate import annotate_photo
+from minifer.backend import DEVICES
 from minifer.cli import ArgumentParser, run
 from minifer.data.images import read_colour, write_png
 from minifer.files import make_folder
@@ -24,6 +25,8 @@ def parse(argv):
                         help="a model file, as train_ck.py writes it")
     parser.add_argument("--out", default="runs/predict",
                         help="folder for the photos with boxes and labels")
+    parser.add_argument("--device", choices=DEVICES, default="cpu",
+                        help="where to compute: cuda is an NVIDIA GPU")
     parser.add_argument("--json", action="store_true", help="print JSON")
     return parser.parse_args(argv)
 
@@ -53,7 +56,7 @@ def draw(photo, out, used):
 def main(argv=None):
     """Judge all photos; a photo that cannot be read does not stop the others."""
     args = parse(argv)
-    predictor = Predictor.load(args.model)
+    predictor = Predictor.load(args.model, args.device)
     make_folder(args.out)
     photos, used = [], set()
     for path in args.photos:

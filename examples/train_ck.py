@@ -15,6 +15,7 @@ import numpy as np
 
 import minifer
 from minifer import data, layers, plots, random, schedules, stopping
+from minifer.backend import DEVICES
 from minifer.cli import ArgumentParser, run
 from minifer.errors import SettingError
 from minifer.evaluation import evaluate
@@ -55,7 +56,9 @@ def parse(argv):
         help="share of first frames to use as an eighth class, neutral")
     add("--split", choices=["subject", "random"], default="subject",
         help="random lets a person stand on both sides, which flatters")
-    add("--device", choices=["cpu"], default="cpu")
+    add("--device", choices=DEVICES, default="cpu",
+        help="where to compute: cuda is an NVIDIA GPU, emu runs its kernels on the "
+             "CPU (slow), auto takes a GPU if there is one")
     add("--subjects", type=int, default=60, help="people in the drawn data set")
     args = parser.parse_args(argv)
     if (args.images is None) != (args.labels is None):
@@ -104,7 +107,7 @@ def train(args, faces, parts, folder, progress):
                   {"command": command(args), "seed": args.seed})
     trainer = Trainer(network, learning_rate=args.lr, batch_size=args.batch,
                       seed=args.seed, schedule=schedules.by_name(args.schedule),
-                      prepare=steps)
+                      prepare=steps, device=args.device)
     result = trainer.fit(training.images, training.labels,
                          valid=(validation.images, validation.labels),
                          epochs=args.epochs, stop=stop_rule(args.stop), folder=folder,

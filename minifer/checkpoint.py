@@ -9,6 +9,7 @@ as never having stopped.
 import numpy as np
 
 from . import layers
+from .backend import device_of, to_device, to_host
 from .errors import SettingError, WeightsError
 from .weights import read_arrays, write_arrays
 
@@ -96,7 +97,7 @@ def _split(state, prefix="update"):
             numbers[name], inner = _split(value, key)
             arrays.update(inner)
         elif isinstance(value, list):
-            arrays.update({f"{key}_{i}": a for i, a in enumerate(value)})
+            arrays.update({f"{key}_{i}": to_host(a) for i, a in enumerate(value)})
         else:
             numbers[name] = value
     return numbers, arrays
@@ -109,6 +110,6 @@ def _restore(state, numbers, arrays, prefix="update"):
             _restore(value, numbers[name], arrays, key)
         elif isinstance(value, list):
             for i, slot in enumerate(value):
-                np.copyto(slot, arrays[f"{key}_{i}"])
+                np.copyto(slot, to_device(arrays[f"{key}_{i}"], device_of(slot)))
         else:
             state[name] = numbers[name]

@@ -4,6 +4,7 @@ import contextlib
 
 import numpy as np
 
+from .backend import explained, resolve, to_device, to_host
 from .errors import NotFiniteError, SettingError
 from .expressions import Expression, NetworkRun, Variable, evaluate, gradients
 from .factored import FactoredGradient
@@ -15,7 +16,7 @@ __all__ = ["Function", "function"]
 
 
 def function(inputs, outputs, updates=None, mode="compiled", algorithm="auto",
-             threads=None, batch=None):
+             threads=None, batch=None, device=None):
     """Make a callable from variables, expressions and an update rule.
 
     Parameters
@@ -37,6 +38,10 @@ def function(inputs, outputs, updates=None, mode="compiled", algorithm="auto",
     batch : int, optional
         Batch size to plan for; default: that of the first call. Smaller batches
         use the same plan, a larger one makes a new plan.
+    device : {'cpu', 'cuda', 'emu', 'auto'}, optional
+        Where to work: the parameters are moved there, and so is what the function
+        is called with. Default: where the parameters are. On 'cuda' and 'emu' the
+        network runs layer after layer, with the kernels of ``kernels/``.
 
     Returns
     -------
@@ -57,7 +62,7 @@ def function(inputs, outputs, updates=None, mode="compiled", algorithm="auto",
     >>> losses[-1] < losses[0]
     True
     """
-    return Function(inputs, outputs, updates, mode, algorithm, threads, batch)
+    return Function(inputs, outputs, updates, mode, algorithm, threads, batch, device)
 
 
 class Function:
@@ -68,7 +73,7 @@ class Function:
     """
 
     def __init__(self, inputs, outputs, updates=None, mode="compiled",
-                 algorithm="auto", threads=None, batch=None):
+                 algorithm="auto", threads=None, batch=None, device=None):
         self.inputs, self.updates = list(inputs), updates
         self.single = isinstance(outputs, Expression)
         self.outputs = [outputs] if self.single else list(outputs)
@@ -88,8 +93,9 @@ class Function:
         self.statistics = [] if updates is None else [
             p for run in _network_runs(self.wanted)
             for p in get_all_params(run.outputs, batch_norm_stat=True)]
+        self.device = self._move(device)
         self.runners = {}
-        if mode == "compiled":
+        if mode == "compiled" and self.device == "cpu":
             learning = _network_runs([updates.loss]) if updates else []
             self.runners = {run: _PlannedRun(run, run in learning, algorithm,
                                              threads or default_threads(), batch or 1)
@@ -118,20 +124,73 @@ class Function:
         NotFiniteError
             If the loss is not finite. No parameter has been changed then.
         """
+        results = [self._plain(r) for r in self._results(values, wait=True)]
+        return results[0] if self.single else results
+
+    def queue(self, *values):
+        """Like a call, but on a device without waiting for it.
+
+        Parameters
+        ----------
+        *values : arrays
+            Best on the device already.
+
+        Returns
+        -------
+        array or list of arrays
+            On the function's device; reading one waits for it. After a step that was
+            not finite no parameter moves any more, until :meth:`check` has said so.
+        """
+        results = self._results(values, wait=False)
+        return results[0] if self.single else results
+
+    def check(self, given=None):
+        """Wait for the device, and raise what went wrong since the last check.
+
+        Raises
+        ------
+        NotFiniteError
+            If a loss or gradient was not finite.
+        """
+        if self.device == "cpu" or self.updates is None or self.updates.all_fine():
+            return
+        self.updates.forgive()
+        raise NotFiniteError(
+            "training: a loss or gradient was not finite. Check the images for NaN, or "
+            "lower the learning rate." if given is None else
+            _blame(self.updates.loss, given))
+
+    def _results(self, values, wait):
+        """The outputs' values, after a step if there are updates."""
         given = self._bind(values)
-        before = [p.get_value() for p in self.statistics]
+        before = [p.value.copy() for p in self.statistics]
         try:
             # What overflows is found by looking at the loss, and said once.
-            with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            with explained(), np.errstate(over="ignore", invalid="ignore",
+                                          divide="ignore"):
                 done = evaluate(self.wanted, given, self.runners)
                 if self.updates is not None:
                     self._step(done, given)
+                if wait:
+                    self.check(given)
         except NotFiniteError:
             for param, value in zip(self.statistics, before):
-                param.set_value(value)
+                param.value[...] = value
             raise
-        results = [self._plain(done[o][0]) for o in self.outputs]
-        return results[0] if self.single else results
+        return [done[o][0] for o in self.outputs]
+
+    def _move(self, device):
+        """Bring the parameters to ``device``; return where they are."""
+        params = get_all_params([o for run in _network_runs(self.wanted)
+                                 for o in run.outputs])
+        if device is None:
+            device = params[0].device if params else "cpu"
+        device = resolve(device)
+        for param in params:
+            param.to_device(device)
+        if self.updates is not None:
+            self.updates.to_device(device)
+        return device
 
     def profile(self, *values, repeat=5):
         """Run a few times and say where the time goes.
@@ -162,7 +221,7 @@ class Function:
                 f"function: expected {len(self.inputs)} values, got {len(values)}.")
         given = {}
         for variable, value in zip(self.inputs, values):
-            value = np.asarray(value)
+            value = to_device(value, self.device)
             if variable.ndim is not None and value.ndim not in (variable.ndim, 2):
                 raise SettingError(
                     f"function: expected {variable.ndim} axes for "
@@ -172,7 +231,7 @@ class Function:
 
     def _step(self, done, given):
         loss = self.updates.loss
-        if not np.isfinite(done[loss][0]):
+        if self.device == "cpu" and not np.isfinite(done[loss][0]):
             raise NotFiniteError(_blame(loss, given))
         found = gradients(loss, done, self.runners)
         missing = [p for p in self.updates.params if p not in found]
@@ -180,6 +239,9 @@ class Function:
             raise SettingError(
                 f"updates: the loss does not depend on '{missing[0].name}'. Leave "
                 "it out of the params, or check the loss.")
+        if self.device != "cpu":  # finiteness is noted there, and read by check()
+            self.updates(found, loss=done[loss][0])
+            return
         workers = self.plan.workers if self.plan else None
         run = workers.run if workers else run_alone
         with workers.blas_alone() if workers else contextlib.nullcontext():
@@ -192,7 +254,7 @@ class Function:
 
     @staticmethod
     def _plain(value):
-        value = np.asarray(value)
+        value = to_host(value)
         return float(value) if value.ndim == 0 else value
 
 

@@ -51,6 +51,10 @@ class BackendUnavailable(MiniferError, RuntimeError):
     """The device or a library it needs is missing on this machine."""
 
 
+class KernelError(MiniferError, RuntimeError):
+    """A kernel was called with the wrong arrays, or broke a rule of CUDA."""
+
+
 class NotFiniteError(MiniferError, ArithmeticError):
     """Training met a loss, activation or gradient that is NaN or infinite."""
 

@@ -14,11 +14,13 @@ step forward and one back, like everything here:
 2.0
 """
 
+import math
 import numbers
 
 import numpy as np
 
 from . import nonlinearities
+from .backend import as_array, device_of, on_gpu, to_device
 from .errors import SettingError
 from .layers.base import Layer
 from .layers.helper import forward, get_all_layers
@@ -121,7 +123,7 @@ class Apply(Expression):
         self.inputs, self.constants = inputs, constants
 
     def forward(self, *values):
-        return self.op(*values, *self.constants)
+        return self.op(*_together(values + tuple(self.constants)))
 
     def backward(self, dvalue, cache):
         if self.op_backward is None:
@@ -243,7 +245,7 @@ def gradients(loss, done, runners={}):
     -------
     dict of Param -> array
     """
-    value = np.asarray(done[loss][0])
+    value = as_array(done[loss][0])
     if value.size != 1:
         raise SettingError(
             f"updates: expected a scalar loss, got shape {value.shape}. "
@@ -270,6 +272,15 @@ def _sum_gradients(a, b):
     return a + b
 
 
+def _together(values):
+    """Arrays brought to the device on which one of them is."""
+    device = next((device_of(v) for v in values if on_gpu(v)), "cpu")
+    if device == "cpu":
+        return values
+    return [to_device(v, device) if isinstance(v, np.ndarray) and v.ndim else v
+            for v in values]
+
+
 # The ops of plain arithmetic; all keep x's dtype.
 
 def _mean(x):
@@ -278,7 +289,7 @@ def _mean(x):
 
 def _mean_backward(dy, cache):
     shape, dtype = cache
-    return np.full(shape, dy / max(1, np.prod(shape)), dtype)
+    return _filled(shape, dy / max(1, math.prod(shape)), dtype)
 
 
 def _sum(x):
@@ -287,7 +298,14 @@ def _sum(x):
 
 def _sum_backward(dy, cache):
     shape, dtype = cache
-    return np.full(shape, dy, dtype)
+    return _filled(shape, dy, dtype)
+
+
+def _filled(shape, value, dtype):
+    """An array full of one value, where that lives."""
+    array = np.empty_like(value, shape=shape, dtype=dtype)
+    array[...] = value
+    return array
 
 
 def _add(a, b):

@@ -25,6 +25,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .backend import resolve, to_device, to_host
 from .errors import SettingError, ShapeError
 from .layers import (BatchNormLayer, InputLayer, forward, get_all_layers,
                      get_all_params)
@@ -87,7 +88,7 @@ class Report:
 
 
 def check(network, inputs=None, deterministic=False, batch=3, seed=0,
-          tolerance=1e-6, directions=4, elementwise_up_to=200):
+          tolerance=1e-6, directions=4, elementwise_up_to=200, device="cpu"):
     """Compare a network's gradients with measured ones.
 
     The loss is ``sum(dy * y)`` with random dy, so every output counts. The
@@ -113,12 +114,14 @@ def check(network, inputs=None, deterministic=False, batch=3, seed=0,
         Random directions in which a large array is probed.
     elementwise_up_to : int, default 200
         Arrays of up to so many elements are probed element by element.
+    device : {'cpu', 'cuda', 'emu', 'auto'}, default 'cpu'
+        Where the network runs while it is checked: its kernels are checked there.
 
     Returns
     -------
     Report
     """
-    rng = np.random.default_rng(seed)
+    rng, device = np.random.default_rng(seed), resolve(device)
     order = get_all_layers(network)
     given = _float64_inputs(order, inputs, batch, rng)
     options = {"deterministic": deterministic}
@@ -126,26 +129,28 @@ def check(network, inputs=None, deterministic=False, batch=3, seed=0,
         options["batch_norm_update_averages"] = False
     params = get_all_params(network, trainable=True)
 
-    with _frozen(order, get_all_params(network)):
+    with _frozen(order, get_all_params(network)) as values:
         def run():
             for layer in order:
                 if hasattr(layer, "stream"):
                     layer.stream.step = 0  # the same mask every time
-            return forward(network, given, **options)
+            for param, value in values.items():
+                param.value = to_device(value, device)
+            there = {layer: to_device(x, device) for layer, x in given.items()}
+            ys, tape = forward(network, there, **options)
+            return ys if isinstance(ys, list) else [ys], tape
 
         ys, tape = run()
-        many = isinstance(ys, list)
-        dys = [rng.standard_normal(y.shape) for y in (ys if many else [ys])]
-        found = tape.backward(dys, wrt_inputs=True)
+        dys = [rng.standard_normal(y.shape) for y in ys]
+        found = tape.backward([to_device(dy, device) for dy in dys], wrt_inputs=True)
 
         def loss():
-            ys = run()[0]
-            return sum(float((dy * y).sum())
-                       for dy, y in zip(dys, ys if many else [ys]))
+            return sum(float((dy * to_host(y)).sum()) for dy, y in zip(dys, run()[0]))
 
-        arrays = {f"input {layer.name or ''}".strip(): (x, found.inputs.get(layer))
+        claimed = {p: to_host(g) for p, g in (found | found.inputs).items()}
+        arrays = {f"input {layer.name or ''}".strip(): (x, claimed.get(layer))
                   for layer, x in given.items()}
-        arrays.update(_named(params, found))
+        arrays.update(_named(params, values, claimed))
         return compare(loss, arrays, rng, tolerance, directions, elementwise_up_to)
 
 
@@ -258,26 +263,24 @@ def _float64_inputs(order, inputs, batch, rng):
 
 @contextlib.contextmanager
 def _frozen(order, params):
-    """Parameters in float64 for a while; values and streams restored after."""
-    values = [p.value for p in params]
+    """The parameters' values in float64; what they and the streams were, after."""
+    before = [p.value for p in params]
     steps = {layer: layer.stream.step for layer in order if hasattr(layer, "stream")}
     try:
-        for param in params:
-            param.value = param.value.astype(np.float64)
-        yield
+        yield {p: p.get_value().astype(np.float64) for p in params}
     finally:
-        for param, value in zip(params, values):
+        for param, value in zip(params, before):
             param.value = value
         for layer, step in steps.items():
             layer.stream.step = step
 
 
-def _named(params, found):
+def _named(params, values, found):
     """Arrays and gradients by parameter name, made unique where names repeat."""
     named = {}
     for param in params:
         name, n = param.name or "parameter", 2
         while name in named:
             name, n = f"{param.name} ({n})", n + 1
-        named[name] = (param.value, found.get(param))
+        named[name] = (values[param], found.get(param))
     return named

@@ -14,6 +14,7 @@ array([0.6931, 0.2877])
 
 import numpy as np
 
+from .backend import as_array
 from .errors import SettingError, ShapeError
 from .expressions import Apply, Expression, as_expression
 from .ops import activation, loss
@@ -139,7 +140,7 @@ def categorical_accuracy(predictions, targets, top_k=1):
     if isinstance(predictions, Expression):
         return Apply(_accuracy, None, predictions, as_expression(targets),
                      constants=(top_k,))
-    return _accuracy(predictions, np.asarray(targets), top_k)[0]
+    return _accuracy(predictions, as_array(targets), top_k)[0]
 
 
 def _objective(forward, backward, predictions, targets, *constants):
@@ -147,11 +148,11 @@ def _objective(forward, backward, predictions, targets, *constants):
     if isinstance(predictions, Expression):
         return Apply(forward, backward, predictions, as_expression(targets),
                      constants=constants)
-    return forward(np.asarray(predictions), targets, *constants)[0]
+    return forward(as_array(predictions), targets, *constants)[0]
 
 
 def _weight(losses, weights):
-    weights = np.asarray(weights).astype(losses.dtype, copy=False)
+    weights = as_array(weights).astype(losses.dtype, copy=False)
     return losses * weights, (weights,)
 
 

@@ -3,6 +3,7 @@
 import numpy as np
 
 from . import config
+from .backend import as_array, device_of, to_device, to_host
 from .errors import ShapeError
 
 __all__ = ["Param", "create_param"]
@@ -21,11 +22,11 @@ class Param:
     Attributes
     ----------
     value : array
-        The current value; updates change it in place.
+        The current value, on its device; updates change it in place.
     """
 
     def __init__(self, value, name=None):
-        self.value = np.asarray(value)
+        self.value = as_array(value)
         self.name = name
 
     @property
@@ -40,24 +41,36 @@ class Param:
     def size(self):
         return self.value.size
 
+    @property
+    def device(self):
+        """Where the value lives: 'cpu', 'cuda' or 'emu'."""
+        return device_of(self.value)
+
+    def to_device(self, device):
+        """Move the value to a device, if it is not there."""
+        self.value = to_device(self.value, device)
+
     def get_value(self):
-        """Return a copy of the value."""
-        return self.value.copy()
+        """Return a copy of the value, as a NumPy array."""
+        return np.array(to_host(self.value))
 
     def set_value(self, value):
-        """Set the value, cast to the parameter's dtype.
+        """Set the value, cast to the parameter's dtype; it stays on its device.
 
         Raises
         ------
         ShapeError
             If ``value`` has another shape.
         """
-        value = np.asarray(value)
+        value = to_host(value)
         if value.shape != self.shape:
             raise ShapeError(
                 f"parameter '{self.name}': expected shape {self.shape}, got "
                 f"{value.shape}. Values are never reshaped.")
-        self.value = value.astype(self.dtype)
+        if self.device == "cpu":
+            self.value = value.astype(self.dtype)
+        else:  # into its place: it may be a part of a buffer
+            self.value[...] = to_device(value.astype(self.dtype), self.device)
 
     def __repr__(self):
         return f"Param({self.name!r}, shape={self.shape}, {self.dtype})"

@@ -71,6 +71,8 @@ class Predictor:
     Parameters
     ----------
     model : minifer.weights.Model
+    device : {'cpu', 'cuda', 'emu', 'auto'}, default 'cpu'
+        Where the network runs; its parameters are moved there.
 
     Examples
     --------
@@ -83,14 +85,15 @@ class Predictor:
     1.0
     """
 
-    def __init__(self, model):
+    def __init__(self, model, device="cpu"):
         self.model = model
+        self.device = layers.move_to(model.network, device)
         self.preprocessing = Preprocessing.from_dict(model.preprocessing)
 
     @classmethod
-    def load(cls, path):
+    def load(cls, path, device="cpu"):
         """A predictor from a model file. Raises WeightsError if it is not one."""
-        return cls(load_model(path))
+        return cls(load_model(path), device)
 
     def saturations(self, crops):
         """Judge face crops.

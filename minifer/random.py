@@ -22,7 +22,9 @@ import zlib
 
 import numpy as np
 
+from .backend import on_gpu
 from .errors import SettingError
+from .kernels import dropout as kernels
 
 __all__ = ["Stream", "get_rng", "set_rng"]
 
@@ -57,7 +59,7 @@ class Stream:
         return np.random.Generator(
             np.random.Philox(key=self.key, counter=[0, 0, 0, step]))
 
-    def keep_mask(self, shape, p):
+    def keep_mask(self, shape, p, like=None):
         """Draw a bool array that is False with probability ``p``; go to the next step.
 
         Element i compares the i-th 16-bit word of the stream with p, so p is
@@ -67,24 +69,34 @@ class Stream:
         ----------
         shape : tuple of int
         p : float in [0, 1)
+        like : array, optional
+            The mask is drawn on its device; it is the same on all. Default: CPU.
         """
-        mask = self.keep_part(0, math.prod(shape), p).reshape(shape)
+        mask = self.keep_part(0, math.prod(shape), p, like).reshape(shape)
         self.step += 1
         return mask
 
-    def keep_part(self, start, stop, p):
+    def keep_part(self, start, stop, p, like=None):
         """Elements ``start`` to ``stop`` of this step's flattened mask.
 
         Any part can be drawn on its own, by several threads for instance.
         Drawing parts does not move ``step``.
         """
+        if on_gpu(like):
+            return kernels.keep_mask(like, start, stop, self.threshold(p), self.key,
+                                     self.step)
         block = start // 16  # a Philox block is 256 bits, 16 words
         count = -(-(stop - 16 * block) // 4)
         generator = np.random.Generator(
             np.random.Philox(key=self.key, counter=[block, 0, 0, self.step]))
         words = generator.integers(0, 2 ** 64 - 1, count, np.uint64, endpoint=True)
         words = words.astype("<u8", copy=False).view("<u2")
-        return words[start - 16 * block:stop - 16 * block] >= round(p * 65536)
+        return words[start - 16 * block:stop - 16 * block] >= self.threshold(p)
+
+    @staticmethod
+    def threshold(p):
+        """The least 16-bit word that keeps an element, 0 … 65536."""
+        return round(p * 65536)
 
 
 def check_seed(seed):

@@ -13,6 +13,7 @@ A penalty is an expression: ``loss + 1e-4 * penalty`` is a loss too, and
 
 import numpy as np
 
+from .backend import on_gpu
 from .expressions import Expression
 from .layers.helper import get_all_params
 
@@ -44,14 +45,19 @@ class Penalty(Expression):
 
     def forward(self):
         pairs = zip(self.coefficients, self.params)
-        return sum(c * float(self.penalty(p.value)) for c, p in pairs), ()
+        return sum(c * _number(self.penalty(p.value)) for c, p in pairs), ()
 
     def backward(self, dvalue, cache):
-        scale, found = float(dvalue), {}
+        scale, found = _number(dvalue), {}
         for c, p in zip(self.coefficients, self.params):
             gradient = self.penalty.gradient(p.value) * (c * scale)
             found[p] = found[p] + gradient if p in found else gradient
         return (), found
+
+
+def _number(value):
+    """A float; what is on a device stays there: fetching it would make the CPU wait."""
+    return value if on_gpu(value) else float(value)
 
 
 def apply_penalty(params, penalty):

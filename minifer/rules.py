@@ -8,8 +8,11 @@ import functools
 
 import numpy as np
 
+from .backend import as_array
 from .errors import SettingError, ShapeError
 from .factored import FactoredGradient
+from .flat import OnDevice, has_kernel
+from .kernels import update as kernels
 from .param import Param
 
 __all__ = ["Update", "norm_constraint", "total_norm_constraint", "run_alone",
@@ -24,7 +27,7 @@ def run_alone(task, total, least=1):
     task(0, 0, total)
 
 
-class Update:
+class Update(OnDevice):
     """An update rule at work on a list of parameters.
 
     A subclass has ``slots``, the names of the arrays it keeps for each
@@ -61,8 +64,9 @@ class Update:
         self.state = {"t": 0}
         for name in self.slots:
             self.state[name] = [np.zeros_like(p.value) for p in self.params]
+        self._start_on_device()
 
-    def __call__(self, gradients, run=None):
+    def __call__(self, gradients, run=None, loss=None):
         """Take one step.
 
         Parameters
@@ -73,8 +77,20 @@ class Update:
         run : function, optional
             ``run(task, total)`` calls ``task(worker, start, stop)`` on shares of a
             range, perhaps in several threads. The result does not depend on it.
+            Of use on the CPU only.
+        loss : array of one element, optional
+            On a device: no step is taken if it, or a gradient, is not finite, until
+            :meth:`forgive`. :meth:`all_fine` tells; the step itself does not wait.
         """
+        self._follow()
         gradients = self._as_list(gradients)
+        if self.values is not None:
+            self._step_there(gradients, loss)
+        else:
+            self._step(gradients, run)
+        self._constrain()
+
+    def _step(self, gradients, run):
         if self.max_total_norm is not None:
             gradients = total_norm_constraint(gradients, self.max_total_norm)
         self.state["t"] += 1
@@ -84,11 +100,13 @@ class Update:
                 self._move_rows(run or run_alone, g, *arrays)
             else:
                 self._move(run or run_alone, g.astype(param.dtype, copy=False), *arrays)
-        self._constrain()
 
     def _constrain(self):
         for param, constraint in self.constraints.items():
-            param.value[...] = constraint(param.value)
+            value = constraint(param.value)
+            if self.values is not None:
+                value = np.where(self.fine, value, param.value)
+            param.value[...] = value
 
     def rule(self, p, g, *slots):
         """Change the array p, and the slots, by gradient g, element by element."""
@@ -134,21 +152,23 @@ class Update:
                 raise ShapeError(
                     f"updates: expected a gradient for '{missing[0]}', got none.")
             gradients = [gradients[p] for p in self.params]
-        gradients = list(gradients)
+        gradients = [g if isinstance(g, FactoredGradient) else as_array(g)
+                     for g in gradients]
         if len(gradients) != len(self.params):
             raise ShapeError(
                 f"updates: expected {len(self.params)} gradients, one for each "
                 f"parameter, got {len(gradients)}.")
         for param, g in zip(self.params, gradients):
-            if np.shape(g) != param.shape:
+            if g.shape != param.shape:
                 raise ShapeError(
                     f"updates: expected a gradient of shape {param.shape} for "
-                    f"'{param.name}', got {np.shape(g)}.")
-        return [g if isinstance(g, FactoredGradient) else np.asarray(g)
-                for g in gradients]
+                    f"'{param.name}', got {g.shape}.")
+            self._check_place(param, g)
+        return gradients
 
 
 class SGD(Update):
+    @has_kernel("sgd", lambda u: (u.learning_rate,))
     def rule(self, p, g):
         p -= self.learning_rate * g
 
@@ -160,6 +180,7 @@ class Momentum(Update):
         super().__init__(params, learning_rate)
         self.momentum = momentum
 
+    @has_kernel("momentum", lambda u: (u.learning_rate, u.momentum))
     def rule(self, p, g, v):
         v *= self.momentum
         v -= self.learning_rate * g
@@ -167,6 +188,7 @@ class Momentum(Update):
 
 
 class NesterovMomentum(Momentum):
+    @has_kernel("nesterov_momentum", lambda u: (u.learning_rate, u.momentum))
     def rule(self, p, g, v):
         step = self.learning_rate * g
         v *= self.momentum
@@ -182,6 +204,7 @@ class AdaGrad(Update):
         super().__init__(params, learning_rate)
         self.epsilon = epsilon
 
+    @has_kernel("adagrad", lambda u: (u.learning_rate, u.epsilon))
     def rule(self, p, g, a):
         a += g * g
         p -= self.learning_rate * g / np.sqrt(a + self.epsilon)
@@ -192,6 +215,10 @@ class RMSProp(AdaGrad):
         super().__init__(params, learning_rate, epsilon)
         self.rho = rho
 
+    def rhos(self):
+        return self.rho, 1 - self.rho
+
+    @has_kernel("rmsprop", lambda u: (u.learning_rate, *u.rhos(), u.epsilon))
     def rule(self, p, g, a):
         a *= self.rho
         a += (1 - self.rho) * g * g
@@ -201,6 +228,7 @@ class RMSProp(AdaGrad):
 class AdaDelta(RMSProp):
     slots = ("squares", "deltas")
 
+    @has_kernel("adadelta", lambda u: (u.learning_rate, *u.rhos(), u.epsilon))
     def rule(self, p, g, a, d):
         a *= self.rho
         a += (1 - self.rho) * g * g
@@ -223,10 +251,14 @@ class Adam(Update):
         v *= self.beta2
         v += (1 - self.beta2) * g * g
 
+    def betas(self):
+        return self.beta1, 1 - self.beta1, self.beta2, 1 - self.beta2
+
     def corrected_rate(self):
         t = self.state["t"]
         return self.learning_rate * (1 - self.beta2 ** t) ** 0.5 / (1 - self.beta1 ** t)
 
+    @has_kernel("adam", lambda u: (u.corrected_rate(), *u.betas(), u.epsilon))
     def rule(self, p, g, m, v):
         self.moments(g, m, v)
         p -= self.corrected_rate() * m / (np.sqrt(v) + self.epsilon)
@@ -235,6 +267,7 @@ class Adam(Update):
 class AMSGrad(Adam):
     slots = ("mean", "squares", "largest_squares")
 
+    @has_kernel("amsgrad", lambda u: (u.corrected_rate(), *u.betas(), u.epsilon))
     def rule(self, p, g, m, v, v_hat):
         self.moments(g, m, v)
         np.maximum(v_hat, v, out=v_hat)
@@ -244,12 +277,15 @@ class AMSGrad(Adam):
 class AdaMax(Adam):
     slots = ("mean", "largest")
 
+    def corrected_rate(self):
+        return self.learning_rate / (1 - self.beta1 ** self.state["t"])
+
+    @has_kernel("adamax", lambda u: (u.corrected_rate(), *u.betas()[:3], u.epsilon))
     def rule(self, p, g, m, u):
         m *= self.beta1
         m += (1 - self.beta1) * g
         np.maximum(self.beta2 * u, np.abs(g), out=u)
-        rate = self.learning_rate / (1 - self.beta1 ** self.state["t"])
-        p -= rate * m / (u + self.epsilon)
+        p -= self.corrected_rate() * m / (u + self.epsilon)
 
 
 class AdamW(Adam):
@@ -257,8 +293,13 @@ class AdamW(Adam):
         super().__init__(params, learning_rate, beta1, beta2, epsilon)
         self.weight_decay = weight_decay
 
+    def shrinking(self):
+        return 1 - self.learning_rate * self.weight_decay
+
+    @has_kernel("adamw", lambda u: (u.corrected_rate(), *u.betas(), u.epsilon,
+                                    u.shrinking()))
     def rule(self, p, g, m, v):
-        p *= 1 - self.learning_rate * self.weight_decay
+        p *= self.shrinking()
         super().rule(p, g, m, v)
 
 
@@ -274,20 +315,37 @@ class AppliedMomentum(Update):
         self.loss = inner.loss
         self.state["inner"] = inner.state
 
-    def __call__(self, gradients, run=None):
+    def __call__(self, gradients, run=None, loss=None):
+        self._follow()
         self.inner.learning_rate = self.learning_rate
         self.inner.max_total_norm = self.max_total_norm
-        before = [p.get_value() for p in self.params]
-        self.inner(gradients, run)
+        before = [p.value.copy() for p in self.params]
+        self.inner(gradients, run, loss)
         self.state["t"] += 1
         for param, old, v in zip(self.params, before, self.state["velocity"]):
-            if param not in self.chosen:
-                continue
-            d = param.value - old
-            v *= self.momentum
-            v += d
-            param.value[...] = old + (self.momentum * v + d if self.nesterov else v)
+            if param in self.chosen:
+                self._move_on(param.value, old, v)
         self._constrain()
+
+    def _move_on(self, p, old, v):
+        if self.values is not None:
+            kernels.apply_momentum(p, old, v, self.fine, self.momentum, self.nesterov)
+            return
+        d = p - old
+        v *= self.momentum
+        v += d
+        p[...] = old + (self.momentum * v + d if self.nesterov else v)
+
+    def to_device(self, device):
+        self.inner.to_device(device)
+        self.values, self.gradients = self.inner.values, self.inner.gradients
+        self.fine, self.skipped = self.inner.fine, self.inner.skipped
+        super().to_device(device)
+
+    def forgive(self):
+        skipped = self.inner.forgive()
+        self.state["t"] -= skipped
+        return skipped
 
 
 def norm_constraint(value, max_norm, norm_axes=None, epsilon=1e-7):
@@ -308,7 +366,7 @@ def norm_constraint(value, max_norm, norm_axes=None, epsilon=1e-7):
     -------
     array of value's shape and dtype
     """
-    value = value.value if isinstance(value, Param) else np.asarray(value)
+    value = value.value if isinstance(value, Param) else as_array(value)
     max_norm = float(max_norm)
     if norm_axes is None:
         if value.ndim not in (2, 3, 4, 5):
@@ -335,7 +393,7 @@ def total_norm_constraint(tensor_vars, max_norm, epsilon=1e-7, return_norm=False
     -------
     list of arrays, or (list, float)
     """
-    norm = float(np.sqrt(sum(float((np.asarray(g) ** 2).sum()) for g in tensor_vars)))
+    norm = float(np.sqrt(sum(float((as_array(g) ** 2).sum()) for g in tensor_vars)))
     factor = min(norm, float(max_norm)) / (epsilon + norm)
-    scaled = [np.asarray(g) * factor for g in tensor_vars]
+    scaled = [as_array(g) * factor for g in tensor_vars]
     return (scaled, norm) if return_norm else scaled

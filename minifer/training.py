@@ -22,6 +22,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from . import layers, objectives, stopping, updates
+from .backend import to_device
 from .checkpoint import load_checkpoint, peek, save_checkpoint
 from .compiled import function
 from .errors import NotFiniteError, SettingError, ShapeError
@@ -79,11 +80,13 @@ class Trainer:
         Added to the loss: ``1e-4 * regularize_network_params(network, l2)``.
     prepare : function, optional
         Turns a batch of images into the network's input (scaling, say).
+    device : {'cpu', 'cuda', 'emu', 'auto'}, default 'cpu'
+        Where to train; the network is moved there, and the data once, whole.
     """
 
     def __init__(self, network, update=None, learning_rate=0.01, batch_size=64,
                  seed=0, schedule=constant, class_weights=None, penalty=None,
-                 prepare=None):
+                 prepare=None, device="cpu"):
         if not isinstance(batch_size, (int, np.integer)) or batch_size < 1:
             raise SettingError(
                 f"batch size: expected a whole number >= 1, got {batch_size!r}.")
@@ -95,6 +98,7 @@ class Trainer:
         self.learning_rate, self.schedule = learning_rate, schedule
         self.seed, self.prepare = check_seed(seed), prepare or (lambda batch: batch)
         self.order = Stream(self.seed, "shuffle")
+        self.device = layers.move_to(network, device)
         layers.seed_noise(network, self.seed)
         self._build(update, class_weights, penalty)
 
@@ -185,6 +189,8 @@ class Trainer:
             # Some schedules depend on where the end is.
             schedule_epochs=epochs if self.schedule in (quarters, cosine) else None)
         place = self._start(folder, resume)
+        images, labels, valid = self._there(images), self._there(labels), (
+            valid and tuple(map(self._there, valid)))
         with _interrupt_flag() as interrupted:
             while not (place["history"] and any(r(place["history"]) for r in rules)):
                 self._epoch(images, labels, valid, place, folder, interrupted)
@@ -200,9 +206,10 @@ class Trainer:
 
     def evaluate(self, images, labels):
         """Mean loss and accuracy (a fraction) on given data."""
-        sums = np.zeros(2)
+        sums = [0.0, 0.0]
         for batch in self._batches(len(images)):
-            sums += self.test_fn(self.prepare(images[batch]), labels[batch])
+            found = self.test_fn.queue(self.prepare(images[batch]), labels[batch])
+            sums = [s + one.astype(np.float64) for s, one in zip(sums, found)]
         return tuple(float(s) / len(images) for s in sums)
 
     def _batches(self, n):
@@ -241,8 +248,8 @@ class Trainer:
         """One pass over the training samples, one over the validation samples."""
         started = time.perf_counter() - place["seconds"]
         epoch, n = place["epoch"], len(images)
-        order = self.order.generator(epoch).permutation(n)
-        batches = self._batches(n)
+        order = self._there(self.order.generator(epoch).permutation(n))
+        batches, loss_sum = self._batches(n), place["loss_sum"]
         total = f"/{self._epochs}" if self._epochs else ""
         with self._progress.bar(len(batches), f"epoch {epoch + 1}{total}") as bar:
             bar.update(place["batch"])
@@ -251,13 +258,13 @@ class Trainer:
                 self.update.learning_rate = self.schedule(
                     self.learning_rate, epoch * len(batches) + number, epoch,
                     self._epochs)
-                loss = self.train_fn(self.prepare(images[chosen]), labels[chosen])
-                place["loss_sum"] += loss * len(chosen)
+                loss_sum = loss_sum + self._step(images[chosen], labels[chosen], bar)
                 place["batch"] = number + 1
-                bar.update(1)
-                bar.set_postfix(loss=f"{loss:.3f}", refresh=False)
                 if interrupted.is_set() and number + 1 < len(batches):
+                    place["loss_sum"] = float(loss_sum)
                     self._stop(folder, place, time.perf_counter() - started)
+        place["loss_sum"] = float(loss_sum)
+        self.train_fn.check()
         self._check_finite()
         row = {"epoch": epoch + 1, "train_loss": place["loss_sum"] / n}
         row["valid_loss"], row["valid_accuracy"] = (
@@ -267,6 +274,21 @@ class Trainer:
         self._finish_epoch(row, place, folder)
         if interrupted.is_set():
             self._stop(folder, place, 0.0)
+
+    def _step(self, images, labels, bar):
+        """Train on a batch; the sum of its losses, which on a GPU is not waited for."""
+        loss = self.train_fn.queue(self.prepare(images), labels)
+        bar.update(1)
+        if self.device == "cpu":
+            loss = float(loss)
+            bar.set_postfix(loss=f"{loss:.3f}", refresh=False)
+        else:
+            loss = loss.astype(np.float64)
+        return loss * len(images)
+
+    def _there(self, array):
+        """Data on the device where training goes on; on the CPU as they came."""
+        return array if self.device == "cpu" else to_device(array, self.device)
 
     def _check_finite(self):
         """Weights that are not finite must not be saved."""

@@ -73,7 +73,8 @@ def result(train, infer, peak_mb, losses):
 
 
 def test_ratios_are_of_the_best_float32_of_each(module):
-    args = argparse.Namespace(net="ck96", batch=10, threads=2, rounds=3, steps=1)
+    args = argparse.Namespace(net="ck96", batch=10, device="cpu", threads=2, rounds=3,
+                              steps=1)
     report = module.summarise(args, {
         ("minifer", "compiled"): result([.01, .03, .02], [.005] * 3, 300, [2.0, 1.0]),
         ("minifer", "eager"): result([.2] * 3, [.1] * 3, 500, [2.0, 1.0]),

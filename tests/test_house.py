@@ -1,6 +1,7 @@
 """Rules of the house: what may import what, and what every file owes its reader."""
 
 import ast
+import configparser
 import functools
 import importlib
 import inspect
@@ -13,16 +14,26 @@ import pytest
 import minifer
 
 ROOT = pathlib.Path(minifer.__file__).resolve().parent.parent
-LIBRARY = sorted((ROOT / "minifer").rglob("*.py"))
-PYTHON = LIBRARY + sorted(path for folder in ("examples", "tests", "kernels")
+LIBRARY = sorted(path for folder in ("minifer", "kernels")
+                 for path in (ROOT / folder).rglob("*.py"))
+PYTHON = LIBRARY + sorted(path for folder in ("examples", "tests")
                           for path in (ROOT / folder).rglob("*.py"))
-CODE = PYTHON + sorted((ROOT / "kernels").rglob("*.cu*"))
-MODULES = [".".join(path.relative_to(ROOT).with_suffix("").parts)
-           .removesuffix(".__init__") for path in LIBRARY]
+CODE = PYTHON + sorted(path for end in ("cu", "cuh", "h", "cpp")
+                       for path in (ROOT / "kernels").rglob("*." + end))
 
 
 def name_of(path):
     return str(path.relative_to(ROOT))
+
+
+def module_of(path):
+    """What a file is imported as: ``kernels/`` is ``minifer.kernels``."""
+    parts = list(path.relative_to(ROOT).with_suffix("").parts)
+    parts = ["minifer"] + parts if parts[0] == "kernels" else parts
+    return parts[:-1] if parts[-1] == "__init__" else parts
+
+
+MODULES = [".".join(module_of(path)) for path in LIBRARY]
 
 
 @functools.cache
@@ -30,7 +41,8 @@ def imports_of(path, inside_functions=True):
     """Full names of all modules (and names in them) that a file imports."""
     tree = ast.parse(path.read_text("utf-8"))
     nodes = ast.walk(tree) if inside_functions else tree.body
-    package = list(path.relative_to(ROOT).with_suffix("").parts[:-1])
+    package = module_of(path)
+    package = package if path.name == "__init__.py" else package[:-1]
     found = set()
     for node in nodes:
         if isinstance(node, ast.Import):
@@ -53,6 +65,9 @@ def is_in(name, *rooms):
 ARROWS = {
     "minifer/ops": ["layers", "plan", "expressions", "compiled", "tensor", "objectives",
                     "updates", "training", "models", "data", "faces", "nonlinearities"],
+    "kernels": ["layers", "ops", "plan", "expressions", "compiled", "objectives",
+                "updates", "rules", "training", "models", "data", "nonlinearities"],
+    "minifer/backend.py": ["ops", "layers", "kernels", "plan", "compiled", "training"],
     "minifer/data": ["layers", "ops", "plan", "expressions", "compiled", "training",
                      "models", "objectives", "updates", "weights", "predict"],
     "minifer/faces.py": ["layers", "ops", "plan", "expressions", "compiled", "training",
@@ -99,7 +114,7 @@ def test_examples_use_public_names_only():
 
 
 def test_importing_minifer_stays_light():
-    heavy = ["cv2", "matplotlib", "scipy", "cupy", "tqdm", "PIL"]
+    heavy = ["cv2", "matplotlib", "scipy", "cupy", "tqdm", "PIL", "cuda"]
     program = ("import sys, minifer; "
                f"print([name for name in {heavy} if name in sys.modules])")
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, text=True,
@@ -165,3 +180,11 @@ def test_imports_are_resolved(tmp_path, monkeypatch):
         "minifer.ops", "minifer.ops.conv", "cv2.dnn"}
     assert "cv2.dnn" not in imports_of(path, inside_functions=False)
     assert is_in("minifer.data.x", "minifer.data") and not is_in("minifer.dat", "minif")
+
+
+def test_every_package_is_installed():
+    settings = configparser.ConfigParser()
+    settings.read(ROOT / "setup.cfg", "utf-8")
+    listed = settings["options"]["packages"].split()
+    assert sorted(listed) == sorted(name for name, path in zip(MODULES, LIBRARY)
+                                    if path.name == "__init__.py")

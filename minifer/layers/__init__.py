@@ -11,8 +11,8 @@ from .base import Layer, MergeLayer
 from .conv import Conv2DLayer
 from .dense import DenseLayer
 from .helper import (count_params, forward, get_all_layers, get_all_param_values,
-                     get_all_params, get_output, get_output_shape, seed_noise,
-                     set_all_param_values)
+                     get_all_params, get_output, get_output_shape, move_to,
+                     seed_noise, set_all_param_values)
 from .input import InputLayer
 from .merge import ConcatLayer, ElemwiseSumLayer, concat
 from .noise import DropoutLayer, dropout
@@ -27,4 +27,5 @@ __all__ = [
     "BatchNormLayer", "batch_norm", "NonlinearityLayer", "FlattenLayer", "flatten",
     "ReshapeLayer", "reshape", "ConcatLayer", "concat", "ElemwiseSumLayer",
     "forward", "get_output", "get_output_shape", "get_all_layers", "get_all_params",
-    "count_params", "get_all_param_values", "set_all_param_values", "seed_noise"]
+    "count_params", "get_all_param_values", "set_all_param_values", "seed_noise",
+    "move_to"]

@@ -4,6 +4,7 @@ import difflib
 import math
 import warnings
 
+from ..backend import on_gpu, resolve, to_device, to_host
 from ..errors import SettingError, WeightsError
 from ..random import Stream
 from .base import MergeLayer
@@ -12,7 +13,7 @@ from .tape import run
 
 __all__ = ["get_all_layers", "get_output", "get_output_shape", "get_all_params",
            "count_params", "get_all_param_values", "set_all_param_values",
-           "forward", "seed_noise"]
+           "forward", "seed_noise", "move_to"]
 
 
 def get_all_layers(layer, treat_as_input=None):
@@ -86,6 +87,9 @@ def forward(layer_or_layers, inputs, deterministic=False, logits=False, keep=Tru
     outputs = _as_list(layer_or_layers)
     given = _as_inputs(outputs, inputs)
     order = get_all_layers(outputs, treat_as_input=list(given))
+    device = _device_of(order)
+    if device != "cpu":
+        given = {layer: to_device(x, device) for layer, x in given.items()}
     _warn_unknown_options(order, kwargs)
     kwargs["deterministic"] = deterministic
     ys, tape = run(order, outputs, given, kwargs, logits, keep)
@@ -107,11 +111,15 @@ def get_output(layer_or_layers, inputs=None, **kwargs):
     Returns
     -------
     array or expression, or a list of them for a list of layers
+        On the device of the inputs, wherever the network is.
     """
     if inputs is None:
         from ..expressions import output_of
         return output_of(layer_or_layers, **kwargs)
-    return forward(layer_or_layers, inputs, keep=False, **kwargs)[0]
+    y = forward(layer_or_layers, inputs, keep=False, **kwargs)[0]
+    if any(map(on_gpu, inputs.values() if isinstance(inputs, dict) else [inputs])):
+        return y
+    return [to_host(one) for one in y] if isinstance(y, list) else to_host(y)
 
 
 def get_output_shape(layer_or_layers, input_shapes=None):
@@ -204,6 +212,31 @@ def seed_noise(layer, seed):
     for place, one in enumerate(get_all_layers(layer)):
         if hasattr(one, "stream"):
             one.stream = Stream(seed, "dropout", place)
+
+
+def move_to(layer, device):
+    """Move all parameters of a network.
+
+    Parameters
+    ----------
+    layer : Layer or list of Layer
+    device : {'cpu', 'cuda', 'emu', 'auto'}
+        Where the network runs from now on; inputs are brought there.
+
+    Returns
+    -------
+    str
+        The device; ``'auto'`` is decided.
+    """
+    device = resolve(device)
+    for param in get_all_params(layer):
+        param.to_device(device)
+    return device
+
+
+def _device_of(layers):
+    """Where the parameters of layers are; the CPU if there are none."""
+    return next((p.device for one in layers for p in one.params), "cpu")
 
 
 def _as_list(layer):

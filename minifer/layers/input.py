@@ -1,8 +1,7 @@
 """The input of a network."""
 
-import numpy as np
-
 from .. import config
+from ..backend import as_array
 from .base import Layer
 
 __all__ = ["InputLayer"]
@@ -32,7 +31,7 @@ class InputLayer(Layer):
 
     def forward(self, x):
         """Check the shape; whole numbers (pixels) become ``config.floatX``."""
-        x = np.asarray(x)
+        x = as_array(x)
         fits = x.ndim == len(self.shape) and all(
             want in (None, have) for want, have in zip(self.shape, x.shape))
         if not fits:

@@ -53,7 +53,7 @@ class DropoutLayer(Layer):
             return x, None
         shape = tuple(1 if axis in self.shared_axes else n
                       for axis, n in enumerate(x.shape))
-        mask = self.stream.keep_mask(shape, self.p)
+        mask = self.stream.keep_mask(shape, self.p, like=x)
         return dropout_forward(x, mask, self.p, self.rescale)
 
     def backward(self, dy, cache):

@@ -6,10 +6,15 @@ column, and the convolution is then ``W @ columns``. Chellapilla, Puri & Simard
 processing", introduced the trick.
 """
 
+import math
+
 import numpy as np
 
+from ..backend import contiguous, on_gpu
 from ..errors import ShapeError
-from .windows import pad_hw, window_count, window_slices
+from ..kernels import conv as conv_kernels
+from ..kernels import reduce as reduce_kernels
+from .windows import check_windows, pad_hw, window_count, window_slices
 
 __all__ = ["conv2d_forward", "conv2d_backward", "im2col", "col2im"]
 
@@ -92,34 +97,31 @@ def conv2d_forward(x, W, b=None, stride=(1, 1), pad=(0, 0), flip_filters=True):
     Raises
     ------
     ShapeError
-        If the channels differ or the filter is larger than the padded image.
+        If the channels differ, the filter is larger than the padded image, or the
+        stride less than 1.
     """
     if x.ndim != 4 or W.ndim != 4:
         raise ShapeError(
             f"conv2d: expected x (N, C, H, W) and W (F, C, kh, kw), got {x.shape} "
             f"and {W.shape}.")
-    N, C, H, Wd = x.shape
-    F, C_W, kh, kw = W.shape
-    Ho = window_count(H, kh, stride[0], pad[0])
-    Wo = window_count(Wd, kw, stride[1], pad[1])
-    if C != C_W or Ho < 1 or Wo < 1:
+    F, C, *size = W.shape
+    check_windows("conv2d", size, stride, pad)
+    out_size = tuple(window_count(*axis)
+                     for axis in zip(x.shape[2:], size, stride, pad))
+    if x.shape[1] != C or min(out_size) < 1:
         raise ShapeError(
-            f"conv2d: expected x (N, C, H, W) with C = {C_W} and at least "
-            f"{kh}x{kw} pixels once padded by {pad}, got {x.shape}.")
-    if b is not None and b.shape not in ((F,), (F, Ho, Wo)):
+            f"conv2d: expected x (N, C, H, W) with C = {C} and at least "
+            f"{size[0]}x{size[1]} pixels once padded by {pad}, got {x.shape}.")
+    if b is not None and b.shape not in ((F,), (F, *out_size)):
         raise ShapeError(
-            f"conv2d: expected a bias ({F},) or {(F, Ho, Wo)}, got {b.shape}.")
+            f"conv2d: expected a bias ({F},) or {(F, *out_size)}, got {b.shape}.")
     W = W.astype(x.dtype, copy=False)
-    W_flat = _as_matrix(W, flip_filters)  # (F, C*kh*kw)
-
-    y = np.empty((N, F, Ho, Wo), x.dtype)
-    for part in _chunks(N, C * kh * kw * Ho * Wo * x.itemsize):
-        columns = im2col(pad_hw(x[part], pad), (kh, kw), stride, (Ho, Wo))
-        np.matmul(W_flat, columns, out=y[part].reshape(-1, F, Ho * Wo))
+    cache = (x, W, None if b is None else b.ndim, stride, pad, flip_filters)
     if b is not None:
-        b = b.astype(x.dtype, copy=False)
-        y += b.reshape(F, 1, 1) if b.ndim == 1 else b
-    return y, (x, W, None if b is None else b.ndim, stride, pad, flip_filters)
+        b = b.astype(x.dtype, copy=False).reshape((F, 1, 1) if b.ndim == 1 else b.shape)
+    correlate = conv_kernels.correlate if on_gpu(x) else _correlate
+    return correlate(x, _as_matrix(W, flip_filters), b, tuple(size), stride, pad,
+                     out_size), cache
 
 
 def conv2d_backward(dy, cache, need_dx=True):
@@ -143,36 +145,53 @@ def conv2d_backward(dy, cache, need_dx=True):
     db : array of b's shape, or None if there was no bias
     """
     x, W, b_ndim, stride, pad, flip_filters = cache
-    (N, C, H, Wd), (F, _, kh, kw), (Ho, Wo) = x.shape, W.shape, dy.shape[2:]
-    (ph, pw), size = pad, (kh, kw)
-    W_flat = _as_matrix(W, flip_filters)
-    dW_flat = np.zeros_like(W_flat)
-    dx = np.empty_like(x, order="C") if need_dx else None
-
-    for part in _chunks(N, C * kh * kw * Ho * Wo * x.itemsize):
-        dY = dy[part].reshape(-1, F, Ho * Wo)
-        padded = pad_hw(x[part], pad)
-        columns = im2col(padded, size, stride, (Ho, Wo))
-        dW_flat += np.matmul(dY, columns.transpose(0, 2, 1)).sum(axis=0)
-        if need_dx:
-            dpadded = col2im(np.matmul(W_flat.T, dY), padded.shape, size,
-                             stride, (Ho, Wo))
-            dx[part] = dpadded[:, :, ph:ph + H, pw:pw + Wd]
-
+    backward = conv_kernels.correlate_backward if on_gpu(x) else _correlate_backward
+    dx, dW_flat = backward(dy, x, _as_matrix(W, flip_filters), W.shape[2:], stride, pad,
+                           need_dx)
     dW = dW_flat.reshape(W.shape)
     if flip_filters:
-        dW = np.ascontiguousarray(dW[:, :, ::-1, ::-1])
-    db = None
-    if b_ndim is not None:
-        db = dy.sum(axis=(0, 2, 3) if b_ndim == 1 else 0)
-    return dx, dW, db
+        dW = contiguous(dW[:, :, ::-1, ::-1])
+    if b_ndim is None:
+        return dx, dW, None
+    total = reduce_kernels.sum_over if on_gpu(dy) else np.sum
+    return dx, dW, total(dy, (0, 2, 3) if b_ndim == 1 else (0,))
+
+
+def _correlate(x, W_flat, b, size, stride, pad, out_size):
+    """y on a CPU; ``W_flat`` (F, C*kh*kw) are the filters as rows."""
+    F, per_image = len(W_flat), W_flat.shape[1] * math.prod(out_size) * x.itemsize
+    y = np.empty((len(x), F) + out_size, x.dtype)
+    for part in _chunks(len(x), per_image):
+        columns = im2col(pad_hw(x[part], pad), size, stride, out_size)
+        np.matmul(W_flat, columns, out=y[part].reshape(-1, F, columns.shape[2]))
+    if b is not None:
+        y += b
+    return y
+
+
+def _correlate_backward(dy, x, W_flat, size, stride, pad, need_dx):
+    """dx and dW_flat of :func:`_correlate`."""
+    (N, F), out_size, (H, Wd) = dy.shape[:2], dy.shape[2:], x.shape[2:]
+    per_image = W_flat.shape[1] * math.prod(out_size) * x.itemsize
+    dW_flat = np.zeros_like(W_flat)
+    dx = np.empty_like(x, order="C") if need_dx else None
+    for part in _chunks(N, per_image):
+        dY = dy[part].reshape(-1, F, math.prod(out_size))
+        padded = pad_hw(x[part], pad)
+        columns = im2col(padded, size, stride, out_size)
+        dW_flat += np.matmul(dY, columns.transpose(0, 2, 1)).sum(axis=0)
+        if need_dx:
+            dpadded = col2im(np.matmul(W_flat.T, dY), padded.shape, size, stride,
+                             out_size)
+            dx[part] = dpadded[:, :, pad[0]:pad[0] + H, pad[1]:pad[1] + Wd]
+    return dx, dW_flat
 
 
 def _as_matrix(W, flip_filters):
     """Filters as rows, (F, C*kh*kw), in the order of the columns."""
     if flip_filters:
         W = W[:, :, ::-1, ::-1]
-    return np.ascontiguousarray(W).reshape(len(W), -1)
+    return contiguous(W).reshape(len(W), -1)
 
 
 def _chunks(N, bytes_per_image):

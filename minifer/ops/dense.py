@@ -1,6 +1,9 @@
 """The dense (fully connected) layer: one matrix product."""
 
+from ..backend import on_gpu
 from ..errors import ShapeError
+from ..kernels import activation as activation_kernels
+from ..kernels import reduce as reduce_kernels
 
 __all__ = ["dense_forward", "dense_backward"]
 
@@ -29,7 +32,7 @@ def dense_forward(x, W, b=None):
     W = W.astype(x.dtype, copy=False)
     y = x @ W
     if b is not None:
-        y += b.astype(x.dtype, copy=False)
+        y = _add_bias(y, b.astype(x.dtype, copy=False))
     return y, (x, W, b is not None)
 
 
@@ -53,4 +56,15 @@ def dense_backward(dy, cache, need_dx=True):
     """
     x, W, has_bias = cache
     dx = dy @ W.T if need_dx else None
-    return dx, x.T @ dy, dy.sum(axis=0) if has_bias else None
+    return dx, x.T @ dy, _column_sums(dy) if has_bias else None
+
+
+def _add_bias(y, b):
+    if on_gpu(y):
+        return activation_kernels.bias_add(y, b, out=y)
+    y += b
+    return y
+
+
+def _column_sums(dy):
+    return reduce_kernels.column_sums(dy) if on_gpu(dy) else dy.sum(axis=0)

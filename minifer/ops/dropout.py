@@ -4,6 +4,9 @@ Srivastava et al. (2014), "Dropout: a simple way to prevent neural networks
 from overfitting", JMLR 15.
 """
 
+from ..backend import on_gpu
+from ..kernels import dropout as kernels
+
 __all__ = ["dropout_forward", "dropout_backward"]
 
 
@@ -28,11 +31,15 @@ def dropout_forward(x, mask, p, rescale=True):
     cache : tuple
     """
     scale = x.dtype.type(1 / (1 - p) if rescale else 1)
+    if on_gpu(x):
+        return kernels.dropout_forward(x, mask, scale)
     factor = mask * scale
     return x * factor, (factor,)
 
 
 def dropout_backward(dy, cache):
     """``dx = dy`` times the same factors: a dropped unit learns nothing."""
+    if on_gpu(dy):
+        return kernels.dropout_backward(dy, cache)
     (factor,) = cache
     return dy * factor

@@ -3,11 +3,16 @@ r"""Losses: how wrong is a prediction?
 Targets of the cross-entropies are class numbers, int of shape (N,), or soft
 targets, float of shape (N, K): a distribution over the classes. Class weights
 (K,) make mistakes on rarer classes dearer.
+
+A class number out of range is refused on the CPU. On a device its loss is NaN, and
+its gradient too: to look first, the CPU would have to wait for the device.
 """
 
 import numpy as np
 
+from ..backend import as_array, device_of, on_gpu, to_device
 from ..errors import ShapeError
+from ..kernels import loss as loss_kernels
 from .activation import softmax_forward
 
 __all__ = ["softmax_crossentropy_forward", "softmax_crossentropy_backward",
@@ -29,14 +34,19 @@ def softmax_crossentropy_forward(logits, targets, class_weights=None):
     ----------
     logits : array, shape (N, K)
     targets : int array (N,), values 0..K-1, or float array (N, K)
-    class_weights : array, shape (K,), or None
+    class_weights : array or list, shape (K,), or None
+        Brought to the device of the logits if it is not there.
 
     Returns
     -------
     losses : array, shape (N,)
     cache : tuple
     """
-    t = weighted_targets(targets, logits, class_weights)
+    targets, class_weights = _checked(targets, logits, class_weights)
+    if on_gpu(logits):
+        return loss_kernels.softmax_crossentropy_forward(
+            logits, targets, class_weights)
+    t = _weighted(targets, class_weights, logits)
     shifted = logits - logits.max(axis=1, keepdims=True)
     log_sum = np.log(np.exp(shifted).sum(axis=1, keepdims=True))
     # Where t is 0 a log p of minus infinity must not matter: 0 · ∞ is NaN.
@@ -52,6 +62,8 @@ def softmax_crossentropy_backward(dlosses, cache):
 
     For a plain class number that is the famous "prediction minus target".
     """
+    if on_gpu(dlosses):
+        return loss_kernels.softmax_crossentropy_backward(dlosses, cache)
     logits, t = cache
     p, _ = softmax_forward(logits)
     return dlosses[:, None] * (p * t.sum(axis=1, keepdims=True) - t)
@@ -98,7 +110,7 @@ def binary_crossentropy_forward(predictions, targets):
     losses : array of that shape
     cache : tuple
     """
-    t = np.asarray(targets).astype(predictions.dtype, copy=False)
+    t = as_array(targets).astype(predictions.dtype, copy=False)
     if t.shape != predictions.shape:
         raise ShapeError(
             f"binary_crossentropy: expected targets of the predictions' shape "
@@ -124,12 +136,12 @@ def squared_error_forward(a, b):
     losses : array of a's shape
     cache : tuple
     """
-    b = np.asarray(b).astype(a.dtype, copy=False)
+    b = as_array(b).astype(a.dtype, copy=False)
     if b.shape not in (a.shape, ()):
         raise ShapeError(
             f"squared_error: expected targets of the predictions' shape {a.shape}, "
             f"or a number, got {b.shape}.")
-    difference = a - b
+    difference = a - b[()]  # of shape () a number, which any device takes
     return difference * difference, (difference,)
 
 
@@ -147,30 +159,50 @@ def weighted_targets(targets, scores, class_weights=None):
     ShapeError
         If the shapes do not fit or a class number is outside 0..K-1.
     """
+    return _weighted(*_checked(targets, scores, class_weights), scores)
+
+
+def _checked(targets, scores, class_weights):
+    """Targets and class weights as arrays that fit the scores (N, K)."""
+    if scores.ndim != 2 or not scores.shape[1]:
+        raise ShapeError(
+            f"crossentropy: expected one score for each class, (N, K) with K > 0, got "
+            f"shape {scores.shape}.")
     N, K = scores.shape
-    targets = np.asarray(targets)
-    if targets.shape == (N,) and targets.dtype.kind in "iu":
-        if N and (targets.min() < 0 or targets.max() >= K):
-            raise ShapeError(
-                f"crossentropy: expected class numbers 0..{K - 1}, got "
-                f"{targets.min()}..{targets.max()}. Does the last layer have "
-                "as many units as there are classes?")
-        t = np.zeros((N, K), scores.dtype)
-        t[np.arange(N), targets] = 1
-    elif targets.shape == (N, K):
-        t = targets.astype(scores.dtype)
-    else:
+    targets = as_array(targets)
+    is_classes = targets.shape == (N,) and targets.dtype.kind in "iu"
+    if not is_classes and targets.shape != (N, K):
         raise ShapeError(
             f"crossentropy: expected targets as int class numbers ({N},) or as "
             f"a distribution ({N}, {K}), got {targets.dtype} {targets.shape}.")
+    if is_classes and N and not on_gpu(targets) and (
+            targets.min() < 0 or targets.max() >= K):
+        raise ShapeError(
+            f"crossentropy: expected class numbers 0..{K - 1}, got "
+            f"{targets.min()}..{targets.max()}. Does the last layer have "
+            "as many units as there are classes?")
     if class_weights is not None:
-        weights = np.asarray(class_weights, scores.dtype)
-        if weights.shape != (K,):
+        class_weights = to_device(class_weights, device_of(scores))
+        if class_weights.shape != (K,):
             raise ShapeError(
                 f"crossentropy: expected one class weight for each of the {K} "
-                f"classes, got shape {weights.shape}.")
-        t *= weights
+                f"classes, got shape {class_weights.shape}.")
+    return targets, class_weights
+
+
+def _weighted(targets, class_weights, scores):
+    """Checked targets as an array (N, K) of scores' type, times the weights."""
+    t = targets if targets.ndim == 2 else _one_hot(targets, scores.shape[1])
+    t = t.astype(scores.dtype)
+    if class_weights is not None:
+        t *= class_weights.astype(scores.dtype)
     return t
+
+
+def _one_hot(classes, K):
+    """Rows with a 1 at the class, the others 0; NaN where it is out of range."""
+    t = classes[:, None] == np.arange(K, like=classes)
+    return np.where(t.any(axis=1, keepdims=True), t, np.nan)
 
 
 def _t_log(t, p):

@@ -6,6 +6,9 @@ training by reducing internal covariate shift", arXiv:1502.03167.
 
 import numpy as np
 
+from ..backend import on_gpu
+from ..kernels import norm as norm_kernels
+
 __all__ = ["batch_norm_forward", "batch_norm_backward",
            "batch_norm_fixed_forward", "batch_norm_fixed_backward"]
 
@@ -31,6 +34,8 @@ def batch_norm_forward(x, gamma, beta, axes, epsilon=1e-4):
         μ and 1/√(σ² + ε) of this batch, for the running averages.
     cache : tuple
     """
+    if _has_kernels(x, axes):
+        return norm_kernels.batch_norm_forward(x, gamma, beta, axes, epsilon)
     mean = x.mean(axis=axes)
     centred = x - np.expand_dims(mean, axes)
     inv_std = 1 / np.sqrt((centred * centred).mean(axis=axes) + float(epsilon))
@@ -55,6 +60,8 @@ def batch_norm_backward(dy, cache):
     dx : array of x's shape
     dgamma, dbeta : arrays of gamma's shape, None where there was none
     """
+    if _has_kernels(dy, cache[-1]):
+        return norm_kernels.batch_norm_backward(dy, cache)
     normed, inv_std, gamma, has_beta, axes = cache
     dgamma, dbeta = _scale_shift_gradients(dy, normed, gamma, has_beta, axes)
     g = dy if gamma is None else dy * np.expand_dims(gamma.astype(dy.dtype), axes)
@@ -74,6 +81,9 @@ def batch_norm_fixed_forward(x, gamma, beta, mean, inv_std, axes):
     y : array of x's shape
     cache : tuple
     """
+    if _has_kernels(x, axes):
+        return norm_kernels.batch_norm_fixed_forward(
+            x, gamma, beta, mean, inv_std, axes)
     mean, inv_std = mean.astype(x.dtype), inv_std.astype(x.dtype)
     normed = (x - np.expand_dims(mean, axes)) * np.expand_dims(inv_std, axes)
     y = _scale_shift(normed, gamma, beta, axes)
@@ -87,10 +97,17 @@ def batch_norm_fixed_backward(dy, cache):
     -------
     dx, dgamma, dbeta : as in :func:`batch_norm_backward`
     """
+    if _has_kernels(dy, cache[-1]):
+        return norm_kernels.batch_norm_fixed_backward(dy, cache)
     normed, inv_std, gamma, has_beta, axes = cache
     dgamma, dbeta = _scale_shift_gradients(dy, normed, gamma, has_beta, axes)
     slope = inv_std if gamma is None else inv_std * gamma.astype(dy.dtype)
     return dy * np.expand_dims(slope, axes), dgamma, dbeta
+
+
+def _has_kernels(x, axes):
+    """Channels on a device have kernels; other axes are NumPy's syntax anywhere."""
+    return on_gpu(x) and norm_kernels.takes(axes, x.ndim)
 
 
 def _scale_shift(normed, gamma, beta, axes):

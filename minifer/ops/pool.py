@@ -4,8 +4,10 @@ import math
 
 import numpy as np
 
+from ..backend import on_gpu
 from ..errors import ShapeError
-from .windows import pad_hw, window_count, window_slices
+from ..kernels import pool as pool_kernels
+from .windows import check_windows, pad_hw, window_count, window_slices
 
 __all__ = ["pool2d_forward", "pool2d_backward", "pool_length",
            "global_pool_forward", "global_pool_backward", "POOL_MODES",
@@ -56,37 +58,33 @@ def pool2d_forward(x, pool_size, stride=None, pad=(0, 0), ignore_border=True,
     -------
     y : array, shape (N, C, Ho, Wo)
     cache : tuple
+
+    Raises
+    ------
+    ShapeError
+        If there is no such mode, windows are empty or stand still, the padding is
+        as large as a window, or a window larger than the padded image.
     """
     if mode not in POOL_MODES:
         raise ShapeError(
             f"pool2d: expected mode {' or '.join(POOL_MODES)}, got {mode!r}.")
+    if x.ndim != 4:
+        raise ShapeError(f"pool2d: expected x (N, C, H, W), got {x.shape}.")
     stride = pool_size if stride is None else stride
-    H, Wd = x.shape[2:]
-    Ho = pool_length(H, pool_size[0], stride[0], pad[0], ignore_border)
-    Wo = pool_length(Wd, pool_size[1], stride[1], pad[1], ignore_border)
-    if Ho < 1 or Wo < 1:
+    check_windows("pool2d", pool_size, stride, pad)
+    if any(p >= k for p, k in zip(pad, pool_size)):
+        raise ShapeError(f"pool2d: expected padding smaller than the window "
+                         f"{pool_size}, got {pad}.")
+    out_size = tuple(pool_length(*axis, ignore_border)
+                     for axis in zip(x.shape[2:], pool_size, stride, pad))
+    if min(x.shape[2:]) < 1 or min(out_size) < 1:
         raise ShapeError(
             f"pool2d: expected images of at least {pool_size} pixels once "
             f"padded by {pad}, got {x.shape}.")
-    geometry = (pool_size, stride, (Ho, Wo))
-    extra = (max(0, (Ho - 1) * stride[0] + pool_size[0] - H - 2 * pad[0]),
-             max(0, (Wo - 1) * stride[1] + pool_size[1] - Wd - 2 * pad[1]))
-
-    padded = pad_hw(x, pad, -np.inf if mode == "max" else 0.0, extra)
-    y, count = None, None
-    for _, _, rows, cols in window_slices(*geometry):
-        element = padded[:, :, rows, cols]
-        if y is None:
-            y = element.copy()
-        elif mode == "max":
-            np.maximum(y, element, out=y)  # NaN stays visible
-        else:
-            y += element
-    if mode != "max":
-        count = _window_sizes(x, pad, extra, geometry, mode)
-        y /= count
-    cache = (padded, y if mode == "max" else count, x.shape, pad, geometry, mode)
-    return y, cache
+    windows = (pool_size, stride, pad, out_size)
+    pool = pool_kernels.pool if on_gpu(x) else _pool
+    y, kept = pool(x, *windows, mode)
+    return y, (kept, x.shape, windows, mode)
 
 
 def pool2d_backward(dy, cache):
@@ -103,17 +101,46 @@ def pool2d_backward(dy, cache):
     -------
     dx : array, shape (N, C, H, W)
     """
-    padded, y_or_count, shape, (ph, pw), geometry, mode = cache
+    kept, shape, windows, mode = cache
+    pool_backward = pool_kernels.pool_backward if on_gpu(dy) else _pool_backward
+    return pool_backward(dy, kept, shape, *windows, mode)
+
+
+def _pool(x, size, stride, pad, out_size, mode):
+    """y, and what its gradient needs, on a CPU: all windows at once, one of their
+    elements after the other."""
+    extra = tuple(max(0, (n - 1) * s + k - length - 2 * p) for n, s, k, length, p
+                  in zip(out_size, stride, size, x.shape[2:], pad))
+    padded = pad_hw(x, pad, -np.inf if mode == "max" else 0.0, extra)
+    y = None
+    for _, _, rows, cols in window_slices(size, stride, out_size):
+        element = padded[:, :, rows, cols]
+        if y is None:
+            y = element.copy()
+        elif mode == "max":
+            np.maximum(y, element, out=y)  # NaN stays visible
+        else:
+            y += element
+    if mode == "max":
+        return y, (padded, y)
+    count = _window_sizes(x, pad, extra, (size, stride, out_size), mode)
+    y /= count
+    return y, (padded, count)
+
+
+def _pool_backward(dy, kept, shape, size, stride, pad, out_size, mode):
+    """Gradient of :func:`_pool`."""
+    (padded, y_or_count), (ph, pw) = kept, pad
     dpadded = np.zeros(padded.shape, dy.dtype)
     if mode == "max":
         open_ = np.ones(dy.shape, bool)  # windows whose maximum is not yet found
-        for _, _, rows, cols in window_slices(*geometry):
+        for _, _, rows, cols in window_slices(size, stride, out_size):
             here = (padded[:, :, rows, cols] == y_or_count) & open_
             dpadded[:, :, rows, cols] += dy * here
             open_ &= ~here
     else:
         share = dy / y_or_count
-        for _, _, rows, cols in window_slices(*geometry):
+        for _, _, rows, cols in window_slices(size, stride, out_size):
             dpadded[:, :, rows, cols] += share
     return np.ascontiguousarray(
         dpadded[:, :, ph:ph + shape[2], pw:pw + shape[3]])
@@ -140,22 +167,47 @@ def global_pool_forward(x, mode="mean"):
     -------
     y : array, shape (N, C)
     cache : tuple
+
+    Raises
+    ------
+    ShapeError
+        If there is no such mode, or no pixel.
     """
     if mode not in GLOBAL_MODES:
         raise ShapeError(
             f"global_pool: expected mode {' or '.join(GLOBAL_MODES)}, got {mode!r}.")
-    flat = x.reshape(x.shape[:2] + (math.prod(x.shape[2:]),))
-    y = getattr(flat, mode)(axis=2)
-    return y, (flat, y, x.shape, mode)
+    if x.ndim < 2 or 0 in x.shape[2:]:
+        raise ShapeError(
+            "global_pool: expected x (N, C, ...) of at least one pixel, got "
+            f"{x.shape}.")
+    pool = pool_kernels.global_pool if on_gpu(x) else _global_pool
+    y, winner = pool(x, mode)
+    return y, (winner, x.shape, mode)
 
 
 def global_pool_backward(dy, cache):
-    """Gradient of :func:`global_pool_forward`, shape (N, C, ...)."""
-    flat, y, shape, mode = cache
+    """Gradient of :func:`global_pool_forward`, shape (N, C, ...).
+
+    Among equals the first in reading order is the maximum.
+    """
+    winner, shape, mode = cache
     if mode == "max":
-        dx = np.zeros_like(flat)
-        first = flat.argmax(axis=2)[:, :, None]
-        np.put_along_axis(dx, first, dy[:, :, None], axis=2)
-        return dx.reshape(shape)
-    share = dy / flat.shape[2] if mode == "mean" else dy
-    return np.broadcast_to(share[:, :, None], flat.shape).reshape(shape).copy()
+        backward = pool_kernels.global_max_backward if on_gpu(dy) else _max_backward
+        return backward(dy, winner, shape)
+    pixels = math.prod(shape[2:])
+    share = dy / pixels if mode == "mean" else dy
+    dx = np.broadcast_to(share[:, :, None], dy.shape + (pixels,))
+    return dx.reshape(shape).copy()
+
+
+def _global_pool(x, mode):
+    """y, and which pixel it came from, on a CPU."""
+    flat = x.reshape(x.shape[:2] + (math.prod(x.shape[2:]),))
+    return getattr(flat, mode)(axis=2), flat.argmax(axis=2) if mode == "max" else None
+
+
+def _max_backward(dy, winner, shape):
+    """Gradient of :func:`_global_pool` with mode 'max'."""
+    dx = np.zeros(dy.shape + (math.prod(shape[2:]),), dy.dtype)
+    np.put_along_axis(dx, winner[:, :, None], dy[:, :, None], axis=2)
+    return dx.reshape(shape)

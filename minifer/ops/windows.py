@@ -2,7 +2,28 @@
 
 import numpy as np
 
-__all__ = ["window_count", "pad_hw", "window_slices"]
+from ..errors import ShapeError
+
+__all__ = ["check_windows", "window_count", "pad_hw", "window_slices"]
+
+
+def check_windows(op, size, stride, pad):
+    """Refuse windows that are empty, stand still, or begin inside the image.
+
+    Parameters
+    ----------
+    op : str
+        Whose they are, for the message.
+    size, stride, pad : (int, int)
+
+    Raises
+    ------
+    ShapeError
+    """
+    if min(size) < 1 or min(stride) < 1 or min(pad) < 0:
+        raise ShapeError(
+            f"{op}: expected a window and a stride of at least 1 and padding of at "
+            f"least 0, got {tuple(size)}, {stride} and {pad}.")
 
 
 def window_count(length, size, stride, pad):

@@ -1,0 +1,31 @@
+// What every kernel shares: the types, where a thread stands, a few numbers.
+//
+// The same text is compiled by NVRTC for a GPU (which has no headers of the host, so
+// none are included here) and by g++ for the emulator, which then defines MF_EMU.
+#pragma once
+
+#ifndef REAL
+#define REAL float
+#endif
+
+typedef REAL real;           // the type the file is compiled for: float or double
+typedef long long index_t;   // 64 bits: N*C*H*W of a large batch passes 2^31
+
+// The number of this thread in a row of blocks. The product is of 64 bits.
+#define GLOBAL_INDEX (blockIdx.x * (index_t)blockDim.x + threadIdx.x)
+
+// Shared memory whose size the launch gives: DYN_SHARED(real, tile); tile[i] = ...
+// One array per kernel; take it apart by hand where two are needed.
+#ifdef MF_EMU
+#define DYN_SHARED(type, name) type* name = (type*)emu_dynamic_shared()
+#else
+#define DYN_SHARED(type, name)                                     \
+    extern __shared__ __align__(16) unsigned char dynamic_shared[]; \
+    type* name = reinterpret_cast<type*>(dynamic_shared)
+#endif
+
+// As macros, since NVRTC knows neither INFINITY nor NAN nor FLT_MAX.
+#define REAL_INFINITY ((real)__int_as_float(0x7f800000))
+#define NOT_A_NUMBER ((real)__int_as_float(0x7fffffff))
+#define REAL_MAX (sizeof(real) == 4 ? (real)3.402823466e+38 : (real)1.7976931348623157e+308)
+#define REAL_EPSILON (sizeof(real) == 4 ? (real)1.1920929e-07 : (real)2.220446049250313e-16)

@@ -1,0 +1,142 @@
+"""From CUDA text to a shared library: g++, and a cache of what it made.
+
+The cache is ``$XDG_CACHE_HOME/minifer/emu``, or ``~/.cache/minifer/emu``. A file's
+name is a hash of all that went into it, so nothing there is ever out of date, and it
+may be deleted at any time.
+"""
+
+import functools
+import hashlib
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import tempfile
+
+from ...errors import BackendUnavailable, KernelError
+from ...files import make_folder
+
+__all__ = ["available", "kernel_library", "runtime_library", "kernel_names"]
+
+HERE = pathlib.Path(__file__).resolve().parent
+KERNELS = HERE.parent
+
+#: -g1 keeps lines, for the messages; -ffp-contract=off keeps results the same on
+#: every CPU; thread instrumentation calls memory.cpp before each load and store.
+COMMON = ("-std=c++17", "-O2", "-g1", "-gdwarf-4", "-fPIC", "-ffp-contract=off")
+KERNEL = (*COMMON, "-w", "-fsanitize=thread", "-fno-exceptions",
+          "-fno-optimize-sibling-calls", "-fno-toplevel-reorder")
+
+INCLUDE = re.compile(r'^\s*#\s*include\s*"([^"]+)"', re.MULTILINE)
+COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/", re.DOTALL)
+NAME = re.compile(r"__global__\s+void\s+(?:__launch_bounds__\s*\([^)]*\)\s*)?(\w+)\s*\(")
+
+
+def available():
+    """Whether kernels can be compiled here: whether there is a g++."""
+    return shutil.which("g++") is not None
+
+
+def cache_folder():
+    root = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    return pathlib.Path(make_folder(os.path.join(root, "minifer", "emu")))
+
+
+@functools.lru_cache(maxsize=None)
+def compiler():
+    """The path and the version of g++, as text for the hash."""
+    path = shutil.which("g++")
+    if path is None:
+        raise BackendUnavailable(
+            "the emulator: expected the C++ compiler g++, found none. Install it, for "
+            "instance with 'apt install g++' or 'dnf install gcc-c++'.")
+    version = subprocess.run([path, "-dumpfullversion", "-dumpmachine"],
+                             capture_output=True, text=True, check=True).stdout
+    return path, version
+
+
+def sources(path):
+    """A file and all that it includes of ours: dict of path -> text."""
+    found, todo = {}, [pathlib.Path(path).resolve()]
+    while todo:
+        one = todo.pop()
+        if one in found:
+            continue
+        try:
+            found[one] = one.read_text("utf-8")
+        except OSError as error:
+            raise KernelError(f"{one}: expected a CUDA source, got "
+                              f"{error.strerror}.") from error
+        for name in INCLUDE.findall(found[one]):
+            near = [folder / name for folder in (one.parent, KERNELS, HERE)
+                    if (folder / name).is_file()]
+            todo.extend(near[:1])    # g++ itself reports one that is missing
+    return found
+
+
+def kernel_names(text):
+    """The names of the kernels in a file's text."""
+    return NAME.findall(COMMENT.sub("", text))
+
+
+def runtime_library():
+    """The emulator's own code as a library: its path."""
+    parts = [HERE / name for name in ("emu.cpp", "warp.cpp", "memory.cpp", "races.cpp")]
+    texts = [text for part in parts for text in sources(part).values()]
+    return _cached("runtime", texts, lambda out: [
+        [*COMMON, "-shared", *map(str, parts), "-o", out, "-ldl"]])
+
+
+def kernel_library(path, defines):
+    """The kernels of a ``.cu`` file as a library: its path.
+
+    Parameters
+    ----------
+    path : path-like
+    defines : dict
+        Macros.
+
+    Raises
+    ------
+    BackendUnavailable
+        Without g++.
+    KernelError
+        If g++ does not accept the file.
+    """
+    found = sources(path)
+    path = pathlib.Path(path).resolve()
+    runtime = runtime_library()
+    macros = [f"-D{key}={value}" for key, value in sorted(defines.items())]
+    main = "\n".join(['#include "emu.h"', f'#include "{path}"', "EMU_MODULE",
+                      *(f"EMU_KERNEL({name})" for name in kernel_names(found[path]))])
+    return _cached(path.stem, [main, str(runtime), *macros, *map(str, found),
+                               *found.values(), (HERE / "emu.h").read_text("utf-8")],
+                   lambda out: [
+        [*KERNEL, *macros, f"-I{HERE}", f"-I{KERNELS}", "-x", "c++", "-c", "-",
+         "-o", out + ".o"],
+        ["-shared", out + ".o", str(runtime), "-o", out]], main + "\n")
+
+
+def _cached(name, texts, commands, text=""):
+    """Run g++ unless its result is there; it appears there whole or not at all."""
+    path, version = compiler()
+    key = hashlib.sha256("\0".join([version, *COMMON, *KERNEL, *texts]).encode())
+    folder = cache_folder()
+    target = folder / f"{name}-{key.hexdigest()[:24]}.so"
+    if target.exists():
+        return target
+    with tempfile.TemporaryDirectory(dir=folder) as scratch:
+        out = os.path.join(scratch, "out.so")
+        for command in commands(out):
+            done = subprocess.run([path, *command], input=text, capture_output=True,
+                                  text=True)
+            if done.returncode:
+                raise KernelError(_first_error(name, done.stderr))
+        os.replace(out, target)
+    return target
+
+
+def _first_error(name, output):
+    errors = [line for line in output.splitlines() if "error" in line] or [output]
+    return f"{name}.cu: g++ does not accept it: {errors[0].strip()}"

@@ -1,0 +1,353 @@
+// The scheduler: one fiber for each CUDA thread that has begun and not ended.
+//
+// A block runs on one thread of the CPU. A CUDA thread runs until it has to wait for
+// others; then the schedule picks the next. One that never waits hands its fiber on
+// to the next thread when it ends, so a kernel without barriers runs as a plain loop.
+// Nothing runs at the same time, so a kernel's result depends on the schedule only if
+// the kernel is wrong: that is what the schedules are for.
+#include "internals.h"
+
+#include <dlfcn.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <deque>
+#include <mutex>
+#include <numeric>
+#include <random>
+
+namespace emu {
+
+Block now;
+int me;
+Thread threads[MAX_THREADS];
+Fiber* running;
+
+namespace {
+
+enum State : char { READY, AT_WARP, AT_BARRIER, ENDED };
+enum { FORWARD = -1, REVERSE = -2, FAIR = -3 };  // from 0 on: seed of a random order
+
+char state[MAX_THREADS];
+int count;  // threads of a block
+void (*entry)(void** args);
+void** arguments;
+int order;
+std::minstd_rand draw;
+Fault* found;
+
+Fiber outside;                 // the caller of launch
+std::deque<Fiber> fibers;      // all there are; a deque does not move them
+std::vector<Fiber*> idle;
+
+// --- fibers ------------------------------------------------------------------
+
+#if defined(__x86_64__) && !defined(EMU_UCONTEXT)
+// Save what a called function must preserve, change the stack, restore.
+asm(R"(
+.text
+.type emu_swap, @function
+emu_swap:
+    pushq %rbp; pushq %rbx; pushq %r12; pushq %r13; pushq %r14; pushq %r15
+    movq %rsp, (%rdi)
+    movq (%rsi), %rsp
+    popq %r15; popq %r14; popq %r13; popq %r12; popq %rbx; popq %rbp
+    ret
+.size emu_swap, .-emu_swap
+)");
+extern "C" void emu_swap(void** from, void** to);
+
+void swap(Fiber* from, Fiber* to) { emu_swap(&from->top, &to->top); }
+
+void prepare(Fiber* fiber, void (*work)())
+{
+    void** top = (void**)(fiber->stack + STACK) - 2;
+    *top = (void*)work;        // where emu_swap returns to; below, six registers
+    fiber->top = top - 6;
+}
+#else
+void swap(Fiber* from, Fiber* to) { swapcontext(&from->context, &to->context); }
+
+void prepare(Fiber* fiber, void (*work)())
+{
+    getcontext(&fiber->context);
+    fiber->context.uc_stack.ss_sp = fiber->stack;
+    fiber->context.uc_stack.ss_size = STACK;
+    makecontext(&fiber->context, work, 0);
+}
+#endif
+
+void jump(Fiber* to)
+{
+    Fiber* from = running;
+    running = to;
+    swap(from, to);
+}
+
+void work();
+
+// One more idle fiber; false without memory for its stack.
+bool add_fiber()
+{
+    const long page = sysconf(_SC_PAGESIZE);  // below the stack, not to be touched
+    char* memory = (char*)mmap(0, STACK + page, PROT_READ | PROT_WRITE,
+                               MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (memory == MAP_FAILED) return false;
+    mprotect(memory, page, PROT_NONE);
+    fibers.emplace_back();
+    fibers.back().stack = memory + page;
+    prepare(&fibers.back(), work);
+    idle.push_back(&fibers.back());
+    return true;
+}
+
+// --- who runs next -----------------------------------------------------------
+
+int ready_from(int first)
+{
+    char* found = (char*)memchr(state + first, READY, count - first);
+    if (!found) found = (char*)memchr(state, READY, first);
+    return found ? found - state : -1;
+}
+
+int next()
+{
+    if (order == FORWARD) return ready_from(0);
+    if (order == FAIR) return ready_from((me + 1) % count);
+    if (order >= 0) return ready_from(draw() % count);
+    char* last = (char*)memrchr(state, READY, count);
+    return last ? last - state : -1;
+}
+
+bool same_place(const char* a, const char* b) { return a == b || !strcmp(a, b); }
+
+// If all lanes that thread t waits for are there, do what they met for and go on.
+bool complete(int t)
+{
+    Thread* first = threads + t / 32 * 32;
+    const Thread& one = threads[t];
+    unsigned int lanes = 0;
+    for (int l = 0; l < 32 && t / 32 * 32 + l < count; l++) {
+        int other = t / 32 * 32 + l;
+        if (!(one.mask >> l & 1) || state[other] == ENDED) continue;
+        if (state[other] != AT_WARP || first[l].mask != one.mask ||
+            !same_place(first[l].where, one.where)) return false;
+        lanes |= 1u << l;
+    }
+    one.finish(first, lanes);
+    for (int l = 0; l < 32; l++)
+        if (lanes >> l & 1) state[t / 32 * 32 + l] = READY;
+    return true;
+}
+
+const char* doing(int t)
+{
+    static char text[600];
+    if (state[t] == ENDED) return "has ended";
+    snprintf(text, sizeof text, "waits at %s", threads[t].where);
+    return text;
+}
+
+// Nobody can run: let go on who may. False if all have ended.
+bool release()
+{
+    bool went_on = false;
+    for (int t = 0; t < count; t++)  // lanes may wait for one that has ended since
+        if (state[t] == AT_WARP && complete(t)) went_on = true;
+    if (went_on) return true;
+    for (int t = 0; t < count; t++)
+        if (state[t] == AT_WARP)
+            for (int l = 0; l < 32; l++) {
+                int other = t / 32 * 32 + l;
+                if (!(threads[t].mask >> l & 1) || other >= count) continue;
+                if (state[other] == AT_WARP && threads[other].mask == threads[t].mask &&
+                    same_place(threads[other].where, threads[t].where)) continue;
+                if (state[other] == ENDED) continue;
+                me = t;
+                fault({threads[t].where, 0}, "divergent warp: lane %d waits for lane %d, "
+                      "which %s%s", t % 32, l, doing(other),
+                      state[other] == AT_WARP ? " (or gives another mask)" : "");
+            }
+    int waiting = -1;
+    for (int t = 0; t < count && waiting < 0; t++)
+        if (state[t] == AT_BARRIER) waiting = t;
+    if (waiting < 0) return false;
+    for (int t = 0; t < count; t++)
+        if (state[t] == ENDED || !same_place(threads[t].where, threads[waiting].where)) {
+            me = waiting;
+            uint3 i = index_of(t);
+            fault({threads[waiting].where, 0}, "divergent barrier: it waits for thread "
+                  "(%u, %u, %u), which %s", i.x, i.y, i.z, doing(t));
+        }
+    memset(state, READY, count);
+    now.epoch++;
+    return true;
+}
+
+int choose()
+{
+    int to;
+    while ((to = next()) < 0)
+        if (!release()) return -1;
+    return to;
+}
+
+// Run thread `to`, or the caller of launch.
+void go(int to)
+{
+    if (to < 0) return jump(&outside);
+    me = to;
+    if (!threads[to].fiber) {
+        if (idle.empty() && !add_fiber()) fault({}, "no memory for its stack");
+        threads[to].fiber = idle.back();
+        idle.pop_back();
+    }
+    jump(threads[to].fiber);
+}
+
+// What a fiber does: run a thread, then the next that has not begun.
+void work()
+{
+    for (;;) {
+        threads[me].copies.clear();
+        threads[me].group = 0;
+        begin_clock(threads[me]);
+        entry(arguments);
+        state[me] = ENDED;
+        int to = choose();
+        if (to >= 0 && !threads[to].fiber) {
+            me = to;
+            threads[to].fiber = running;
+            continue;
+        }
+        idle.push_back(running);
+        go(to);
+    }
+}
+
+void run_block()
+{
+    now.number++;
+    now.epoch = 0;
+    memset(state, READY, count);
+    for (int t = 0; t < count; t++) threads[t].fiber = 0;
+    poison_shared();
+    me = count - 1;
+    go(choose());
+}
+
+template <class Noted> void note(Noted& noted, Place place)
+{
+    Dl_info info;
+    snprintf(noted.where, sizeof noted.where, "%s", place.where ? place.where : "");
+    noted.code = place.code && dladdr(place.code, &info)
+        ? (char*)place.code - (char*)info.dli_fbase - 1 : 0;
+}
+
+// The i-th block in this schedule. A stride without common divisor meets each once.
+unsigned long block_at(unsigned long i, unsigned long n)
+{
+    static unsigned long stride, first;
+    if (order == REVERSE) return n - 1 - i;
+    if (order < 0) return i;
+    if (i == 0) {
+        first = draw() % n;
+        do stride = draw() % n + 1; while (std::gcd(stride, n) != 1);
+    }
+    return (first + i * stride) % n;
+}
+
+void wait()
+{
+    int mine = me, to = choose();
+    if (to != mine) go(to);
+}
+
+}  // namespace
+
+uint3 index_of(int t)
+{
+    unsigned int i = t, x = now.block.x, y = now.block.y;
+    if (i < x) return {i, 0, 0};
+    return {i % x, i / x % y, i / x / y};
+}
+
+// Write down what is wrong, and leave the kernel for good.
+void fault(Place place, const char* format, ...)
+{
+    va_list values;
+    va_start(values, format);
+    vsnprintf(found->text, sizeof found->text, format, values);
+    va_end(values);
+    note(found->place, place);
+    found->block = now.index;
+    found->thread = index_of(me);
+    found->found = 1;
+    if (running != &outside) jump(&outside);
+}
+
+void note_other(Place place) { note(found->other, place); }
+
+void meet(const char* where, unsigned int mask, void* operand, Finish finish)
+{
+    Thread& t = threads[me];
+    if (!(mask >> me % 32 & 1))
+        fault({where, 0}, "mask %08x leaves out lane %d, which gives it", mask, me % 32);
+    t.where = where, t.mask = mask, t.operand = operand, t.finish = finish;
+    state[me] = AT_WARP;
+    complete(me);
+    wait();
+}
+
+}  // namespace emu
+
+using namespace emu;
+
+extern "C" {
+
+uint3 emu_thread_index() { return index_of(me); }
+uint3 emu_block_index() { return now.index; }
+uint3 emu_block_size() { return now.block; }
+uint3 emu_grid_size() { return now.grid; }
+
+void emu_barrier(const char* where)
+{
+    threads[me].where = where;
+    state[me] = AT_BARRIER;
+    wait();
+}
+
+// Run a kernel. Returns 0, or 1 with the fault that stopped it.
+int emu_launch(void (*kernel)(void**), const void* const* module, void** args,
+               const Array* arrays, int n_arrays, uint3 grid, uint3 block,
+               unsigned long dynamic_shared, int schedule, int races, Fault* result)
+{
+    static std::mutex one_at_a_time;
+    std::lock_guard<std::mutex> lock(one_at_a_time);
+    now.grid = grid, now.block = block, now.number = 0;
+    count = block.x * block.y * block.z;
+    entry = kernel, arguments = args, order = schedule, found = result;
+    found->found = 0;
+    running = &outside;
+    if (order >= 0) draw.seed(order + 1);
+    if (!open_memory(module, arrays, n_arrays, args, dynamic_shared, races) ||
+        (idle.empty() && !add_fiber()))
+        fault({}, "no memory for its arrays");
+    unsigned long n = (unsigned long)grid.x * grid.y * grid.z;
+    for (unsigned long i = 0; i < n && !found->found; i++) {
+        unsigned long b = block_at(i, n);
+        now.index = {(unsigned int)(b % grid.x), (unsigned int)(b / grid.x % grid.y),
+                     (unsigned int)(b / grid.x / grid.y)};
+        run_block();
+    }
+    if (found->found) {  // threads were left in the middle: their fibers begin anew
+        idle.clear();
+        for (Fiber& fiber : fibers) prepare(&fiber, work), idle.push_back(&fiber);
+    }
+    close_memory(!found->found);
+    return found->found;
+}
+
+}

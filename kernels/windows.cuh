@@ -1,0 +1,21 @@
+// What convolution and pooling share: where a thread stands, and what is an image.
+#pragma once
+#include "common.cuh"
+
+// Take the last place off a number: k becomes k / n, what was left over is returned.
+// int j = take(k, W), i = take(k, H); turns a thread's number into (k, i, j).
+//
+// A GPU has no instruction that divides 64-bit numbers, and takes far longer for it
+// than for a load; 32 bits are enough for most arrays.
+__device__ inline int take(index_t& k, int n)
+{
+    index_t whole = k >> 32 ? k / n : (unsigned int)k / (unsigned int)n;
+    int left = (int)(k - whole * n);
+    k = whole;
+    return left;
+}
+
+__device__ inline bool inside(int row, int col, int H, int W)
+{
+    return row >= 0 && row < H && col >= 0 && col < W;
+}

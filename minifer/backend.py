@@ -1,0 +1,185 @@
+"""Devices: where arrays live, and the way there and back.
+
+There are three: ``cpu`` is NumPy; ``cuda`` an NVIDIA GPU, with CuPy's arrays and
+the kernels of ``kernels/``; ``emu`` runs the same kernels on the CPU, slowly, to
+be looked at and tested without a GPU. ``auto`` is ``cuda`` where that works, else
+``cpu``.
+
+NumPy's functions act on the arrays of all three (``np.maximum(x, 0)`` of a CuPy
+array is CuPy's), so an op is written once; ``np.empty_like(x, shape=...)`` makes a
+new array where x lives. Only what has a kernel asks :func:`on_gpu`.
+
+>>> x = to_device(np.array([1.0, -1.0]), "emu")
+>>> device_of(x), to_host(np.maximum(x, 0))
+('emu', array([1., 0.]))
+"""
+
+import contextlib
+import functools
+import sys
+
+import numpy as np
+
+from .emuarray import EmuArray
+from .errors import BackendUnavailable, SettingError
+
+__all__ = ["DEVICES", "resolve", "device_of", "on_gpu", "to_device", "to_host",
+           "as_array", "contiguous", "raw_module", "synchronize", "memory_used",
+           "explained"]
+
+DEVICES = ("auto", "cpu", "cuda", "emu")
+
+INSTALL = ("pip install 'minifer[cuda13x]' (or cuda12x, by the driver's CUDA "
+           "version), or use device='cpu'")
+
+
+def resolve(name):
+    """The device that a name means, checked.
+
+    Parameters
+    ----------
+    name : {'cpu', 'cuda', 'emu', 'auto'}
+
+    Returns
+    -------
+    str
+        'cpu', 'cuda' or 'emu'.
+
+    Raises
+    ------
+    SettingError
+        If there is no such device.
+    BackendUnavailable
+        If it cannot be used on this machine; the message says what to do.
+    """
+    if name == "auto":
+        try:
+            _cupy()
+        except BackendUnavailable:
+            return "cpu"
+        return "cuda"
+    if name not in DEVICES:
+        raise SettingError(
+            f"device: expected one of {', '.join(DEVICES)}, got {name!r}.")
+    if name == "cuda":
+        _cupy()
+    return name
+
+
+def device_of(array):
+    """The device on which an array lives; ``'cpu'`` for anything that is no array."""
+    if isinstance(array, EmuArray):
+        return "emu"
+    cupy = sys.modules.get("cupy")
+    return "cuda" if cupy is not None and isinstance(array, cupy.ndarray) else "cpu"
+
+
+def on_gpu(array):
+    """Whether kernels work on this array: it lives on a GPU, or on the emulator."""
+    return device_of(array) != "cpu"
+
+
+def to_device(array, device):
+    """An array on ``device``: itself if it is there, else a contiguous copy.
+
+    Parameters
+    ----------
+    array : array of any device, or what NumPy makes one of
+    device : {'cpu', 'cuda', 'emu'}
+    """
+    array = as_array(array)
+    if device_of(array) == device:
+        return array
+    host = to_host(array)
+    if device == "cpu":
+        return host
+    if device == "emu":
+        return EmuArray(np.array(host, order="C"))
+    with explained():
+        return _cupy().array(host, order="C")
+
+
+def to_host(array):
+    """An array as NumPy's; a copy if it came from a device."""
+    return array.get() if on_gpu(array) else np.asarray(array)
+
+
+def as_array(value):
+    """``value`` as an array, on whatever device it is."""
+    return value if on_gpu(value) else np.asarray(value)
+
+
+def contiguous(array):
+    """``array`` itself if it is C-contiguous, else a copy that is."""
+    return array if array.flags.c_contiguous else array.copy()
+
+
+def synchronize(device):
+    """Wait until ``device`` has done all it was told."""
+    if device == "cuda":
+        with explained():
+            _cupy().cuda.get_current_stream().synchronize()
+
+
+def raw_module(source, options):
+    """CUDA C++ text as a module of the current GPU, compiled at its first use.
+
+    Parameters
+    ----------
+    source : str
+    options : tuple of str
+        For NVRTC: ``-Dname=value``, ``-Ifolder``.
+    """
+    return _cupy().RawModule(code=source, options=options)
+
+
+def memory_used(device):
+    """Bytes that CuPy's pool has taken from the GPU so far; 0 on other devices."""
+    return _cupy().get_default_memory_pool().total_bytes() if device == "cuda" else 0
+
+
+@contextlib.contextmanager
+def explained():
+    """Turn CuPy's errors inside a block into one line that says what to do."""
+    try:
+        yield
+    except Exception as error:
+        raise _explain(error) from error
+
+
+def _explain(error):
+    """The error that a user should see."""
+    cupy = sys.modules.get("cupy")
+    if cupy is None:
+        return error
+    if isinstance(error, cupy.cuda.memory.OutOfMemoryError):
+        return BackendUnavailable(
+            f"device 'cuda': expected enough GPU memory, got none left ({error}). Use "
+            "a smaller batch, or end other programs on this GPU.")
+    if isinstance(error, cupy.cuda.runtime.CUDARuntimeError):
+        return BackendUnavailable(
+            f"device 'cuda': expected a GPU that works, got {error}. Try nvidia-smi, "
+            "or use device='cpu'.")
+    return error
+
+
+@functools.lru_cache(maxsize=None)
+def _cupy():
+    """CuPy, with a GPU behind it, or an error that says what is missing."""
+    try:
+        import cupy
+    except ImportError as error:
+        raise BackendUnavailable(
+            f"device 'cuda': expected CuPy, got none ({error}). {INSTALL}.") from error
+    try:
+        count = cupy.cuda.runtime.getDeviceCount()
+    except cupy.cuda.runtime.CUDARuntimeError as error:
+        what = {35: "no NVIDIA driver, or one too old for this CuPy",
+                100: "a driver but no GPU"}.get(error.status, str(error))
+        raise BackendUnavailable(
+            f"device 'cuda': expected an NVIDIA GPU, got {what}. Install the driver "
+            "(nvidia-smi shows it), or use device='cpu'.") from error
+    if not count:
+        raise BackendUnavailable("device 'cuda': expected an NVIDIA GPU, got none. Use "
+                                 "device='cpu'.")
+    return cupy

@@ -1,0 +1,171 @@
+"""Devices: names, moves, and what is said when one is missing."""
+
+import sys
+import types
+
+import numpy as np
+import pytest
+
+from minifer import backend
+from minifer.emuarray import EmuArray
+from minifer.errors import BackendUnavailable, SettingError
+
+
+@pytest.fixture
+def without_cupy(monkeypatch):
+    """As if CuPy were not installed."""
+    monkeypatch.setitem(sys.modules, "cupy", None)
+    backend._cupy.cache_clear()
+    yield
+    backend._cupy.cache_clear()
+
+
+class CudaError(RuntimeError):
+    def __init__(self, status, text):
+        super().__init__(text)
+        self.status = status
+
+
+class OutOfMemory(MemoryError):
+    pass
+
+
+@pytest.fixture
+def fake_cupy(monkeypatch):
+    """A CuPy whose runtime answers as it is told: ``say(count)`` or ``say(error)``."""
+    cupy = types.ModuleType("cupy")
+    answer = []
+
+    def count():
+        if isinstance(answer[-1], Exception):
+            raise answer[-1]
+        return answer[-1]
+
+    runtime = types.SimpleNamespace(getDeviceCount=count, CUDARuntimeError=CudaError)
+    memory = types.SimpleNamespace(OutOfMemoryError=OutOfMemory)
+    cupy.cuda = types.SimpleNamespace(runtime=runtime, memory=memory)
+    cupy.ndarray = type("ndarray", (), {})
+    monkeypatch.setitem(sys.modules, "cupy", cupy)
+    backend._cupy.cache_clear()
+    yield answer.append
+    backend._cupy.cache_clear()
+
+
+def test_names():
+    assert backend.resolve("cpu") == "cpu" and backend.resolve("emu") == "emu"
+    with pytest.raises(SettingError, match="expected one of auto, cpu, cuda, emu, got"):
+        backend.resolve("gpu")
+
+
+def test_without_cupy(without_cupy):
+    assert backend.resolve("auto") == "cpu"
+    with pytest.raises(BackendUnavailable, match=r"pip install 'minifer\[cuda13x\]'"):
+        backend.resolve("cuda")
+
+
+@pytest.mark.parametrize("answer, said", [
+    (CudaError(35, "insufficient"), "no NVIDIA driver"),
+    (CudaError(100, "no device"), "a driver but no GPU"),
+    (CudaError(999, "what is this"), "what is this"), (0, "got none")])
+def test_without_a_gpu(fake_cupy, answer, said):
+    fake_cupy(answer)
+    assert backend.resolve("auto") == "cpu"
+    with pytest.raises(BackendUnavailable, match=said) as caught:
+        backend.resolve("cuda")
+    assert "\n" not in str(caught.value) and "use device='cpu'" in str(
+        caught.value).replace("Use", "use")
+
+
+def test_with_a_gpu(fake_cupy):
+    fake_cupy(1)
+    assert backend.resolve("auto") == backend.resolve("cuda") == "cuda"
+
+
+def test_errors_of_cupy_become_one_line(fake_cupy):
+    fake_cupy(1)
+    with pytest.raises(BackendUnavailable, match="smaller batch"):
+        with backend.explained():
+            raise OutOfMemory("2 GiB")
+    with pytest.raises(BackendUnavailable, match="nvidia-smi"):
+        with backend.explained():
+            raise CudaError(700, "illegal address")
+    with pytest.raises(ZeroDivisionError):
+        with backend.explained():
+            1 / 0
+
+
+def test_moves():
+    x = np.arange(6.0).reshape(2, 3)
+    there = backend.to_device(x.T, "emu")
+    assert backend.device_of(there) == "emu" and backend.on_gpu(there)
+    assert there.flags.c_contiguous and there.shape == (3, 2)
+    back = backend.to_host(there)
+    assert type(back) is np.ndarray and np.array_equal(back, x.T)
+    there[...] = 0
+    assert x.any() and back.any(), "memory is shared between devices"
+    assert backend.to_device(there, "emu") is there
+    assert backend.to_host(x) is x and backend.to_device(x, "cpu") is x
+    assert backend.device_of([1, 2]) == "cpu" and not backend.on_gpu(3)
+
+
+def test_contiguous():
+    x = backend.to_device(np.arange(6.0).reshape(2, 3), "emu")
+    assert backend.contiguous(x) is x
+    turned = backend.contiguous(x.T)
+    assert turned.flags.c_contiguous and np.array_equal(turned.get(), x.get().T)
+
+
+# --- EmuArray keeps its distance -----------------------------------------------
+
+@pytest.fixture
+def pair():
+    x = np.random.default_rng(0).normal(size=(3, 4))
+    return x, EmuArray(x.copy())
+
+
+@pytest.mark.parametrize("f", [
+    lambda x: x + 1, lambda x: 2 / x, lambda x: -x, lambda x: x @ x.T, lambda x: x > 0,
+    lambda x: np.maximum(x, 0), lambda x: np.where(x > 0, x, 0), lambda x: x.mean(),
+    lambda x: x.sum(axis=0), lambda x: np.expand_dims(x, 1), lambda x: x[1:, ::2],
+    lambda x: x[x[:, 0].argsort()], lambda x: np.concatenate([x, x], axis=1),
+    lambda x: np.split(x, 2, axis=1)[1], lambda x: x.reshape(-1).astype(np.float32),
+    lambda x: np.empty_like(x, shape=(2, 2)) * 0, lambda x: x.T.copy(),
+    lambda x: np.matmul(x, x.T, out=np.empty_like(x, shape=(3, 3)))])
+def test_it_computes_what_numpy_computes(pair, f):
+    x, there = pair
+    found = f(there)
+    assert type(found) is EmuArray
+    np.testing.assert_array_equal(found.get(), f(x))
+    assert found.dtype == f(x).dtype
+
+
+def test_in_place_changes_stay_in_place(pair):
+    x, there = pair
+    view = there[1:]
+    view += 1
+    view[0] = 7
+    np.add(there, 1, out=there)
+    assert np.array_equal(there.get()[1], np.full(4, 8.0))
+    assert there.get()[2, 0] == x[2, 0] + 1 + 1
+
+
+@pytest.mark.parametrize("f", [
+    lambda a, b: a + b, lambda a, b: b + a, lambda a, b: np.maximum(a, b),
+    lambda a, b: np.concatenate([a, b]), lambda a, b: np.asarray(a),
+    lambda a, b: np.stack([b, a]), lambda a, b: a.__setitem__(..., b),
+    lambda a, b: b.__setitem__(..., a), lambda a, b: a[np.array([0, 1])],
+    lambda a, b: np.add(b, 1, out=a)])
+def test_it_does_not_mix_with_numpy(pair, f):
+    x, there = pair
+    with pytest.raises(TypeError, match="EmuArray|mix|to_host"):
+        f(there, x)
+
+
+def test_scalars_and_numbers(pair):
+    x, there = pair
+    assert type(there.sum()) is EmuArray and float(there.sum()) == x.sum()
+    assert there.shape == (3, 4) and there.ndim == 2 and len(there) == 3
+    assert there.sum().item() == x.sum() and bool((there == there).all())
+    assert [row.get().tolist() for row in there] == x.tolist()
+    with pytest.raises(AttributeError):
+        there.no_such_thing
