@@ -11,7 +11,7 @@ import os
 import sys
 
 from minifer.annotate import annotate_photo
-from minifer.backend import DEVICES
+from minifer.backend import DEVICES, resolve
 from minifer.cli import ArgumentParser, run
 from minifer.data.images import read_colour, write_png
 from minifer.files import make_folder
@@ -56,6 +56,7 @@ def draw(photo, out, used):
 def main(argv=None):
     """Judge all photos; a photo that cannot be read does not stop the others."""
     args = parse(argv)
+    resolve(args.device)
     predictor = Predictor.load(args.model, args.device)
     make_folder(args.out)
     photos, used = [], set()

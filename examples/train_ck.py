@@ -15,7 +15,7 @@ import numpy as np
 
 import minifer
 from minifer import data, layers, plots, random, schedules, stopping
-from minifer.backend import DEVICES
+from minifer.backend import DEVICES, resolve
 from minifer.cli import ArgumentParser, run
 from minifer.errors import SettingError
 from minifer.evaluation import evaluate
@@ -140,11 +140,14 @@ def cross_validate(args, faces, progress):
 def main(argv=None):
     """Run the whole story; return the evaluation."""
     args = parse(argv)
+    device = resolve(args.device)  # before the work that would be in vain without it
     started = time.perf_counter()
     make_folder(args.out)
     progress = Progress()
     faces = load_faces(args, progress)
     print(faces.summary(), flush=True)
+    if device != args.device:
+        print(f"training on {device}", flush=True)
 
     if args.folds is not None:
         runs, probabilities, number = cross_validate(args, faces, progress)

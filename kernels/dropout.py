@@ -5,8 +5,8 @@ import numpy as np
 from ..backend import contiguous
 from .loader import kernel
 
-__all__ = ["keep_mask", "dropout_forward", "dropout_backward", "dropout_drawn_forward",
-           "dropout_drawn_backward"]
+__all__ = ["keep_mask", "dropout_forward", "dropout_drawn_forward",
+           "dropout_backward"]
 
 DRAWS = 256
 
@@ -30,7 +30,7 @@ def keep_mask(like, start, stop, threshold, key, step, name="keep_mask"):
     -------
     bool device array, shape (stop - start,)
     """
-    mask = np.empty_like(like, bool, order="C", shape=(stop - start,))
+    mask = np.empty_like(like, bool, shape=(stop - start,))
     draws = -(-stop // 16) - start // 16
     kernel("dropout.cu", name, like)(
         mask, mask.size, start, *key, step, threshold, block=DRAWS,
@@ -42,11 +42,6 @@ def dropout_forward(x, mask, scale):
     """``x * mask * scale`` in one pass; ``mask`` bool, broadcasts to x's shape."""
     cache = contiguous(np.broadcast_to(mask, x.shape)), scale
     return _masked(x, *cache), cache
-
-
-def dropout_backward(dy, cache):
-    """The gradient with respect to x: the same of dy."""
-    return _masked(dy, *cache)
 
 
 def dropout_drawn_forward(x, stream, p, rescale=True):
@@ -72,9 +67,9 @@ def dropout_drawn_forward(x, stream, p, rescale=True):
     return _drawn(x, *cache), cache
 
 
-def dropout_drawn_backward(dy, cache):
-    """The gradient with respect to x, by the same mask, drawn again."""
-    return _drawn(dy, *cache)
+def dropout_backward(dy, cache):
+    """The gradient with respect to x: the same of dy, by the mask kept or drawn again."""
+    return (_masked if len(cache) == 2 else _drawn)(dy, *cache)
 
 
 def _masked(x, mask, scale):

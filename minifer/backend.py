@@ -29,8 +29,8 @@ __all__ = ["DEVICES", "resolve", "device_of", "on_gpu", "to_device", "to_host",
 
 DEVICES = ("auto", "cpu", "cuda", "emu")
 
-INSTALL = ("pip install 'minifer[cuda13x]' (or cuda12x, by the driver's CUDA "
-           "version), or use device='cpu'")
+INSTALL = ("pip install cupy-cuda13x (or cupy-cuda12x: nvidia-smi shows the driver's "
+           "CUDA version), or use device='cpu'")
 
 
 def resolve(name):
@@ -170,7 +170,8 @@ def _cupy():
         import cupy
     except ImportError as error:
         raise BackendUnavailable(
-            f"device 'cuda': expected CuPy, got none ({error}). {INSTALL}.") from error
+            f"device 'cuda': expected CuPy, got none ({error}). Try {INSTALL}."
+        ) from error
     try:
         count = cupy.cuda.runtime.getDeviceCount()
     except cupy.cuda.runtime.CUDARuntimeError as error:

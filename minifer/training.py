@@ -261,6 +261,7 @@ class Trainer:
                 loss_sum = loss_sum + self._step(images[chosen], labels[chosen], bar)
                 place["batch"] = number + 1
                 if interrupted.is_set() and number + 1 < len(batches):
+                    self.train_fn.check()
                     place["loss_sum"] = float(loss_sum)
                     self._stop(folder, place, time.perf_counter() - started)
         place["loss_sum"] = float(loss_sum)

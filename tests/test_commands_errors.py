@@ -11,7 +11,7 @@ import pytest
 
 import minifer
 import runs
-from minifer import layers
+from minifer import backend, layers
 from minifer.data import EMOTIONS
 from minifer.data.images import write_png
 from minifer.faces import CropSettings
@@ -343,3 +343,20 @@ def test_an_error_as_a_script(tmp_path):
 def test_a_wrong_option_as_a_script(tmp_path):
     outcome = script("predict", "--unknown", cache=tmp_path)
     assert_one_line(outcome)
+
+
+# --- devices -----------------------------------------------------------------
+
+@pytest.mark.parametrize("command, arguments", [
+    ("train_ck", ()), ("predict", ("photo.png",)), ("gradient_check", ()),
+    ("bench", ())])
+def test_a_device_that_is_not_there(command, arguments, monkeypatch, tmp_path):
+    """Said before any work: nothing is drawn, loaded or written."""
+    monkeypatch.setitem(sys.modules, "cupy", None)
+    monkeypatch.syspath_prepend(str(runs.EXAMPLES))
+    monkeypatch.chdir(tmp_path)
+    backend._cupy.cache_clear()
+    outcome = runs.command(command, *arguments, "--device", "cuda")
+    backend._cupy.cache_clear()
+    assert_one_line(outcome, "device 'cuda'", "expected CuPy", "pip install")
+    assert not list(tmp_path.iterdir())

@@ -251,20 +251,19 @@ def test_a_launch_that_the_emulator_does_otherwise_is_seen(module, monkeypatch, 
     assert list(found["differences"]) == ["some.cu double float32"]
 
 
-def test_a_kernel_that_no_test_launches_is_named(module):
-    found = module.Shadow("emu").report(every_kernel=True)
-    assert not found["passed"]
-    assert [" ".join(key) for key in module.launchable()] == found["never_launched"]
-
-
-def test_kernels_without_real_have_one_type(module, tmp_path, monkeypatch):
+def test_a_kernel_that_no_test_launches_is_named(module, tmp_path, monkeypatch):
     (tmp_path / "a.cu").write_text(
-        'extern "C" __global__ void whole(int* x /*[n]*/, int n) {}\n'
-        'extern "C" __global__ void broken(real* x /*[n]*/, int n) {}\n')
+        'extern "C" __global__ void seen(real* x /*[n]*/, int n) {}\n'
+        'extern "C" __global__ void unseen(real* x /*[n]*/, int n) {}\n')
     monkeypatch.setattr(loader, "FOLDER", tmp_path)
-    assert module.launchable() == [
-        ("a.cu", "whole", "float32"), ("a.cu", "broken", "float32"),
-        ("a.cu", "broken", "float64")]
+    shadow = module.Shadow("emu")
+    shadow.seen = {("a.cu", "seen", "float64"): [0.0], ("a.cu", "unseen", "float32"): []}
+    found = shadow.report(every_kernel=True)
+    assert not found["passed"] and found["never_launched"] == ["a.cu unseen"]
+    assert shadow.report(every_kernel=False)["passed"]
+    shadow.seen["a.cu", "unseen", "float32"].append(1e-7)
+    assert shadow.report(every_kernel=True)["passed"]
+    assert not module.Shadow("emu").report(every_kernel=False)["passed"]
 
 
 # --- the rehearsal ----------------------------------------------------------------

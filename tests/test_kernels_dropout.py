@@ -8,6 +8,7 @@ from checking import check_op, normal
 from devices import DEVICES, on_device
 from minifer import backend
 from minifer.kernels import dropout as kernels
+from minifer.kernels.emulator import schedule
 from minifer.layers import DropoutLayer
 from minifer.ops.dropout import dropout_backward, dropout_forward
 from minifer.random import Stream
@@ -35,6 +36,7 @@ def on(device, dtype="float32", shape=(1,)):
     pytest.param(0, 16, id="a draw"), pytest.param(5, 6, id="inside a draw"),
     pytest.param(3, 18, id="across two"), pytest.param(32, 47, id="most of a draw"),
     pytest.param(4095, 8193, id="across blocks"),
+    pytest.param(15, 4111, id="one draw more than a block's"),
     pytest.param(2 ** 40 + 9, 2 ** 40 + 101, id="far away")])
 def test_masks_are_the_cpus(device, name, step, start, stop):
     stream = stream_at(step)
@@ -44,6 +46,17 @@ def test_masks_are_the_cpus(device, name, step, start, stop):
         expected = stream.keep_part(start, stop, p)
         assert found.dtype == bool and found.shape == expected.shape
         np.testing.assert_array_equal(backend.to_host(found), expected)
+
+
+@on_devices
+@pytest.mark.parametrize("name", ["keep_mask", "keep_mask_naive"])
+def test_an_element_at_the_threshold_is_kept(device, name):
+    stream = stream_at(0)
+    first = stream.generator().integers(2 ** 64 - 1, dtype=np.uint64, endpoint=True)
+    word = int(first) >> 48  # that of element 3
+    for threshold, kept in [(word, True), (word + 1, False)]:
+        mask = kernels.keep_mask(on(device), 3, 4, threshold, stream.key, 0, name)
+        assert bool(backend.to_host(mask)[0]) is kept
 
 
 @on_devices
@@ -113,6 +126,19 @@ def test_dropout_is_the_cpus_bit_for_bit(device, dtype):
                 dropout_backward(dy, cache))
 
 
+@pytest.mark.parametrize("device", DEVICES[:1])
+@pytest.mark.parametrize("order", ["forward", "reverse", "fair", 1])
+def test_any_order_of_threads_gives_the_same_bits(device, order):
+    x, mask = normal((9, 500), 1), stream_at(4).keep_mask((9, 500), 0.3)
+    y, _ = dropout_forward(x, mask, 0.3)
+    there = backend.to_device(x, device)
+    with schedule(order, races=True):
+        drawn = stream_at(4).keep_mask(x.shape, 0.3, like=there)
+        for found, _ in (kernels.dropout_drawn_forward(there, stream_at(4), 0.3),
+                         dropout_forward(there, drawn, 0.3)):
+            assert_same(found, y)
+
+
 @on_devices
 def test_dropout_of_arrays_with_gaps(device):
     x, mask = normal((6, 10), 1), stream_at(4).keep_mask((10, 6), 0.3)
@@ -137,7 +163,7 @@ def test_drawing_and_multiplying_in_one(device, dtype, rescale):
         assert there.step == here.step
         # The next forward pass does not change the mask that this one goes back by.
         kernels.dropout_drawn_forward(on(device), stream_at(0), 0.9)
-        assert_same(kernels.dropout_drawn_backward(
+        assert_same(kernels.dropout_backward(
             backend.to_device(dy, device), cache_there), dropout_backward(dy, cache))
 
 

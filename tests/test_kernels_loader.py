@@ -1,5 +1,7 @@
 """From CUDA text to a checked call: what does not fit the signature never starts."""
 
+import doctest
+
 import numpy as np
 import pytest
 
@@ -7,6 +9,7 @@ from devices import DEVICES
 from minifer import backend
 from minifer.errors import KernelError
 from minifer.kernels import loader
+from minifer.kernels.emulator import available
 from minifer.kernels.loader import Parameter, kernel, size_of
 
 TEXT = '''
@@ -131,3 +134,9 @@ def test_what_is_not_there_is_said(file, device):
         kernel("no_such.cu", "scale", x)
     with pytest.raises(KernelError, match="to_device"):
         kernel(file, "scale", x.get())
+
+
+@pytest.mark.skipif(not available(), reason="needs g++")
+def test_what_the_readme_shows_runs():
+    done = doctest.testfile(str(loader.FOLDER / "README.md"), module_relative=False)
+    assert done.attempted > 5 and not done.failed

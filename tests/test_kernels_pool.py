@@ -9,6 +9,7 @@ from devices import DEVICES, on_device
 from minifer.backend import to_device, to_host
 from minifer.errors import KernelError, ShapeError
 from minifer.kernels import pool
+from minifer.kernels.emulator import schedule
 from minifer.kernels.loader import kernel
 from minifer.ops.pool import (global_pool_backward, global_pool_forward,
                               pool2d_backward, pool2d_forward)
@@ -30,7 +31,8 @@ GEOMETRIES = [
     pytest.param((1, 1, 5, 5), (3, 3), (1, 1), (1, 1), True, id="stride 1, padding"),
     pytest.param((2, 1, 6, 5), (3, 2), (2, 1), (2, 1), True, id="all padding it can"),
     pytest.param((1, 1, 2, 2), (4, 3), (1, 1), (3, 2), True, id="mostly padding"),
-    pytest.param((1, 2, 8, 9), (2, 2), (3, 4), (0, 0), False, id="stride > window")]
+    pytest.param((1, 2, 8, 9), (2, 2), (3, 4), (0, 0), False, id="stride > window"),
+    pytest.param((3, 3, 13, 11), (3, 2), (2, 1), (1, 1), True, id="several blocks")]
 
 
 def pair(device):
@@ -150,7 +152,10 @@ def test_runs_repeat_bit_for_bit(mode, device):
         dy = normal(y.shape).astype(np.float32)
         return y.tobytes(), backward(dy, cache).tobytes()
 
-    assert run() == run()
+    expected = run()
+    for order in ("forward", "reverse", "fair", 1):  # on a GPU: four times the same
+        with schedule(order, races=True):
+            assert run() == expected
 
 
 # --- whole planes -----------------------------------------------------------
@@ -158,20 +163,20 @@ def test_runs_repeat_bit_for_bit(mode, device):
 @pytest.mark.parametrize("mode", GLOBAL_MODES)
 @pytest.mark.parametrize("shape", [
     (1, 1, 1, 1), (2, 3, 4, 5), (1, 3, 2, 2), (2, 3), (2, 1, 37), (1, 2, 2, 3, 11),
-    (1, 1, 31), (1, 1, 4, 8), (1, 2, 3, 11), (3, 1, 13, 17)])
+    (3, 7, 31), (1, 1, 4, 8), (1, 2, 3, 11), (3, 1, 13, 17)])
 def test_global_pool(shape, mode, device):
     check_op(*global_pair(device), [distinct(shape)], reference.global_pool, mode=mode)
 
 
 @pytest.mark.parametrize("pixels", [1, 5, 31, 32, 33, 64, 100, 257])
 def test_the_naive_winner_is_the_better_one(pixels, device):
-    host = np.random.default_rng(pixels).integers(-3, 0, (7, 1, pixels)).astype(float)
-    host[5, 0, pixels // 2:] = np.nan
-    host[6] = np.nan
+    host = np.random.default_rng(pixels).integers(-3, 0, (11, 1, pixels)).astype(float)
+    host[9, 0, pixels // 2:] = np.nan
+    host[10] = np.nan
     x = to_device(host, device)
     y, winner = pool.global_pool(x, "max")
     naive_y, naive = np.zeros_like(y), np.zeros_like(winner)
-    kernel("pool.cu", "global_max_naive", x)(x, naive_y, naive, 7, pixels, threads=7)
+    kernel("pool.cu", "global_max_naive", x)(x, naive_y, naive, 11, pixels, threads=11)
     np.testing.assert_array_equal(to_host(winner), host.argmax(axis=2))
     np.testing.assert_array_equal(to_host(naive), host.argmax(axis=2))
     np.testing.assert_array_equal(to_host(y), host.max(axis=2))
@@ -208,9 +213,17 @@ def test_views_of_planes(mode, device):
 
 @pytest.mark.parametrize("mode", GLOBAL_MODES)
 def test_global_runs_repeat_bit_for_bit(mode, device):
-    forward, _ = global_pair(device)
+    forward, backward = global_pair(device)
     x = normal((2, 3, 23, 19)).astype(np.float32)
-    assert forward(x, mode)[0].tobytes() == forward(x, mode)[0].tobytes()
+
+    def run():
+        y, cache = forward(x, mode)
+        return y.tobytes(), backward(y, cache).tobytes()
+
+    expected = run()
+    for order in ("forward", "reverse", "fair", 1):  # on a GPU: four times the same
+        with schedule(order, races=True):
+            assert run() == expected
 
 
 @pytest.mark.parametrize("mode", GLOBAL_MODES)

@@ -11,7 +11,6 @@ import ctypes
 import functools
 import os
 import re
-import subprocess
 
 import numpy as np
 
@@ -23,12 +22,12 @@ __all__ = ["EmuModule", "schedule", "available"]
 
 ORDERS = {"forward": -1, "reverse": -2, "fair": -3}
 
-_order = contextvars.ContextVar("order", default=-1)
+_conditions = contextvars.ContextVar("conditions", default=(ORDERS["forward"], False))
 
 
 @contextlib.contextmanager
-def schedule(order):
-    """Choose the order in which the emulator runs threads and blocks.
+def schedule(order="forward", races=False):
+    """Choose in which order the emulator runs threads, and whether it seeks races.
 
     A sound kernel gives the same bits in every order.
 
@@ -38,15 +37,19 @@ def schedule(order):
         Threads run until they wait for others. Then comes the first that can run
         ('forward': one warp gets far ahead), the last, each in turn, or one drawn
         with this seed (0 … 2**31 - 2).
+    races : bool, default False
+        Whether it is a fault, too, if two threads touch the same memory, one of them
+        writes, and the kernel does not say who comes first. Takes longer, and 128
+        bytes for each element that the kernel touches.
     """
     if order not in ORDERS and not (isinstance(order, int) and 0 <= order < 2**31 - 1):
         raise SettingError(f"schedule: expected one of {', '.join(ORDERS)} or a seed "
                            f"from 0 to 2**31 - 2, got {order!r}.")
-    token = _order.set(ORDERS.get(order, order))
+    token = _conditions.set((ORDERS.get(order, order), bool(races)))
     try:
         yield
     finally:
-        _order.reset(token)
+        _conditions.reset(token)
 
 
 class Index(ctypes.Structure):
@@ -95,8 +98,7 @@ class EmuModule:
     defines : dict, optional
         Macros, such as ``{"REAL": "double"}``.
     sanitize : {None, 'thread'}
-        With 'thread', two threads that touch the same memory in no order that the
-        kernel ensures are a fault too. Takes several times as long.
+        With 'thread', races are always sought: see :func:`schedule`.
 
     Raises
     ------
@@ -148,7 +150,7 @@ class EmuFunction:
             self._refuse("at least one block", "none")
         if len(args) != len(self.kinds):
             self._refuse(f"{len(self.kinds)} arguments", len(args))
-        arrays, places, values = [], [], []
+        arrays, values = [], []
         for number, (value, kind, size) in enumerate(zip(args, self.kinds, self.sizes)):
             if kind == "s":
                 values.append(self._scalar(value, size, number))
@@ -157,10 +159,11 @@ class EmuFunction:
             if value is not None:
                 arrays.append(self._array(value, kind, size, number))
         places = (ctypes.c_void_p * len(values))(*map(ctypes.addressof, values))
+        order, races = _conditions.get()
         fault = Fault()
         if self.module.launch(self.call, self.data, places,
                               (Array * len(arrays))(*arrays), len(arrays), grid, block,
-                              shared_mem, _order.get(), self.module.races,
+                              shared_mem, order, races or self.module.races,
                               ctypes.addressof(fault)):
             raise KernelError(self._described(fault))
 
@@ -187,6 +190,8 @@ class EmuFunction:
     def _described(self, fault):
         names = _parameter_names(self.module.path, self.name)
         text = re.sub(r"\{(\d+)\}", lambda m: names[int(m[1])], fault.text.decode())
+        text = re.sub(r"\{\+(\d+)\}", lambda m: build.variable_at(
+            self.module.library_path, int(m[1])), text)
         text = text.replace("{@}", self._line(fault.other))
         place = ", ".join(
             f"{what} ({index.x}, {index.y}, {index.z})"
@@ -197,7 +202,7 @@ class EmuFunction:
     def _line(self, place):
         if place.where:
             return place.where.decode()
-        return _line_of(self.module.library_path, place.code) if place.code else "here"
+        return build.line_of(self.module.library_path, place.code) if place.code else "here"
 
 
 def _parameter_names(path, name):
@@ -205,15 +210,3 @@ def _parameter_names(path, name):
         text = build.COMMENT.sub("", file.read())
     match = re.search(rf"\b{name}\s*\(([^)]*)\)\s*{{", text)
     return [part.split()[-1].lstrip("*") for part in match[1].split(",")]
-
-
-def _line_of(library, offset):
-    """The line of a .cu or .cuh file that a place in the code comes from."""
-    try:
-        done = subprocess.run(["addr2line", "-i", "-e", str(library), hex(offset)],
-                              capture_output=True, text=True, check=True)
-    except (OSError, subprocess.CalledProcessError):
-        return f"code at {offset:#x}"
-    lines = [line.split(" ")[0] for line in done.stdout.splitlines()]
-    return next((line for line in lines if not line.startswith(str(build.HERE))),
-                lines[0])

@@ -139,4 +139,29 @@ def _cached(name, texts, commands, text=""):
 
 def _first_error(name, output):
     errors = [line for line in output.splitlines() if "error" in line] or [output]
-    return f"{name}.cu: g++ does not accept it: {errors[0].strip()}"
+    return f"{name}: expected CUDA C++ that g++ accepts, got '{errors[0].strip()}'."
+
+
+# --- from places in a library back to names in the source --------------------
+
+def line_of(library, place):
+    """The line of a ``.cu`` or ``.cuh`` file that a place in the code comes from."""
+    lines = [line.split(" ")[0] for line in
+             _tool("addr2line", "-i", "-e", str(library), hex(place))]
+    return next((line for line in lines if not line.startswith(str(HERE))),
+                f"code at {place:#x}")
+
+
+def variable_at(library, place):
+    """The name of the variable that begins at a place."""
+    for line in _tool("nm", "-C", "--defined-only", str(library)):
+        at, _, name = line.split(" ", 2)
+        if int(at, 16) == place:
+            return name.rpartition("::")[2]
+    return "shared memory"
+
+
+def _tool(*command):
+    """The output of one of the programs that come with g++; none if it fails."""
+    done = subprocess.run(command, capture_output=True, text=True)
+    return done.stdout.splitlines() if done.returncode == 0 else []

@@ -75,7 +75,7 @@ void emu_atomic(const char* where, void* address, unsigned long bytes);
 void emu_mma_tf32(const char* where, float* d, const float* a, const float* b);
 void emu_copy_async(const char* where, void* target, const void* source);
 void emu_copy_commit();
-void emu_copy_wait(const char* where, int pending);
+void emu_copy_wait(int pending);
 }
 
 #define threadIdx emu_thread_index()
@@ -85,7 +85,7 @@ void emu_copy_wait(const char* where, int pending);
 #define warpSize 32
 
 #define __syncthreads() emu_barrier(EMU_HERE)
-#define __syncwarp(...) emu::sync_warp(EMU_HERE, ##__VA_ARGS__)
+#define __syncwarp emu::SyncWarp{EMU_HERE}
 #define __threadfence()
 #define __threadfence_block()
 #define __ballot_sync(mask, p) emu_ballot(EMU_HERE, mask, (p) != 0)
@@ -138,10 +138,10 @@ template <class T> T shuffle(const char* where, unsigned int mask, T value, int 
     return value;
 }
 
-inline void sync_warp(const char* where, unsigned int mask = 0xffffffffu)
-{
-    emu_sync_warp(where, mask);
-}
+struct SyncWarp {
+    const char* where;
+    void operator()(unsigned int mask = 0xffffffffu) { emu_sync_warp(where, mask); }
+};
 
 // One fiber runs at a time, so any read-modify-write is atomic. Whole numbers only:
 // the order in which floats are added would show in the result.

@@ -1,6 +1,7 @@
 // What the parts of the emulator know of each other: emu.cpp schedules threads,
 // warp.cpp lets lanes meet, memory.cpp checks each access, races.cpp their order.
 #pragma once
+#include <string>
 #include <vector>
 
 #include "emu.h"
@@ -25,7 +26,7 @@ struct Fiber {
 struct Thread;
 typedef void (*Finish)(Thread* warp, unsigned int lanes);
 
-struct Copy { void* target; const void* source; int group; };
+struct Copy { void* target; const void* source; int group; const char* where; };
 
 struct Thread {
     Fiber* fiber;          // none before it begins
@@ -47,8 +48,8 @@ struct Block {
 // A place in a kernel: a line, or else where in its machine code.
 struct Place { const char* where; const void* code; };
 
-// What stopped a kernel. In the text, {n} stands for the name of argument n, {@} for
-// the other place.
+// What stopped a kernel. In the text, {n} stands for the name of argument n, {+n} for
+// that of the variable at this place of the library, {@} for the other place.
 struct Fault {
     int found;
     uint3 block, thread;
@@ -93,6 +94,7 @@ bool open_memory(const void* const* module, const Array* arrays, int n, void** a
 void close_memory(bool keep);
 void poison_shared();
 void access(const void* address, unsigned long bytes, Access kind, const char* where);
+std::string described(const Range& range, const char* address);
 
 // races.cpp
 bool open_cells(Range& range);

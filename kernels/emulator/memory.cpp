@@ -5,6 +5,7 @@
 // Arrays are copied into an arena, far apart, so that an index that leaves one does
 // not land in another; they are copied back when the kernel ends well.
 #include <dlfcn.h>
+#include <stdio.h>
 #include <sys/mman.h>
 
 #include <algorithm>
@@ -110,14 +111,9 @@ void outside(const char* address, unsigned long bytes, Access kind, Place place)
         if (d < distance) distance = d, near = &r;
     }
     if (!near)
-        fault(place, "%s %lu bytes at %p, where no array is", verb, bytes, address);
-    else if (near->number < 0)
-        fault(place, "%s shared memory %ld bytes %s an array", verb, distance,
-              address < near->start ? "before" : "past the end of");
-    else
-        fault(place, "%s element %ld of {%d}, which has %ld", verb,
-              (address - near->start) / near->item - (address < near->start),
-              near->number, (near->end - near->start) / near->item);
+        return fault(place, "%s %lu bytes at %p, where no array is", verb, bytes, address);
+    fault(place, "%s %s, which has %ld", verb, described(*near, address).c_str(),
+          (near->end - near->start) / near->item);
 }
 
 inline void check(const void* at, unsigned long bytes, Access kind, Place place)
@@ -138,6 +134,21 @@ inline void check(const void* at, unsigned long bytes, Access kind, Place place)
 }
 
 }  // namespace
+
+std::string described(const Range& range, const char* address)
+{
+    Dl_info info;
+    char text[100];
+    long place = (address - range.start) / range.item - (address < range.start);
+    if (range.number >= 0)
+        snprintf(text, sizeof text, "element %ld of {%d}", place, range.number);
+    else if (range.start == dynamic_start || !dladdr(range.start, &info))
+        snprintf(text, sizeof text, "byte %ld of the dynamic shared memory", place);
+    else
+        snprintf(text, sizeof text, "byte %ld of {+%ld}", place,
+                 (long)(range.start - (char*)info.dli_fbase));
+    return text;
+}
 
 bool open_memory(const void* const* of, const Array* arrays, int n, void** args,
                  unsigned long dynamic_shared, bool races)

@@ -14,8 +14,9 @@ namespace emu {
 
 struct Stamp {
     unsigned int block, epoch, clock;   // block 0: nobody yet
-    short thread;
+    int thread;
     bool atomic;
+    uint3 index;                        // of the block
     Place place;
 };
 
@@ -59,31 +60,34 @@ namespace {
 
 bool is_before(const Stamp& then, bool shared)
 {
-    if (!then.block || then.thread == me && then.block == now.number) return true;
+    if (!then.block) return true;
     if (then.block != now.number) return shared;  // each block has its own
-    if (then.epoch < now.epoch) return true;
+    if (then.thread == me || then.epoch < now.epoch) return true;
     return then.thread / 32 == me / 32 &&
            then.clock <= threads[me].seen[then.thread % 32];
 }
 
-uint3 block_of(const Stamp& then)
+void report(const Range& range, const char* address, Access kind, Place place,
+            const Stamp& then, Access did)
 {
-    return then.index;
-}
-
-void report(const Range& range, long element, Access kind, Place place,
-            const Stamp& then, const char* did)
-{
-    uint3 t = index_of(then.thread), b = then.index;
-    const char* does = kind == READ ? "reads" : "writes";
-    char what[64];
-    if (range.number < 0)
-        snprintf(what, sizeof what, "shared memory");
-    else
-        snprintf(what, sizeof what, "element %ld of {%d}", element, range.number);
+    const char* verbs[] = {"reads", "writes", "updates"};
+    uint3 b = then.index, t = index_of(then.thread);
     note_other(then.place);
     fault(place, "race: %s %s, which block (%u, %u, %u), thread (%u, %u, %u) %s at {@}, "
-          "with no barrier between", does, what, b.x, b.y, b.z, t.x, t.y, t.z, did);
+          "and nothing says who comes first", verbs[kind],
+          described(range, address).c_str(), b.x, b.y, b.z, t.x, t.y, t.z, verbs[did]);
+}
+
+void remember_reader(Cell& cell, const Stamp& stamp)
+{
+    bool same_block = cell.reader.block == stamp.block;
+    if (!same_block || cell.reader.thread / 32 != stamp.thread / 32) {
+        cell.other_warp = cell.reader;
+        cell.other_lane = {};
+    } else if (cell.reader.thread != stamp.thread) {
+        cell.other_lane = cell.reader;
+    }
+    cell.reader = stamp;
 }
 
 }  // namespace
@@ -91,6 +95,24 @@ void report(const Range& range, long element, Access kind, Place place,
 void track(Range& range, const char* address, unsigned long bytes, Access kind,
            Place place)
 {
+    const bool shared = range.number < 0, atomic = kind == ATOMIC;
+    const Stamp stamp = {now.number, now.epoch, threads[me].seen[me % 32], me, atomic,
+                         now.index, place};
+    long first = (address - range.start) / range.item;
+    long end = (address + bytes - 1 - range.start) / range.item + 1;
+    for (long i = first; i < end; i++) {
+        Cell& cell = range.cells[i];
+        if (!(atomic && cell.writer.atomic) && !is_before(cell.writer, shared))
+            report(range, address, kind, place, cell.writer,
+                   cell.writer.atomic ? ATOMIC : WRITE);
+        if (kind == READ) {
+            remember_reader(cell, stamp);
+            continue;
+        }
+        for (const Stamp& then : {cell.reader, cell.other_lane, cell.other_warp})
+            if (!is_before(then, shared)) report(range, address, kind, place, then, READ);
+        cell = {stamp};
+    }
 }
 
 }  // namespace emu

@@ -100,19 +100,19 @@ void emu_copy_async(const char* where, void* target, const void* source)
     access(source, 16, READ, where);
     access(target, 16, WRITE, where);
     memset(target, 0xff, 16);
-    threads[me].copies.push_back({target, source, threads[me].group});
+    threads[me].copies.push_back({target, source, threads[me].group, where});
 }
 
 void emu_copy_commit() { threads[me].group++; }
 
-void emu_copy_wait(const char* where, int pending)
+void emu_copy_wait(int pending)
 {
     Thread& t = threads[me];
     std::vector<Copy> later;
     for (const Copy& copy : t.copies)
         if (copy.group < t.group - pending) {
-            access(copy.source, 16, READ, where);
-            access(copy.target, 16, WRITE, where);
+            access(copy.source, 16, READ, copy.where);
+            access(copy.target, 16, WRITE, copy.where);
             memcpy(copy.target, copy.source, 16);
         } else {
             later.push_back(copy);

@@ -2,7 +2,7 @@
 
 import numbers
 
-from ..ops.dropout import dropout_backward, dropout_forward
+from ..ops.dropout import dropout_backward, dropout_drawn_forward, dropout_forward
 from ..random import Stream, draw_seed
 from .base import Layer
 
@@ -51,6 +51,8 @@ class DropoutLayer(Layer):
     def forward(self, x, deterministic=False):
         if deterministic or self.p == 0:
             return x, None
+        if not self.shared_axes:
+            return dropout_drawn_forward(x, self.stream, self.p, self.rescale)
         shape = tuple(1 if axis in self.shared_axes else n
                       for axis, n in enumerate(x.shape))
         mask = self.stream.keep_mask(shape, self.p, like=x)

@@ -7,7 +7,7 @@ from overfitting", JMLR 15.
 from ..backend import on_gpu
 from ..kernels import dropout as kernels
 
-__all__ = ["dropout_forward", "dropout_backward"]
+__all__ = ["dropout_forward", "dropout_drawn_forward", "dropout_backward"]
 
 
 def dropout_forward(x, mask, p, rescale=True):
@@ -35,6 +35,28 @@ def dropout_forward(x, mask, p, rescale=True):
         return kernels.dropout_forward(x, mask, scale)
     factor = mask * scale
     return x * factor, (factor,)
+
+
+def dropout_drawn_forward(x, stream, p, rescale=True):
+    """:func:`dropout_forward` with the next mask of a stream.
+
+    On a GPU the mask is drawn where it is used, and drawn again on the way back.
+
+    Parameters
+    ----------
+    x, p, rescale
+        As for :func:`dropout_forward`.
+    stream : minifer.random.Stream
+        Goes to its next step.
+
+    Returns
+    -------
+    y : array of x's shape
+    cache : tuple
+    """
+    if on_gpu(x):
+        return kernels.dropout_drawn_forward(x, stream, p, rescale)
+    return dropout_forward(x, stream.keep_mask(x.shape, p), p, rescale)
 
 
 def dropout_backward(dy, cache):
