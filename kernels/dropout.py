@@ -68,7 +68,7 @@ def dropout_drawn_forward(x, stream, p, rescale=True):
 
 
 def dropout_backward(dy, cache):
-    """The gradient with respect to x: the same of dy, by the mask kept or drawn again."""
+    """The gradient with respect to x: by the mask that was kept, or drawn again."""
     return (_masked if len(cache) == 2 else _drawn)(dy, *cache)
 
 

@@ -13,6 +13,7 @@ pointer that may be None.
 
 import ast
 import functools
+import hashlib
 import operator
 import pathlib
 import re
@@ -74,6 +75,13 @@ def source_of(file):
 
 
 @functools.lru_cache(maxsize=None)
+def headers_digest():
+    """A short fingerprint of everything that kernels include."""
+    texts = [path.read_bytes() for path in sorted(FOLDER.glob("*.cuh"))]
+    return hashlib.sha256(b"".join(texts)).hexdigest()[:16]
+
+
+@functools.lru_cache(maxsize=None)
 def signatures(file):
     """All kernels of a file: dict of name -> tuple of Parameter."""
     return {name: tuple(Parameter(part) for part in text.split(","))
@@ -89,7 +97,7 @@ def kernel(file, name, like, **defines):
         Such as ``"pool.cu"``.
     name : str
     like : device array
-        Float arrays give ``real`` their type; for others it is float.
+        A float32 or float64 array gives ``real`` its type; for others it is float.
     **defines : int or str
         Macros to compile it with.
 
@@ -98,6 +106,9 @@ def kernel(file, name, like, **defines):
     Kernel
     """
     real = like.dtype.name if like.dtype.kind == "f" else "float32"
+    if real not in ("float32", "float64"):
+        raise KernelError(f"kernel {name}: expected float32 or float64 arrays, got "
+                          f"{real}. Cast them with astype.")
     return _kernel(str(file), name, device_of(like), real,
                    tuple(sorted((k, str(v)) for k, v in defines.items())))
 
@@ -119,6 +130,8 @@ def _module(file, device, real, defines):
         from .emulator import EmuModule
         return EmuModule(FOLDER / file, defines)
     if device == "cuda":
+        # CuPy keeps what it compiled by text and options, not by what is included.
+        defines["HEADERS"] = headers_digest()
         options = [f"-D{key}={value}" for key, value in defines.items()]
         return raw_module(source_of(file), (*options, f"-I{FOLDER}"))
     raise KernelError(f"{file}: expected arrays on 'cuda' or 'emu', got them on "

@@ -134,6 +134,8 @@ def test_what_is_not_there_is_said(file, device):
         kernel("no_such.cu", "scale", x)
     with pytest.raises(KernelError, match="to_device"):
         kernel(file, "scale", x.get())
+    with pytest.raises(KernelError, match="float32 or float64 arrays, got float16"):
+        kernel(file, "scale", x.astype(np.float16))
 
 
 @pytest.mark.skipif(not available(), reason="needs g++")

@@ -6,6 +6,7 @@
 // before all that is after it. Within a warp, each thread counts its __syncwarp, and
 // knows (`seen`) how far the other lanes were when it last met them: a vector clock.
 // Shuffles and votes order nothing, and nothing orders the blocks of a launch.
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "internals.h"
@@ -72,10 +73,13 @@ void report(const Range& range, const char* address, Access kind, Place place,
 {
     const char* verbs[] = {"reads", "writes", "updates"};
     uint3 b = then.index, t = index_of(then.thread);
+    char block[64] = "";
+    if (then.block != now.number)
+        snprintf(block, sizeof block, " of block (%u, %u, %u)", b.x, b.y, b.z);
     note_other(then.place);
-    fault(place, "race: %s %s, which block (%u, %u, %u), thread (%u, %u, %u) %s at {@}, "
-          "and nothing says who comes first", verbs[kind],
-          described(range, address).c_str(), b.x, b.y, b.z, t.x, t.y, t.z, verbs[did]);
+    fault(place, "race: %s %s, which thread (%u, %u, %u)%s %s at {@}, and nothing says "
+          "who comes first", verbs[kind], described(range, address).c_str(),
+          t.x, t.y, t.z, block, verbs[did]);
 }
 
 void remember_reader(Cell& cell, const Stamp& stamp)
