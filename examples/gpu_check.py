@@ -177,7 +177,7 @@ def machine(device, size):
     gpu = dict(zip(fields.split(","), gpu.split("\n")[0].split(", "))) if gpu else None
     cupy = output(sys.executable, "-c", "import cupy; cupy.show_config()")
     cupy = dict(map(str.strip, row.split(":", 1)) for row in cupy.split("\n")
-                if ":" in row)
+                if row.startswith(("CuPy V", "CUDA Driver", "CUDA Runtime", "NVRTC")))
     return {"passed": device != "cuda" or bool(gpu and cupy),
             "name": gpu["name"] if gpu else "no GPU", "gpu": gpu, "cupy": cupy,
             "python": platform.python_version(), "cores": os.cpu_count(),
@@ -332,8 +332,8 @@ def losses(device, size):
             np.array(train_steps(one, floatX, size.steps, batch, side)[0])
             for one in ("cpu", where))
         worst = float(np.abs(found / expected - 1).max())
-        rows.append({"device": where, "type": floatX, "steps": size.steps, "batch": batch,
-                     "side": side, "relative_difference": worst,
+        rows.append({"device": where, "type": floatX, "steps": size.steps,
+                     "batch": batch, "side": side, "relative_difference": worst,
                      "passed": worst <= LOSS[floatX], "losses": found.tolist()})
     return {"passed": all(row["passed"] for row in rows), "runs": rows} | {
         f"{row['device']}_{row['type']}": f"{row['relative_difference']:.1e}"

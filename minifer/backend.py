@@ -29,8 +29,8 @@ __all__ = ["DEVICES", "resolve", "device_of", "on_gpu", "to_device", "to_host",
 
 DEVICES = ("auto", "cpu", "cuda", "emu")
 
-INSTALL = ("pip install cupy-cuda13x (or cupy-cuda12x: nvidia-smi shows the driver's "
-           "CUDA version), or use device='cpu'")
+INSTALL = ("pip install 'cupy-cuda13x[ctk]' (or cupy-cuda12x[ctk]: nvidia-smi shows "
+           "the driver's CUDA version), or use device='cpu'")
 
 
 def resolve(name):

@@ -59,7 +59,7 @@ def test_names():
 
 def test_without_cupy(without_cupy):
     assert backend.resolve("auto") == "cpu"
-    with pytest.raises(BackendUnavailable, match="pip install cupy-cuda13x"):
+    with pytest.raises(BackendUnavailable, match="pip install .cupy-cuda13x"):
         backend.resolve("cuda")
 
 

@@ -23,9 +23,10 @@ HERE = pathlib.Path(__file__).resolve().parent
 KERNELS = HERE.parent
 
 #: -g1 keeps lines, for the messages; -ffp-contract=off keeps results the same on
-#: every CPU; thread instrumentation calls memory.cpp before each load and store.
+#: every CPU. The sanitizers' calls, before each load and store and where an index or
+#: an address is wrong, end in memory.cpp: their own libraries are not used.
 COMMON = ("-std=c++17", "-O2", "-g1", "-gdwarf-4", "-fPIC", "-ffp-contract=off")
-KERNEL = (*COMMON, "-w", "-fsanitize=thread", "-fno-exceptions",
+KERNEL = (*COMMON, "-w", "-fsanitize=thread,alignment,bounds", "-fno-exceptions",
           "-fno-optimize-sibling-calls", "-fno-toplevel-reorder")
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*"([^"]+)"', re.MULTILINE)
@@ -130,7 +131,7 @@ def _cached(name, texts, commands, text=""):
         out = os.path.join(scratch, "out.so")
         for command in commands(out):
             done = subprocess.run([path, *command], input=text, capture_output=True,
-                                  text=True)
+                                  text=True, env={**os.environ, "LC_ALL": "C"})
             if done.returncode:
                 raise KernelError(_first_error(name, done.stderr))
         os.replace(out, target)

@@ -1,6 +1,6 @@
 // Every load and store of a kernel comes by here, since g++ -fsanitize=thread puts a
-// call in front of each. We bring our own functions in place of ThreadSanitizer's:
-// they know blocks, warps and barriers, and need no special process to run in.
+// call in front of each. We bring our own functions in place of the sanitizers': they
+// know blocks, warps and barriers, and need no special process to run in.
 //
 // Arrays are copied into an arena, far apart, so that an index that leaves one does
 // not land in another; they are copied back when the kernel ends well.
@@ -127,9 +127,6 @@ inline void check(const void* at, unsigned long bytes, Access kind, Place place)
         if (!found) return outside(address, bytes, kind, place);
         last = found;
     }
-    if ((unsigned long)address % bytes)
-        fault(place, "touches %lu bytes at an address that is no multiple of that",
-              bytes);
     if (last->cells) track(*last, address, bytes, kind, place);
 }
 
@@ -212,6 +209,24 @@ void __tsan_write_range(void* p, unsigned long n) { check(p, n, WRITE, HERE); }
 void __tsan_init() {}
 void __tsan_func_entry(void*) {}
 void __tsan_func_exit() {}
+
+// What -fsanitize=alignment and bounds tell: see libsanitizer/ubsan/ubsan_handlers.h.
+struct SourceLine { const char* file; unsigned int line, column; };
+struct Type { unsigned short kind, info; char name[]; };
+struct Misaligned { SourceLine line; Type* type; unsigned char log_alignment, kind; };
+struct BadIndex { SourceLine line; Type *array, *index; };
+
+void __ubsan_handle_type_mismatch_v1(Misaligned* what, unsigned long)
+{
+    fault(HERE, "touches a %s at an address that is no multiple of %d",
+          what->type->name, 1 << what->log_alignment);
+}
+
+void __ubsan_handle_out_of_bounds(BadIndex* what, unsigned long index)
+{
+    fault(HERE, "index %ld is outside of %s", (long)index,
+          what->array->name);
+}
 
 void* emu_dynamic_shared() { return dynamic_start; }
 void emu_atomic(const char* where, void* p, unsigned long n) 

@@ -114,6 +114,16 @@ extern "C" __global__ void past_dynamic(real* y /*[n]*/, int n)
     room[threadIdx.x] = y[threadIdx.x];  // past dynamic
 }
 
+// The last column of a row is not the first of the next.
+extern "C" __global__ void columns(int* y /*[n]*/, int n)
+{
+    __shared__ int rows[4][8];
+    int sums[4] = {0, 0, 0, 0};
+    rows[0][threadIdx.x] = 0;  // columns
+    sums[n] = 1;               // sums
+    y[threadIdx.x] = sums[n - 1];
+}
+
 extern "C" __global__ void part(real* y /*[n]*/, int n) { set_beyond(y, n); }
 
 // Meetings that never come about, by `how`.
@@ -129,7 +139,8 @@ extern "C" __global__ void stuck(int* y /*[1]*/, int how)
         if (lane == 0) __syncwarp();  // alone
         else __syncthreads();
     } else if (how == 3) {
-        __ballot_sync(lane < 2 ? 0x3u : 0x7u, 1);  // two masks
+        __ballot_sync(lane < 2 ? 0x3u : ~0u, 1);  // two masks
+        __syncthreads();
     }
     if (lane == 0) *y = 1;
 }
