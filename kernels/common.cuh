@@ -27,5 +27,7 @@ typedef long long index_t;   // 64 bits: N*C*H*W of a large batch passes 2^31
 // As macros, since NVRTC knows neither INFINITY nor NAN nor FLT_MAX.
 #define REAL_INFINITY ((real)__int_as_float(0x7f800000))
 #define NOT_A_NUMBER ((real)__int_as_float(0x7fffffff))
-#define REAL_MAX (sizeof(real) == 4 ? (real)3.402823466e+38 : (real)1.7976931348623157e+308)
-#define REAL_EPSILON (sizeof(real) == 4 ? (real)1.1920929e-07 : (real)2.220446049250313e-16)
+#define REAL_MAX ((real)(sizeof(real) == 4 ? 3.4028234663852886e+38 \
+                                           : 1.7976931348623157e+308))
+#define REAL_EPSILON ((real)(sizeof(real) == 4 ? 1.1920928955078125e-07 \
+                                               : 2.220446049250313e-16))

@@ -16,6 +16,7 @@ new array where x lives. Only what has a kernel asks :func:`on_gpu`.
 
 import contextlib
 import functools
+import shutil
 import sys
 
 import numpy as np
@@ -24,8 +25,8 @@ from .emuarray import EmuArray
 from .errors import BackendUnavailable, SettingError
 
 __all__ = ["DEVICES", "resolve", "device_of", "on_gpu", "to_device", "to_host",
-           "as_array", "contiguous", "raw_module", "synchronize", "memory_used",
-           "explained"]
+           "as_array", "contiguous", "compiler", "raw_module", "synchronize",
+           "memory_used", "explained"]
 
 DEVICES = ("auto", "cpu", "cuda", "emu")
 
@@ -63,7 +64,25 @@ def resolve(name):
             f"device: expected one of {', '.join(DEVICES)}, got {name!r}.")
     if name == "cuda":
         _cupy()
+    if name == "emu":
+        compiler()
     return name
+
+
+def compiler():
+    """The path of the C++ compiler with which the emulator makes its kernels.
+
+    Raises
+    ------
+    BackendUnavailable
+        If there is none.
+    """
+    path = shutil.which("g++") if sys.platform == "linux" else None
+    if path is None:
+        raise BackendUnavailable(
+            "the emulator: expected Linux and the C++ compiler g++, got none. Install "
+            "it, for instance with 'apt install g++' or 'dnf install gcc-c++'.")
+    return path
 
 
 def device_of(array):

@@ -57,6 +57,14 @@ def test_names():
         backend.resolve("gpu")
 
 
+@pytest.mark.parametrize("platform, path", [("linux", None), ("win32", "g++")])
+def test_the_emulator_needs_a_compiler(platform, path, monkeypatch):
+    monkeypatch.setattr(sys, "platform", platform)
+    monkeypatch.setattr(backend.shutil, "which", lambda name: path)
+    with pytest.raises(BackendUnavailable, match="got none. Install it, for instance"):
+        backend.resolve("emu")
+
+
 def test_without_cupy(without_cupy):
     assert backend.resolve("auto") == "cpu"
     with pytest.raises(BackendUnavailable, match="pip install .cupy-cuda13x"):

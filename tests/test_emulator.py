@@ -9,6 +9,8 @@ import threading
 import numpy as np
 import pytest
 
+from examples import cuda_without_gpu
+from minifer.cli import run
 from minifer.errors import BackendUnavailable, KernelError, SettingError
 from minifer.kernels.emulator import EmuModule, available, build, schedule
 
@@ -175,8 +177,8 @@ def test_four_at_once_must_be_aligned():
     x, y = np.arange(16, dtype=np.float32), np.zeros(20, np.float32)
     launch("four_at_once", [x, y[:16], np.int32(16)], block=(4, 1, 1))
     assert y[:4].tolist() == [3, 2, 1, 0]
-    with pytest.raises(KernelError, match="touches a .*float4.* at an address that is no "
-                       "multiple of 16"):
+    with pytest.raises(KernelError, match="touches a .*float4.* at an address that is "
+                       "no multiple of 16"):
         launch("four_at_once", [x, y[1:17], np.int32(16)], block=(4, 1, 1))
 
 
@@ -189,6 +191,10 @@ def test_four_at_once_must_be_aligned():
      "memory, which has 248"),
     ("columns", [np.zeros(32, np.int32), np.int32(1)], 0,
      rf"emulator.cu:{line_of('// columns')}: index 8 is outside of 'int \[8\]'"),
+    ("near", [np.zeros(4, np.int32), np.int32(4)], 0,
+     f"emulator.cu:{line_of('// shared')}: writes byte 16 of second, which has 16"),
+    ("near", [np.zeros(4, np.int32), np.int32(-1)], 0, "writes byte -4 of second"),
+    ("before", [np.zeros(3), np.int32(3)], 0, "reads element -3 of y, which has 3"),
     ("part", [np.zeros(3), np.int32(3)], 0,
      r"emulator_part.cuh:6: writes element 3 of y, which has 3"),
     ("stuck", [np.zeros(1, np.int32), np.int32(0)], 0,
@@ -231,8 +237,9 @@ def test_after_faults_all_goes_on_as_before():
     ((1, 1, 1), (0, 1, 1), [], "1 to 1024 threads in a block, got 0"),
     ((0, 1, 1), (1, 1, 1), [], "at least one block, got none"),
     ((1, 1, 1), (1, 1, 1), [np.zeros(1)], "3 arguments, got 1"),
-    ((1, 1, 1), (1, 1, 1), [np.zeros(1), np.zeros(1), 1], "argument 2 as a NumPy"),
+    ((1, 1, 1), (1, 1, 1), [np.zeros(1), np.zeros(1), 1], "argument 2 as a NumPy int"),
     ((1, 1, 1), (1, 1, 1), [np.zeros(1), np.zeros(1), np.int64(1)], "of 4 bytes"),
+    ((1, 1, 1), (1, 1, 1), [np.zeros(1), np.zeros(1), np.float32(1)], "int of 4 bytes"),
     ((1, 1, 1), (1, 1, 1), [[1.0], np.zeros(1), np.int32(1)], "argument 0 as a contig"),
     ((1, 1, 1), (1, 1, 1), [np.zeros(4)[::2], np.zeros(1), np.int32(1)], "contiguous"),
     ((1, 1, 1), (1, 1, 1), [np.zeros(1, "f4"), np.zeros(1), np.int32(1)], "of 8 bytes"),
@@ -306,17 +313,29 @@ def test_a_change_of_what_is_included_is_noticed(tmp_path):
 def test_what_is_no_cuda_is_said_in_one_line(tmp_path):
     file = tmp_path / "broken.cu"
     file.write_text('extern "C" __global__ void f(int* y) { *y = missing; }\n')
-    with pytest.raises(KernelError, match="broken.*'missing' was not declared") as caught:
+    with pytest.raises(KernelError, match="broken.cu: expected .* g.. accepts, got .*"
+                       "error: 'missing' was not declared") as caught:
         EmuModule(file)
     assert "\n" not in str(caught.value)
 
 
-def test_without_a_compiler_it_says_what_to_install(monkeypatch):
+def test_the_example_tells_its_story(capsys):
+    cuda_without_gpu.main([])
+    lines = capsys.readouterr().out.splitlines()
+    sums = [[float(word) for word in re.findall(r"[\d.]{4,}|nan", line)]
+            for line in lines if "[" in line]
+    numpy, kernel, reverse, forward = sums
+    assert numpy == pytest.approx(kernel, rel=1e-6) and len(kernel) == 4
+    assert reverse == kernel and np.isnan(forward).all()
+    assert re.search(r"^kernel block_sums, .*, block_sums.cu:5: race: ", lines[-1])
+
+
+def test_without_a_compiler_it_says_what_to_install(monkeypatch, capsys):
     monkeypatch.setenv("PATH", os.devnull)
-    build.compiler.cache_clear()
-    try:
-        assert not available()
-        with pytest.raises(BackendUnavailable, match="g\\+\\+.*apt install g\\+\\+"):
-            EmuModule(FILE, DOUBLE)
-    finally:
-        build.compiler.cache_clear()
+    assert not available()
+    with pytest.raises(BackendUnavailable, match="g\\+\\+.*apt install g\\+\\+"):
+        EmuModule(FILE, DOUBLE)
+    with pytest.raises(SystemExit) as stop:
+        run(lambda: cuda_without_gpu.main([]))
+    assert stop.value.code == 2
+    assert capsys.readouterr().err.count("\n") == 1

@@ -110,7 +110,8 @@ class EmuModule:
 
     def __init__(self, path, defines=None, sanitize=None):
         if sanitize not in (None, "thread"):
-            raise SettingError(f"sanitize: expected None or 'thread', got {sanitize!r}.")
+            raise SettingError("sanitize: expected None or 'thread', got "
+                               f"{sanitize!r}.")
         self.path, self.races = os.fspath(path), sanitize == "thread"
         self.library_path = build.kernel_library(path, defines or {})
         self.library = ctypes.CDLL(str(self.library_path))
@@ -152,8 +153,8 @@ class EmuFunction:
             self._refuse(f"{len(self.kinds)} arguments", len(args))
         arrays, values = [], []
         for number, (value, kind, size) in enumerate(zip(args, self.kinds, self.sizes)):
-            if kind == "s":
-                values.append(self._scalar(value, size, number))
+            if kind in "fi":
+                values.append(self._scalar(value, kind, size, number))
                 continue
             values.append(ctypes.c_void_p())
             if value is not None:
@@ -167,10 +168,12 @@ class EmuFunction:
                               ctypes.addressof(fault)):
             raise KernelError(self._described(fault))
 
-    def _scalar(self, value, size, number):
-        if not isinstance(value, np.generic) or value.dtype.itemsize != size:
-            self._refuse(f"argument {number} as a NumPy scalar of {size} bytes",
-                         f"{type(value).__name__} {value!r}")
+    def _scalar(self, value, kind, size, number):
+        if (not isinstance(value, np.generic) or value.dtype.itemsize != size
+                or (value.dtype.kind == "f") != (kind == "f")):
+            what = "float" if kind == "f" else "int"
+            self._refuse(f"argument {number} as a NumPy {what}"
+                         f" of {size} bytes", f"{type(value).__name__} {value!r}")
         return (ctypes.c_char * size).from_buffer_copy(value.tobytes())
 
     def _array(self, value, kind, size, number):
@@ -178,7 +181,8 @@ class EmuFunction:
             self._refuse(f"argument {number} as a contiguous NumPy array",
                          type(value).__name__)
         if value.size and value.dtype.itemsize != size:
-            self._refuse(f"argument {number} with elements of {size} bytes", value.dtype)
+            self._refuse(f"argument {number} with elements of {size} bytes",
+                         value.dtype)
         if kind == "p" and not value.flags.writeable:
             self._refuse(f"argument {number} to be writeable", "it read-only")
         return Array(value.__array_interface__["data"][0], value.nbytes,
@@ -188,25 +192,20 @@ class EmuFunction:
         raise KernelError(f"kernel {self.name}: expected {expected}, got {got}.")
 
     def _described(self, fault):
-        names = _parameter_names(self.module.path, self.name)
-        text = re.sub(r"\{(\d+)\}", lambda m: names[int(m[1])], fault.text.decode())
-        text = re.sub(r"\{\+(\d+)\}", lambda m: build.variable_at(
-            self.module.library_path, int(m[1])), text)
-        text = text.replace("{@}", self._line(fault.other))
-        place = ", ".join(
-            f"{what} ({index.x}, {index.y}, {index.z})"
-            for what, index in (("block", fault.block), ("thread", fault.thread)))
-        text = f"kernel {self.name}, {place}, {self._line(fault.place)}: {text}."
-        return re.sub(r"/\S*/", "", text)   # the folders of files
-
-    def _line(self, place):
-        if place.where:
-            return place.where.decode()
-        return build.line_of(self.module.library_path, place.code) if place.code else "here"
+        """The message of a fault, with names in place of numbers."""
+        names = build.parameter_names(self.module.path, self.name)
+        library = self.module.library_path
+        text = re.sub(r"\{(\d+)\}", lambda match: names[int(match[1])],
+                      fault.text.decode())
+        text = re.sub(r"\{\+(\d+)\}",
+                      lambda match: build.variable_at(library, int(match[1])), text)
+        text = text.replace("{@}", _line(fault.other, library))
+        block, thread = (f"({at.x}, {at.y}, {at.z})" for at in (fault.block,
+                                                                fault.thread))
+        return (f"kernel {self.name}, block {block}, thread {thread}, "
+                f"{_line(fault.place, library)}: {text}.")
 
 
-def _parameter_names(path, name):
-    with open(path, encoding="utf-8") as file:
-        text = build.COMMENT.sub("", file.read())
-    match = re.search(rf"\b{name}\s*\(([^)]*)\)\s*{{", text)
-    return [part.split()[-1].lstrip("*") for part in match[1].split(",")]
+def _line(place, library):
+    return os.path.basename(place.where.decode() or
+                            build.line_of(library, place.code))

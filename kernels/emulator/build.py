@@ -10,14 +10,15 @@ import hashlib
 import os
 import pathlib
 import re
-import shutil
 import subprocess
 import tempfile
 
+from ...backend import compiler
 from ...errors import BackendUnavailable, KernelError
 from ...files import make_folder
 
-__all__ = ["available", "kernel_library", "runtime_library", "kernel_names"]
+__all__ = ["available", "kernel_library", "runtime_library", "parameter_names",
+           "line_of", "variable_at"]
 
 HERE = pathlib.Path(__file__).resolve().parent
 KERNELS = HERE.parent
@@ -31,12 +32,16 @@ KERNEL = (*COMMON, "-w", "-fsanitize=thread,alignment,bounds", "-fno-exceptions"
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*"([^"]+)"', re.MULTILINE)
 COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/", re.DOTALL)
-NAME = re.compile(r"__global__\s+void\s+(?:__launch_bounds__\s*\([^)]*\)\s*)?(\w+)\s*\(")
+KERNEL_HEAD = re.compile(r"__global__\s+void\s+(?:__launch_bounds__\s*\([^)]*\)\s*)?"
+                         r"(\w+)\s*\(([^)]*)\)")
 
 
 def available():
-    """Whether kernels can be compiled here: whether there is a g++."""
-    return shutil.which("g++") is not None
+    """Whether kernels can be compiled here: on Linux, if there is a g++."""
+    try:
+        return bool(compiler())
+    except BackendUnavailable:
+        return False
 
 
 def cache_folder():
@@ -45,16 +50,10 @@ def cache_folder():
 
 
 @functools.lru_cache(maxsize=None)
-def compiler():
-    """The path and the version of g++, as text for the hash."""
-    path = shutil.which("g++")
-    if path is None:
-        raise BackendUnavailable(
-            "the emulator: expected the C++ compiler g++, found none. Install it, for "
-            "instance with 'apt install g++' or 'dnf install gcc-c++'.")
-    version = subprocess.run([path, "-dumpfullversion", "-dumpmachine"],
-                             capture_output=True, text=True, check=True).stdout
-    return path, version
+def compiler_version():
+    """What g++ says it is, as text for the hash."""
+    return subprocess.run([compiler(), "-dumpfullversion", "-dumpmachine"],
+                          capture_output=True, text=True, check=True).stdout
 
 
 def sources(path):
@@ -76,17 +75,21 @@ def sources(path):
     return found
 
 
-def kernel_names(text):
-    """The names of the kernels in a file's text."""
-    return NAME.findall(COMMENT.sub("", text))
+def kernel_heads(text):
+    """The kernels in a file's text: dict of name -> names of the parameters."""
+    return {name: [part.split()[-1].lstrip("*&") for part in parts.split(",") if part]
+            for name, parts in KERNEL_HEAD.findall(COMMENT.sub(" ", text))}
 
 
 def runtime_library():
     """The emulator's own code as a library: its path."""
     parts = [HERE / name for name in ("emu.cpp", "warp.cpp", "memory.cpp", "races.cpp")]
     texts = [text for part in parts for text in sources(part).values()]
-    return _cached("runtime", texts, lambda out: [
-        [*COMMON, "-shared", *map(str, parts), "-o", out, "-ldl"]])
+
+    def make(target):
+        _compile("emulator", *COMMON, "-shared", *parts, "-o", target, "-ldl")
+
+    return _cached("emulator", texts, make)
 
 
 def kernel_library(path, defines):
@@ -106,36 +109,40 @@ def kernel_library(path, defines):
         If g++ does not accept the file.
     """
     found = sources(path)
-    path = pathlib.Path(path).resolve()
-    runtime = runtime_library()
+    path, runtime = pathlib.Path(path).resolve(), runtime_library()
     macros = [f"-D{key}={value}" for key, value in sorted(defines.items())]
-    main = "\n".join(['#include "emu.h"', f'#include "{path}"', "EMU_MODULE",
-                      *(f"EMU_KERNEL({name})" for name in kernel_names(found[path]))])
-    return _cached(path.stem, [main, str(runtime), *macros, *map(str, found),
-                               *found.values(), (HERE / "emu.h").read_text("utf-8")],
-                   lambda out: [
-        [*KERNEL, *macros, f"-I{HERE}", f"-I{KERNELS}", "-x", "c++", "-c", "-",
-         "-o", out + ".o"],
-        ["-shared", out + ".o", str(runtime), "-o", out]], main + "\n")
+    text = "\n".join(['#include "emu.h"', f'#include "{path}"', "EMU_MODULE",
+                      *(f"EMU_KERNEL({name})" for name in kernel_heads(found[path])),
+                      ""])
+    parts = [text, *macros, *map(str, found), *found.values(), str(runtime)]
+
+    def make(target):
+        _compile(path.name, *KERNEL, *macros, f"-I{HERE}", f"-I{KERNELS}",
+                 "-x", "c++", "-c", "-", "-o", target + ".o", text=text)
+        # On its own, since the sanitizers' flags would link their libraries too.
+        _compile(path.name, "-shared", target + ".o", runtime, "-o", target)
+
+    return _cached(path.stem, parts, make)
 
 
-def _cached(name, texts, commands, text=""):
-    """Run g++ unless its result is there; it appears there whole or not at all."""
-    path, version = compiler()
-    key = hashlib.sha256("\0".join([version, *COMMON, *KERNEL, *texts]).encode())
+def _cached(name, parts, make):
+    """A file made of these parts; it appears whole or not at all."""
+    key = "\0".join([compiler(), compiler_version(), *COMMON, *KERNEL, *parts])
     folder = cache_folder()
-    target = folder / f"{name}-{key.hexdigest()[:24]}.so"
-    if target.exists():
-        return target
-    with tempfile.TemporaryDirectory(dir=folder) as scratch:
-        out = os.path.join(scratch, "out.so")
-        for command in commands(out):
-            done = subprocess.run([path, *command], input=text, capture_output=True,
-                                  text=True, env={**os.environ, "LC_ALL": "C"})
-            if done.returncode:
-                raise KernelError(_first_error(name, done.stderr))
-        os.replace(out, target)
+    target = folder / f"{name}-{hashlib.sha256(key.encode()).hexdigest()[:24]}.so"
+    if not target.exists():
+        with tempfile.TemporaryDirectory(dir=folder) as scratch:
+            make(os.path.join(scratch, "made"))
+            os.replace(os.path.join(scratch, "made"), target)
     return target
+
+
+def _compile(name, *options, text=""):
+    done = subprocess.run([compiler(), *map(str, options)], input=text,
+                          capture_output=True, text=True,
+                          env={**os.environ, "LC_ALL": "C"})
+    if done.returncode:
+        raise KernelError(_first_error(name, done.stderr))
 
 
 def _first_error(name, output):
@@ -144,6 +151,11 @@ def _first_error(name, output):
 
 
 # --- from places in a library back to names in the source --------------------
+
+def parameter_names(path, kernel):
+    """The names of a kernel's parameters."""
+    return kernel_heads(sources(path)[pathlib.Path(path).resolve()])[kernel]
+
 
 def line_of(library, place):
     """The line of a ``.cu`` or ``.cuh`` file that a place in the code comes from."""

@@ -146,41 +146,52 @@ const char* doing(int t)
 {
     static char text[600];
     if (state[t] == ENDED) return "has ended";
-    snprintf(text, sizeof text, "waits at %s", threads[t].where);
+    const char* folder = strrchr(threads[t].where, '/');
+    snprintf(text, sizeof text, "waits at %s", folder ? folder + 1 : threads[t].where);
     return text;
+}
+
+// Lane t waits for others that will not come.
+void report_warp(int t)
+{
+    const Thread& one = threads[t];
+    for (int l = 0; l < 32; l++) {
+        int other = t / 32 * 32 + l;
+        if (!(one.mask >> l & 1) || other >= count || state[other] == ENDED) continue;
+        bool here = state[other] == AT_WARP &&
+                    same_place(threads[other].where, one.where);
+        if (here && threads[other].mask == one.mask) continue;
+        me = t;
+        fault({one.where, 0}, "divergent warp: lane %d waits for lane %d, which %s%s",
+              t % 32, l, doing(other), here ? " with another mask" : "");
+    }
+}
+
+// Thread t waits at a barrier to which others will not come.
+void report_barrier(int t)
+{
+    for (int other = 0; other < count; other++) {
+        if (state[other] == AT_BARRIER &&
+            same_place(threads[other].where, threads[t].where)) continue;
+        me = t;
+        uint3 i = index_of(other);
+        fault({threads[t].where, 0}, "divergent barrier: it waits for thread (%u, %u, "
+              "%u), which %s", i.x, i.y, i.z, doing(other));
+    }
 }
 
 // Nobody can run: let go on who may. False if all have ended.
 bool release()
 {
-    bool went_on = false;
+    bool go_on = false;
     for (int t = 0; t < count; t++)  // lanes may wait for one that has ended since
-        if (state[t] == AT_WARP && complete(t)) went_on = true;
-    if (went_on) return true;
+        if (state[t] == AT_WARP && complete(t)) go_on = true;
+    if (go_on) return true;
     for (int t = 0; t < count; t++)
-        if (state[t] == AT_WARP)
-            for (int l = 0; l < 32; l++) {
-                int other = t / 32 * 32 + l;
-                if (!(threads[t].mask >> l & 1) || other >= count) continue;
-                if (state[other] == AT_WARP && threads[other].mask == threads[t].mask &&
-                    same_place(threads[other].where, threads[t].where)) continue;
-                if (state[other] == ENDED) continue;
-                me = t;
-                fault({threads[t].where, 0}, "divergent warp: lane %d waits for lane %d, "
-                      "which %s%s", t % 32, l, doing(other),
-                      state[other] == AT_WARP ? " (or gives another mask)" : "");
-            }
-    int waiting = -1;
-    for (int t = 0; t < count && waiting < 0; t++)
-        if (state[t] == AT_BARRIER) waiting = t;
-    if (waiting < 0) return false;
-    for (int t = 0; t < count; t++)
-        if (state[t] == ENDED || !same_place(threads[t].where, threads[waiting].where)) {
-            me = waiting;
-            uint3 i = index_of(t);
-            fault({threads[waiting].where, 0}, "divergent barrier: it waits for thread "
-                  "(%u, %u, %u), which %s", i.x, i.y, i.z, doing(t));
-        }
+        if (state[t] == AT_WARP) report_warp(t);
+    char* waiting = (char*)memchr(state, AT_BARRIER, count);
+    if (!waiting) return false;
+    report_barrier(waiting - state);
     memset(state, READY, count);
     now.epoch++;
     return true;
@@ -294,7 +305,8 @@ void meet(const char* where, unsigned int mask, void* operand, Finish finish)
 {
     Thread& t = threads[me];
     if (!(mask >> me % 32 & 1))
-        fault({where, 0}, "mask %08x leaves out lane %d, which gives it", mask, me % 32);
+        fault({where, 0}, "mask %08x leaves out lane %d, which gives it", mask,
+              me % 32);
     t.where = where, t.mask = mask, t.operand = operand, t.finish = finish;
     state[me] = AT_WARP;
     complete(me);

@@ -42,7 +42,8 @@
 struct uint3 { unsigned int x, y, z; };
 struct dim3 {
     unsigned int x, y, z;
-    dim3(unsigned int x = 1, unsigned int y = 1, unsigned int z = 1) : x(x), y(y), z(z) {}
+    dim3(unsigned int x = 1, unsigned int y = 1, unsigned int z = 1)
+        : x(x), y(y), z(z) {}
 };
 struct float2 { float x, y; } __attribute__((aligned(8)));
 struct float4 { float x, y, z, w; } __attribute__((aligned(16)));
@@ -68,7 +69,6 @@ void* emu_dynamic_shared();
 void emu_barrier(const char* where);
 void emu_sync_warp(const char* where, unsigned int mask);
 unsigned int emu_ballot(const char* where, unsigned int mask, int predicate);
-unsigned int emu_active_mask(const char* where);
 unsigned long long emu_shuffle(const char* where, unsigned int mask,
                                unsigned long long value, int source);
 void emu_atomic(const char* where, void* address, unsigned long bytes);
@@ -91,9 +91,10 @@ void emu_copy_wait(int pending);
 #define __ballot_sync(mask, p) emu_ballot(EMU_HERE, mask, (p) != 0)
 #define __any_sync(mask, p) (emu_ballot(EMU_HERE, mask, (p) != 0) != 0)
 #define __all_sync(mask, p) (emu_ballot(EMU_HERE, mask, (p) == 0) == 0)
-#define __activemask() emu_active_mask(EMU_HERE)
-#define __shfl_sync(mask, v, ...) emu::shuffle(EMU_HERE, mask, v, emu::lane_of(__VA_ARGS__))
-#define __shfl_up_sync(mask, v, ...) emu::shuffle(EMU_HERE, mask, v, emu::lane_up(__VA_ARGS__))
+#define __shfl_sync(mask, v, ...) \
+    emu::shuffle(EMU_HERE, mask, v, emu::lane_of(__VA_ARGS__))
+#define __shfl_up_sync(mask, v, ...) \
+    emu::shuffle(EMU_HERE, mask, v, emu::lane_up(__VA_ARGS__))
 #define __shfl_down_sync(mask, v, ...) \
     emu::shuffle(EMU_HERE, mask, v, emu::lane_down(__VA_ARGS__))
 #define __shfl_xor_sync(mask, v, ...) \
@@ -234,9 +235,13 @@ inline long long __double_as_longlong(double x) { return emu::bits_as<long long>
 namespace emu {
 
 // A kernel's parameters as text, to be checked at launch: a letter each (c: pointer to
-// constants, p: pointer, s: scalar), then the bytes of each.
-template <class P> struct Kind { static const char letter = 's', bytes = sizeof(P); };
-template <class T> struct Kind<T*> { static const char letter = 'p', bytes = sizeof(T); };
+// constants, p: pointer, f: float, i: whole number), then the bytes of each.
+template <class P> struct Kind {
+    static const char letter = (P)0.5 != 0 ? 'f' : 'i', bytes = sizeof(P);
+};
+template <class T> struct Kind<T*> {
+    static const char letter = 'p', bytes = sizeof(T);
+};
 template <class T> struct Kind<const T*> {
     static const char letter = 'c', bytes = sizeof(T);
 };

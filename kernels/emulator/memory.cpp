@@ -16,6 +16,7 @@ namespace emu {
 namespace {
 
 const unsigned long GAP = 64 * 1024;   // at least, between arrays
+const unsigned long ALIGNED = 64;
 
 std::vector<Range> ranges;
 Range* last;               // the one used last
@@ -24,7 +25,10 @@ unsigned long arena_bytes, shared_bytes;
 char* dynamic_start;
 const void* const* module;
 
-unsigned long rounded(unsigned long n, unsigned long to) { return (n + to - 1) / to * to; }
+unsigned long rounded(unsigned long n, unsigned long to)
+{
+    return (n + to - 1) / to * to;
+}
 
 bool reserve(unsigned long bytes)
 {
@@ -38,41 +42,46 @@ bool reserve(unsigned long bytes)
     return false;
 }
 
-// Arrays that overlap, such as one given twice, stay together.
-void add_array(const Array& a)
+// Arrays that overlap, such as one given twice, become one.
+std::vector<Array> merged(std::vector<Array> arrays)
 {
-    if (!ranges.empty()) {
-        Range& before = ranges.back();
-        char* end = before.home + (before.end - before.start);
-        if (a.start < end) {
-            before.end = std::max(before.end, before.start + (a.start - before.home) + a.bytes);
-            before.constant &= a.constant;
-            return;
+    std::vector<Array> found;
+    std::sort(arrays.begin(), arrays.end(),
+              [](const Array& a, const Array& b) { return a.start < b.start; });
+    for (const Array& a : arrays) {
+        if (found.empty() || a.start >= found.back().start + found.back().bytes) {
+            found.push_back(a);
+            continue;
         }
+        Array& one = found.back();
+        one.bytes = std::max(one.bytes, a.start - one.start + a.bytes);
+        one.constant &= a.constant;
     }
-    ranges.push_back({0, (char*)0 + a.bytes, a.item, a.number, a.start, (bool)a.constant});
+    return found;
 }
 
-bool place_arrays(const Array* arrays, int n, void** args)
+// What an array takes in the arena: behind it a gap as large as itself.
+unsigned long room_for(const Array& a)
 {
-    std::vector<Array> sorted(arrays, arrays + n);
-    std::sort(sorted.begin(), sorted.end(),
-              [](const Array& a, const Array& b) { return a.start < b.start; });
-    for (const Array& a : sorted) add_array(a);
+    return rounded(ALIGNED + a.bytes + std::max(a.bytes, GAP), ALIGNED);
+}
+
+bool place_arrays(const std::vector<Array>& arrays, void** args)
+{
+    std::vector<Array> regions = merged(arrays);
     unsigned long total = GAP;
-    for (Range& r : ranges) {
-        unsigned long bytes = r.end - r.start;
-        r.start = (char*)0 + total + (unsigned long)r.home % 64;  // as well aligned
-        r.end = r.start + bytes;
-        total = rounded(total + bytes + std::max(bytes, GAP), 4096);
-    }
+    for (const Array& a : regions) total += room_for(a);
     if (!reserve(total)) return false;
-    for (Range& r : ranges) {
-        r.start += (unsigned long)arena, r.end += (unsigned long)arena;
-        memcpy(r.start, r.home, r.end - r.start);
+    char* free = arena + GAP;
+    for (const Array& a : regions) {
+        char* start = free + (unsigned long)a.start % ALIGNED;  // aligned as outside
+        memcpy(start, a.start, a.bytes);
+        ranges.push_back({start, start + a.bytes, a.item, a.number, a.start,
+                          (bool)a.constant});
+        free += room_for(a);
     }
-    for (const Array& a : sorted)
-        for (Range& r : ranges)
+    for (const Array& a : arrays)
+        for (const Range& r : ranges)
             if (a.start >= r.home && a.start <= r.home + (r.end - r.start))
                 *(char**)args[a.number] = r.start + (a.start - r.home);
     return true;
@@ -81,7 +90,7 @@ bool place_arrays(const Array* arrays, int n, void** args)
 // Static shared memory between its gaps.
 void place_static_shared()
 {
-    char *stop = (char*)module[1];
+    char* stop = (char*)module[1];
     std::vector<char*> gaps((char* const*)module[2], (char* const*)module[3]);
     std::sort(gaps.begin(), gaps.end());
     gaps.push_back(stop);
@@ -111,7 +120,8 @@ void outside(const char* address, unsigned long bytes, Access kind, Place place)
         if (d < distance) distance = d, near = &r;
     }
     if (!near)
-        return fault(place, "%s %lu bytes at %p, where no array is", verb, bytes, address);
+        return fault(place, "%s %lu bytes at %p, where no array is", verb, bytes,
+                     address);
     fault(place, "%s %s, which has %ld", verb, described(*near, address).c_str(),
           (near->end - near->start) / near->item);
 }
@@ -136,7 +146,8 @@ std::string described(const Range& range, const char* address)
 {
     Dl_info info;
     char text[100];
-    long place = (address - range.start) / range.item - (address < range.start);
+    long bytes = address - range.start;
+    long place = (bytes < 0 ? bytes - range.item + 1 : bytes) / range.item;
     if (range.number >= 0)
         snprintf(text, sizeof text, "element %ld of {%d}", place, range.number);
     else if (range.start == dynamic_start || !dladdr(range.start, &info))
@@ -154,7 +165,7 @@ bool open_memory(const void* const* of, const Array* arrays, int n, void** args,
     module = of;
     ranges.clear();
     last = &nowhere;
-    if (!place_arrays(arrays, n, args)) return false;
+    if (!place_arrays({arrays, arrays + n}, args)) return false;
     place_static_shared();
     shared_bytes = dynamic_shared;
     static std::vector<char> buffer;
@@ -170,7 +181,8 @@ bool open_memory(const void* const* of, const Array* arrays, int n, void** args,
 void close_memory(bool keep)
 {
     for (Range& r : ranges)
-        if (keep && r.number >= 0 && !r.constant) memcpy(r.home, r.start, r.end - r.start);
+        if (keep && r.number >= 0 && !r.constant)
+            memcpy(r.home, r.start, r.end - r.start);
     for (Range& r : ranges) close_cells(r);
 }
 

@@ -114,7 +114,8 @@ void track(Range& range, const char* address, unsigned long bytes, Access kind,
             continue;
         }
         for (const Stamp& then : {cell.reader, cell.other_lane, cell.other_warp})
-            if (!is_before(then, shared)) report(range, address, kind, place, then, READ);
+            if (!is_before(then, shared))
+                report(range, address, kind, place, then, READ);
         cell = {stamp};
     }
 }

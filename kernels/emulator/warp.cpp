@@ -18,7 +18,8 @@ void finish_shuffle(Thread* warp, unsigned int lanes)
         int from = mine->source & 31;
         if (!(lanes >> from & 1)) {
             me = warp - threads + l;
-            fault({mine->where, 0}, "shuffle from lane %d, which does not take part", from);
+            fault({mine->where, 0}, "shuffle from lane %d, which does not take part",
+                  from);
         }
         mine->result = ((Shuffle*)warp[from].operand)->value;
     }

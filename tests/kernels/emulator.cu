@@ -27,7 +27,8 @@ extern "C" __global__ void shuffles(const double* x /*[n]*/, double* out /*[5*n]
     mine[4] = __shfl_xor_sync(~0u, (int)v, 1);
 }
 
-extern "C" __global__ void votes(const int* x /*[n]*/, unsigned int* out /*[4*n]*/, int n)
+extern "C" __global__ void votes(const int* x /*[n]*/, unsigned int* out /*[4*n]*/,
+                                 int n)
 {
     int i = threadIdx.x;
     out[4 * i] = __ballot_sync(~0u, x[i]);
@@ -66,10 +67,11 @@ extern "C" __global__ void product(const float* a /*[128]*/, const float* b /*[6
                                    float* d /*[128]*/, int cut)
 {
     int g = threadIdx.x / 4, t = threadIdx.x % 4;
-    float fa[4] = {a[g * 8 + t], a[g * 8 + 64 + t], a[g * 8 + t + 4], a[g * 8 + 68 + t]};
-    float fb[2] = {b[t * 8 + g], b[t * 8 + 32 + g]}, fd[4] = {0, 0, 0, 0};
-    if (!cut)
-        for (int i = 0; i < 4; i++) fa[i] = to_tf32(fa[i]), fb[i / 2] = to_tf32(fb[i / 2]);
+    a += 8 * g + t;
+    float fa[4] = {a[0], a[64], a[4], a[68]};
+    float fb[2] = {b[8 * t + g], b[8 * t + 32 + g]}, fd[4] = {0, 0, 0, 0};
+    for (int i = 0; i < 4 && !cut; i++) fa[i] = to_tf32(fa[i]);
+    for (int i = 0; i < 2 && !cut; i++) fb[i] = to_tf32(fb[i]);
     mma_tf32(fd, fa, fb);
     for (int i = 0; i < 4; i++) d[(g + i / 2 * 8) * 8 + 2 * t + i % 2] = fd[i];
 }
@@ -123,6 +125,20 @@ extern "C" __global__ void columns(int* y /*[n]*/, int n)
     sums[n] = 1;               // sums
     y[threadIdx.x] = sums[n - 1];
 }
+
+// The same where g++ sees no array but an address: gaps lie around each.
+extern "C" __global__ void near(int* y /*[n]*/, int n)
+{
+    __shared__ int first[4];
+    __shared__ int second[4];
+    __shared__ int third[4];
+    int *a = first, *b = second, *c = third;
+    a[threadIdx.x % 4] = b[threadIdx.x % 4] = c[threadIdx.x % 4] = 0;
+    b[n] = 1;  // shared
+    y[0] = a[0] + c[0];
+}
+
+extern "C" __global__ void before(real* y /*[n]*/, int n) { y[0] = y[-n]; }
 
 extern "C" __global__ void part(real* y /*[n]*/, int n) { set_beyond(y, n); }
 

@@ -57,14 +57,16 @@ extern "C" __global__ void pipeline(const float* x /*[n]*/, float* y /*[n]*/, in
 }
 
 // The sum of each row of 32, by shuffles.
-extern "C" __global__ void row_sums(const real* x /*[n]*/, real* y /*[n/32]*/, index_t n)
+extern "C" __global__ void row_sums(const real* x /*[n]*/, real* y /*[n/32]*/,
+                                    index_t n)
 {
     index_t i = GLOBAL_INDEX;
     real v = x[i];
 #ifdef DIVERGENT_SHUFFLE
     if (threadIdx.x % 32 < 31)
 #endif
-    for (int d = 16; d > 0; d /= 2) v += __shfl_down_sync(0xffffffffu, v, d);  // shuffle
+    for (int d = 16; d > 0; d /= 2)
+        v += __shfl_down_sync(0xffffffffu, v, d);  // shuffle
     if (threadIdx.x % 32 == 0) y[i / 32] = v;
 }
 
@@ -87,6 +89,25 @@ extern "C" __global__ void largest(const int* x /*[n]*/, int* y /*[n/128]*/, ind
     if (threadIdx.x > 0) return;
     for (int w = 1; w < BLOCK / 32; w++) v = max(v, found[w]);  // look
     y[blockIdx.x] = v;
+}
+
+// y = x[0], read by all from one place, which the last thread then writes again.
+extern "C" __global__ void spread(const int* x /*[n]*/, int* y /*[n]*/, index_t n)
+{
+    __shared__ int value;
+    int t = threadIdx.x;
+    if (t == 0) value = x[0];
+    __syncthreads();
+#ifdef OVERWRITTEN_IN_WARP
+    if (t < BLOCK - 32) return;  // only one warp goes on
+#endif
+    y[GLOBAL_INDEX] = value;
+#ifdef OVERWRITTEN_IN_BLOCK
+    __syncwarp();  // the lanes of the last warp have read, but have the others?
+#elif !defined(OVERWRITTEN_IN_WARP)
+    __syncthreads();
+#endif
+    if (t == BLOCK - 1) value = 0;  // overwrite
 }
 
 // Reversed within each warp, by way of shared memory.
