@@ -116,12 +116,13 @@ def test_planted_faults_are_found(name, fault, mark, said, race, order):
 
 @pytest.mark.parametrize("name, fault", [
     ("neighbours", "NO_BARRIER_BEFORE"), ("neighbours", "NO_BARRIER_AFTER"),
-    ("pipeline", "NO_WAIT"), ("largest", "RACE_BETWEEN_WARPS")])
+    ("pipeline", "NO_WAIT"), ("pipeline", "WAIT_FOR_LESS"),
+    ("largest", "RACE_BETWEEN_WARPS")])
 def test_races_show_in_the_result_too(name, fault):
     """Without the race check some order gives it away: there is NaN, or old data."""
     results = [run(name, fault, order=order) for order in ORDERS]
     assert any(not np.array_equal(y, expected) for y, expected in results)
-    if fault in ("NO_BARRIER_BEFORE", "NO_WAIT"):
+    if fault in ("NO_BARRIER_BEFORE", "NO_WAIT", "WAIT_FOR_LESS"):
         assert any(np.isnan(y).any() for y, _ in results)
 
 

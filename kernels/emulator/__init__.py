@@ -39,7 +39,7 @@ def schedule(order="forward", races=False):
         with this seed (0 … 2**31 - 2).
     races : bool, default False
         Whether it is a fault, too, if two threads touch the same memory, one of them
-        writes, and the kernel does not say who comes first. Takes longer, and 128
+        writes, and the kernel does not say who comes first. Takes longer, and 192
         bytes for each element that the kernel touches.
     """
     if order not in ORDERS and not (isinstance(order, int) and 0 <= order < 2**31 - 1):

@@ -146,8 +146,7 @@ std::string described(const Range& range, const char* address)
 {
     Dl_info info;
     char text[100];
-    long bytes = address - range.start;
-    long place = (bytes < 0 ? bytes - range.item + 1 : bytes) / range.item;
+    long place = (address - range.start) / range.item;
     if (range.number >= 0)
         snprintf(text, sizeof text, "element %ld of {%d}", place, range.number);
     else if (range.start == dynamic_start || !dladdr(range.start, &info))

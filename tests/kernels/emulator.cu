@@ -107,7 +107,9 @@ extern "C" __global__ void four_at_once(const float* x /*[n]*/, float* y /*[n]*/
 extern "C" __global__ void table(int* y /*[n]*/, int n)
 {
     static const int squares[] = {0, 1, 4, 9, 16, 25, 36, 49};
-    if (GLOBAL_INDEX < n) y[GLOBAL_INDEX] = squares[(n + GLOBAL_INDEX) % 8];
+    static const int cubes[] = {0, 1, 8, 27, 64, 125, 216, 343};
+    const int* powers = threadIdx.x % 2 ? cubes : squares;
+    if (GLOBAL_INDEX < n) y[GLOBAL_INDEX] = powers[GLOBAL_INDEX];
 }
 
 extern "C" __global__ void past_dynamic(real* y /*[n]*/, int n)
@@ -138,6 +140,11 @@ extern "C" __global__ void near(int* y /*[n]*/, int n)
     y[0] = a[0] + c[0];
 }
 
+extern "C" __global__ void far(const real* x /*[n]*/, real* y /*[n]*/, int at)
+{
+    y[0] = x[at];
+}
+
 extern "C" __global__ void before(real* y /*[n]*/, int n) { y[0] = y[-n]; }
 
 extern "C" __global__ void part(real* y /*[n]*/, int n) { set_beyond(y, n); }
@@ -157,6 +164,8 @@ extern "C" __global__ void stuck(int* y /*[1]*/, int how)
     } else if (how == 3) {
         __ballot_sync(lane < 2 ? 0x3u : ~0u, 1);  // two masks
         __syncthreads();
+    } else if (how == 4) {
+        __ballot_sync(lane == 0 ? 0x3u : ~0u, 1);
     }
     if (lane == 0) *y = 1;
 }

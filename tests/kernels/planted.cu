@@ -44,7 +44,9 @@ extern "C" __global__ void pipeline(const float* x /*[n]*/, float* y /*[n]*/, in
     for (int i = 0; i < tiles; i++) {
         if (i + 1 < tiles) cp_async16(&tile[(i + 1) % 2][t], x + (i + 1) * step + t);
         cp_async_commit();
-#ifndef NO_WAIT
+#ifdef WAIT_FOR_LESS
+        cp_async_wait<2>();
+#elif !defined(NO_WAIT)
         cp_async_wait<1>();
 #endif
         __syncthreads();
