@@ -11,7 +11,7 @@ __all__ = ["fine_tune"]
 
 
 def fine_tune(model, images, classes, epochs=None, learning_rate=0.001,
-              batch_size=32, seed=0, folder=None, progress=None):
+              batch_size=32, seed=0, folder=None, progress=None, device="cpu"):
     """Train a model further on pictures of one person each.
 
     Parameters
@@ -28,7 +28,7 @@ def fine_tune(model, images, classes, epochs=None, learning_rate=0.001,
     epochs : int, optional
         Without it, until the losses of two consecutive epochs differ by no more
         than 0.0001.
-    learning_rate, batch_size, seed, folder, progress
+    learning_rate, batch_size, seed, folder, progress, device
         As for :class:`minifer.training.Trainer` and its ``fit``.
 
     Returns
@@ -69,7 +69,8 @@ def fine_tune(model, images, classes, epochs=None, learning_rate=0.001,
             "without one. Use upright faces of at least 24 pixels.")
     crops = np.stack([found[i][:1] for i in seen])  # (n, 1, S, S)
     trainer = Trainer(model.network, learning_rate=learning_rate,
-                      batch_size=batch_size, seed=seed, prepare=steps)
+                      batch_size=batch_size, seed=seed, prepare=steps,
+                      device=device)
     result = trainer.fit(crops, classes[seen].astype(np.int64) - 1, epochs=epochs,
                          folder=folder, model=model, progress=progress)
     return result, no_face

@@ -11,6 +11,7 @@ import pytest
 
 from minifer import backend
 from minifer.errors import BackendUnavailable
+from minifer.kernels.emulator import schedule
 
 
 def _why_not(device):
@@ -40,13 +41,15 @@ def moved(value, device):
 def on_device(forward, backward, device):
     """``forward`` and ``backward`` (or None) of NumPy arrays, worked out elsewhere."""
     def forward_there(*inputs, **options):
-        y, cache = forward(*moved(inputs, device),
-                           **{k: moved(v, device) for k, v in options.items()})
+        options = {k: moved(v, device) for k, v in options.items()}
+        with schedule(races=True):
+            y, cache = forward(*moved(inputs, device), **options)
         assert backend.device_of(y) == device, "the output left the device"
         return moved(y, "cpu"), cache
 
     def backward_there(dy, cache):
-        found = backward(backend.to_device(dy, device), cache)
+        with schedule(races=True):
+            found = backward(backend.to_device(dy, device), cache)
         for gradient in found if isinstance(found, tuple) else (found,):
             assert gradient is None or backend.device_of(gradient) == device
         return moved(found, "cpu")

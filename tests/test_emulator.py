@@ -126,6 +126,7 @@ def test_to_tf32_rounds_to_nearest_and_ties_away():
     tie = 2.0 ** -11
     x = np.array([1, 1 + tie, 1 + 0.99 * tie, -1 - tie, -1 - 3 * tie, 0, -0.0, np.inf,
                   -np.inf, np.nan, 3e-39], np.float32)
+    x[9:10].view(np.uint32)[:] = 0x7fffffff  # the NaN of a GPU: + 1 would be -0
     y = np.zeros_like(x)
     launch("rounded", [x, y, np.int32(x.size)])
     np.testing.assert_array_equal(y[:10], [1, 1 + 2 * tie, 1, -1 - 2 * tie,
@@ -198,6 +199,8 @@ def test_four_at_once_must_be_aligned():
     ("before", [np.zeros(3), np.int32(3)], 0, "reads element -3 of y, which has 3"),
     ("far", [np.zeros(100000), np.ones(100000), np.int32(120000)], 0,
      "reads element 120000 of x, which has 100000"),
+    ("far", [np.zeros(100000), np.ones(100000), np.int32(-20000)], 0,
+     "reads element -20000 of x, which has 100000"),
     ("part", [np.zeros(3), np.int32(3)], 0,
      r"emulator_part.cuh:6: writes element 3 of y, which has 3"),
     ("stuck", [np.zeros(1, np.int32), np.int32(0)], 0,

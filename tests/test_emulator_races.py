@@ -95,8 +95,12 @@ FAULTS = [
     ("spread", "OVERWRITTEN_IN_BLOCK", "overwrite",
      r"race: writes byte 0 of value, which thread \(95, 0, 0\) reads", True),
     ("reversed", "RACE_IN_WARP", "read", "race: reads byte .* of row", True),
+    ("reversed", "RACE_AFTER_SYNC", "read",
+     r"race: reads byte 60 of row, which thread \(15, 0, 0\) writes at "
+     "planted.cu:{once more}", True),
     ("positives", "RACE_BETWEEN_BLOCKS", "count",
-     "race: reads element 0 of count", True),
+     r"race: reads element 0 of count, which thread \(0, 0, 0\) of block \(\d, 0, 0\) "
+     "writes", True),
 ]
 
 
@@ -104,7 +108,7 @@ FAULTS = [
                          ids=[fault for _, fault, *_ in FAULTS])
 @pytest.mark.parametrize("order", ["forward", 1])
 def test_planted_faults_are_found(name, fault, mark, said, race, order):
-    said = re.sub(r"\{(\w+)\}", lambda match: str(line_of(match[1])), said)
+    said = re.sub(r"\{([\w ]+)\}", lambda match: str(line_of(match[1])), said)
     with pytest.raises(KernelError) as caught:
         run(name, fault, races=race, order=order)
     message = str(caught.value)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import runs
+from devices import DEVICES
 from minifer.data import EMOTIONS
 from minifer.data.images import write_png
 from minifer.errors import NoFaceError, SettingError, ShapeError
@@ -161,3 +162,11 @@ def test_without_epochs_it_goes_on_until_the_loss_settles():
     result, _ = fine_tune(model, grey(), CLASSES, learning_rate=0.05)
     losses = [row["train_loss"] for row in result.history]
     assert abs(losses[-1] - losses[-2]) <= 0.0001 and len(losses) > 2
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_another_device_gives_the_same_model(device):
+    here, _, _ = tune(grey())
+    there, _, _ = tune(grey(), device=device)
+    for a, b in zip(here, there):
+        np.testing.assert_allclose(a, b, rtol=0, atol=1e-4)

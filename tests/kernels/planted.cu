@@ -124,6 +124,9 @@ extern "C" __global__ void reversed(const real* x /*[n]*/, real* y /*[n]*/, inde
     __syncwarp();
 #endif
     y[GLOBAL_INDEX] = row[t ^ 31];  // read
+#ifdef RACE_AFTER_SYNC
+    row[t] = 0;  // once more
+#endif
 }
 
 // How many are positive. Blocks share the counter.
@@ -133,7 +136,7 @@ extern "C" __global__ void positives(const real* x /*[n]*/, int* count /*[1]*/,
     index_t i = GLOBAL_INDEX;
     if (i >= n || !(x[i] > 0)) return;
 #ifdef RACE_BETWEEN_BLOCKS
-    *count = *count + 1;  // count
+    if (threadIdx.x == 0) *count = *count + 1;  // count
 #else
     atomicAdd(count, 1);
 #endif
