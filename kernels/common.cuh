@@ -14,6 +14,16 @@ typedef long long index_t;   // 64 bits: N*C*H*W of a large batch passes 2^31
 // The number of this thread in a row of blocks. The product is of 64 bits.
 #define GLOBAL_INDEX (blockIdx.x * (index_t)blockDim.x + threadIdx.x)
 
+// Whether n fits into 32 bits. A GPU has no instruction that divides whole numbers;
+// the function in its place is several times as long for 64 bits as for 32.
+__device__ inline bool is_short(index_t n) { return n <= 0xffffffffll; }
+
+__device__ inline index_t divided(index_t i, index_t by)
+{
+    if (is_short(i) && is_short(by)) return (unsigned int)i / (unsigned int)by;
+    return i / by;
+}
+
 // Shared memory whose size the launch gives: DYN_SHARED(real, tile); tile[i] = ...
 // One array per kernel; take it apart by hand where two are needed.
 #ifdef MF_EMU

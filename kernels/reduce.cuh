@@ -44,16 +44,6 @@ __device__ inline real block_sum(real v, real* parts)
     return total;
 }
 
-// Whether n fits into 32 bits. A GPU has no instruction that divides whole numbers;
-// the function in its place is several times as long for 64 bits as for 32.
-__device__ inline bool is_short(index_t n) { return n <= 0xffffffffll; }
-
-__device__ inline index_t divided(index_t i, index_t by)
-{
-    if (is_short(i) && is_short(by)) return (unsigned int)i / (unsigned int)by;
-    return i / by;
-}
-
 // The channel c of element i of an array (N, C, S).
 __device__ inline index_t channel_of(index_t i, index_t C, index_t S)
 {

@@ -7,8 +7,7 @@ import numpy as np
 from ..backend import contiguous
 from .loader import kernel
 
-__all__ = ["sum_over", "column_sums", "row_sums", "channel_shape", "block_for",
-           "pieces"]
+__all__ = ["sum_over", "column_sums", "channel_shape", "block_for", "pieces"]
 
 PIECE = 2048  # so many numbers are worth a block of their own
 PIECES = 64   # at most, so that one more block can sum what they found
@@ -40,11 +39,6 @@ def sum_over(x, axes):
 def column_sums(x):
     """Sums over the rows of a matrix: (N, D) to (D,)."""
     return sum_over(x, (0,))
-
-
-def row_sums(x):
-    """Sums over the columns of a matrix: (N, K) to (N,)."""
-    return sum_over(x, (1,))
 
 
 def channel_shape(x):

@@ -4,12 +4,9 @@
 
 // Take the last place off a number: k becomes k / n, what was left over is returned.
 // int j = take(k, W), i = take(k, H); turns a thread's number into (k, i, j).
-//
-// A GPU has no instruction that divides 64-bit numbers, and takes far longer for it
-// than for a load; 32 bits are enough for most arrays.
 __device__ inline int take(index_t& k, int n)
 {
-    index_t whole = k >> 32 ? k / n : (unsigned int)k / (unsigned int)n;
+    index_t whole = divided(k, n);
     int left = (int)(k - whole * n);
     k = whole;
     return left;

@@ -25,7 +25,7 @@ from .emuarray import EmuArray
 from .errors import BackendUnavailable, SettingError
 
 __all__ = ["DEVICES", "resolve", "device_of", "on_gpu", "to_device", "to_host",
-           "as_array", "contiguous", "compiler", "raw_module", "synchronize",
+           "as_array", "contiguous", "compiler", "raw_module",
            "memory_used", "explained"]
 
 DEVICES = ("auto", "cpu", "cuda", "emu")
@@ -131,13 +131,6 @@ def as_array(value):
 def contiguous(array):
     """``array`` itself if it is C-contiguous, else a copy that is."""
     return array if array.flags.c_contiguous else array.copy()
-
-
-def synchronize(device):
-    """Wait until ``device`` has done all it was told."""
-    if device == "cuda":
-        with explained():
-            _cupy().cuda.get_current_stream().synchronize()
 
 
 def raw_module(source, options):

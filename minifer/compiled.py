@@ -4,11 +4,12 @@ import contextlib
 
 import numpy as np
 
-from .backend import explained, resolve, to_device, to_host
+from .backend import explained, to_device, to_host
 from .errors import NotFiniteError, SettingError
 from .expressions import Expression, NetworkRun, Variable, evaluate, gradients
 from .factored import FactoredGradient
-from .layers import get_all_layers, get_all_params
+from .layers import get_all_layers, get_all_params, move_to
+from .param import device_of_params
 from .plan import Plan, default_threads, runs_planned
 from .rules import PIECE, run_alone
 
@@ -181,13 +182,8 @@ class Function:
 
     def _move(self, device):
         """Bring the parameters to ``device``; return where they are."""
-        params = get_all_params([o for run in _network_runs(self.wanted)
-                                 for o in run.outputs])
-        if device is None:
-            device = params[0].device if params else "cpu"
-        device = resolve(device)
-        for param in params:
-            param.to_device(device)
+        outputs = [o for run in _network_runs(self.wanted) for o in run.outputs]
+        device = move_to(outputs, device or device_of_params(get_all_params(outputs)))
         if self.updates is not None:
             self.updates.to_device(device)
         return device

@@ -121,9 +121,15 @@ class Apply(Expression):
     def __init__(self, op, op_backward, *inputs, constants=()):
         self.op, self.op_backward = op, op_backward
         self.inputs, self.constants = inputs, constants
+        self.moved = {}  # device -> constants, each moved there once
 
     def forward(self, *values):
-        return self.op(*_together(values + tuple(self.constants)))
+        device = next((device_of(v) for v in values if on_gpu(v)), "cpu")
+        if device == "cpu":
+            return self.op(*values, *self.constants)
+        if device not in self.moved:
+            self.moved[device] = _moved(self.constants, device)
+        return self.op(*_moved(values, device), *self.moved[device])
 
     def backward(self, dvalue, cache):
         if self.op_backward is None:
@@ -272,11 +278,8 @@ def _sum_gradients(a, b):
     return a + b
 
 
-def _together(values):
-    """Arrays brought to the device on which one of them is."""
-    device = next((device_of(v) for v in values if on_gpu(v)), "cpu")
-    if device == "cpu":
-        return values
+def _moved(values, device):
+    """Arrays brought to a device; all else as it is."""
     return [to_device(v, device) if isinstance(v, np.ndarray) and v.ndim else v
             for v in values]
 

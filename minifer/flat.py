@@ -20,6 +20,7 @@ from .backend import device_of, resolve, to_device, to_host
 from .errors import SettingError
 from .factored import FactoredGradient
 from .kernels import update as kernels
+from .param import device_of_params
 
 __all__ = ["Buffer", "OnDevice", "has_kernel"]
 
@@ -99,7 +100,7 @@ class OnDevice:
     @property
     def device(self):
         """Where the parameters are; the CPU if there are none."""
-        return self.params[0].device if self.params else "cpu"
+        return device_of_params(self.params)
 
     def _follow(self):
         """Go where the parameters have gone."""

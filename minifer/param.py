@@ -6,7 +6,7 @@ from . import config
 from .backend import as_array, device_of, to_device, to_host
 from .errors import ShapeError
 
-__all__ = ["Param", "create_param"]
+__all__ = ["Param", "create_param", "device_of_params"]
 
 
 class Param:
@@ -52,7 +52,8 @@ class Param:
 
     def get_value(self):
         """Return a copy of the value, as a NumPy array."""
-        return np.array(to_host(self.value))
+        value = to_host(self.value)
+        return value.copy() if value is self.value else value
 
     def set_value(self, value):
         """Set the value, cast to the parameter's dtype; it stays on its device.
@@ -74,6 +75,11 @@ class Param:
 
     def __repr__(self):
         return f"Param({self.name!r}, shape={self.shape}, {self.dtype})"
+
+
+def device_of_params(params):
+    """Where parameters are, by the first of them; the CPU if there are none."""
+    return next((param.device for param in params), "cpu")
 
 
 def create_param(spec, shape, name=None):

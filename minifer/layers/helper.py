@@ -6,6 +6,7 @@ import warnings
 
 from ..backend import on_gpu, resolve, to_device, to_host
 from ..errors import SettingError, WeightsError
+from ..param import device_of_params
 from ..random import Stream
 from .base import MergeLayer
 from .input import InputLayer
@@ -87,7 +88,7 @@ def forward(layer_or_layers, inputs, deterministic=False, logits=False, keep=Tru
     outputs = _as_list(layer_or_layers)
     given = _as_inputs(outputs, inputs)
     order = get_all_layers(outputs, treat_as_input=list(given))
-    device = _device_of(order)
+    device = device_of_params(p for one in order for p in one.params)
     if device != "cpu":
         given = {layer: to_device(x, device) for layer, x in given.items()}
     _warn_unknown_options(order, kwargs)
@@ -232,11 +233,6 @@ def move_to(layer, device):
     for param in get_all_params(layer):
         param.to_device(device)
     return device
-
-
-def _device_of(layers):
-    """Where the parameters of layers are; the CPU if there are none."""
-    return next((p.device for one in layers for p in one.params), "cpu")
 
 
 def _as_list(layer):

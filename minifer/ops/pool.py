@@ -181,8 +181,8 @@ def global_pool_forward(x, mode="mean"):
             "global_pool: expected x (N, C, ...) of at least one pixel, got "
             f"{x.shape}.")
     pool = pool_kernels.global_pool if on_gpu(x) else _global_pool
-    y, winner = pool(x, mode)
-    return y, (winner, x.shape, mode)
+    y, kept = pool(x, mode)
+    return y, (kept, x.shape, mode)
 
 
 def global_pool_backward(dy, cache):
@@ -190,10 +190,10 @@ def global_pool_backward(dy, cache):
 
     Among equals the first in reading order is the maximum.
     """
-    winner, shape, mode = cache
+    kept, shape, mode = cache
     if mode == "max":
         backward = pool_kernels.global_max_backward if on_gpu(dy) else _max_backward
-        return backward(dy, winner, shape)
+        return backward(dy, kept, shape)
     pixels = math.prod(shape[2:])
     share = dy / pixels if mode == "mean" else dy
     dx = np.broadcast_to(share[:, :, None], dy.shape + (pixels,))
@@ -201,13 +201,14 @@ def global_pool_backward(dy, cache):
 
 
 def _global_pool(x, mode):
-    """y, and which pixel it came from, on a CPU."""
+    """y, and for a maximum x with its pixels in a row, on a CPU."""
     flat = x.reshape(x.shape[:2] + (math.prod(x.shape[2:]),))
-    return getattr(flat, mode)(axis=2), flat.argmax(axis=2) if mode == "max" else None
+    return getattr(flat, mode)(axis=2), flat if mode == "max" else None
 
 
-def _max_backward(dy, winner, shape):
+def _max_backward(dy, flat, shape):
     """Gradient of :func:`_global_pool` with mode 'max'."""
-    dx = np.zeros(dy.shape + (math.prod(shape[2:]),), dy.dtype)
-    np.put_along_axis(dx, winner[:, :, None], dy[:, :, None], axis=2)
+    dx = np.zeros(flat.shape, dy.dtype)
+    winner = flat.argmax(axis=2)[:, :, None]
+    np.put_along_axis(dx, winner, dy[:, :, None], axis=2)
     return dx.reshape(shape)
