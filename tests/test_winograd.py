@@ -12,6 +12,7 @@ from checking import normal
 from minifer.ops.winograd import filter_gradient, filter_transform, matrices
 from minifer.plan.geometry import Geometry
 from minifer.plan.program import Program
+from minifer.plan.sums import ChunkSums
 from minifer.plan.winograd import WinogradFilters, WinogradKernel
 
 TILES = [(2, 3), (4, 3), (2, 5), (4, 5)]  # (m, r): outputs of a tile, taps
@@ -139,10 +140,11 @@ def run_kernel(x, W, dy, pad, m):
     image[:, :, :dy.shape[2], :dy.shape[3]] = dy
     dY, do = kernel.gradient_buffer(N), Program()
     dY[...] = image.reshape(N, F, th, m, tw, m).transpose(3, 5, 0, 2, 4, 1)
-    dx = kernel.backward(do, padded, dY, filters, need_dx=True)
+    sums = ChunkSums(filters.gradient_shape, 1, N)
+    dx = kernel.backward(do, padded, dY, filters, sums.of(slice(0, N)), need_dx=True)
     do.run()
     dx = dx[:, pad:pad + H, pad:pad + Wd].transpose(0, 3, 1, 2)
-    return y, dx, filters.gradient(kernel.dU)
+    return y, dx, filters.gradient(sums.of(slice(0, N)).dU)
 
 
 def relative_error(found, exact):
@@ -175,16 +177,21 @@ def test_tiles_of_two_as_well(layer):
 
 
 def test_gradients_of_several_groups_add_up():
-    """``dU`` gathers over the groups: one image twice, or two at once."""
+    """Sums gather over the groups: one image twice, or two at once."""
     g = Geometry(9, 8, 8, 8, 3, 3, 1, 1, 0, 0, False, 4)
     x = normal((2, *g.padded, 8), 1).astype(np.float32)
     dY = normal((4, 4, 2, *g.tiles, 8), 2).astype(np.float32)
     filters, one, two = (WinogradFilters(g), WinogradKernel(g, 1, training=True),
                          WinogradKernel(g, 2, training=True))
     filters.set(normal((8, 8, 3, 3)).astype(np.float32), np.zeros(8, np.float32))
-    for kernel, groups in (one, [np.s_[:1], np.s_[1:]]), (two, [np.s_[:]]):
+    found = []
+    for kernel, groups in (one, [slice(0, 1), slice(1, 2)]), (two, [slice(0, 2)]):
+        chunks = ChunkSums(filters.gradient_shape, 1, 2)
         for images in groups:
-            do, d = Program(), np.ascontiguousarray(dY[:, :, images])
-            assert kernel.backward(do, x[images], d, filters, need_dx=False) is None
+            do, d, sums = Program(), dY[:, :, images].copy(), chunks.of(images)
+            assert kernel.backward(do, x[images], d, filters, sums, False) is None
             do.run()
-    np.testing.assert_allclose(one.dU, two.dU, rtol=0, atol=1e-6 * np.abs(two.dU).max())
+        found.append(chunks.of(slice(0, 2)).dU)
+    apart, at_once = found
+    np.testing.assert_allclose(apart, at_once, rtol=0,
+                               atol=1e-6 * np.abs(at_once).max())

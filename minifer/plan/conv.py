@@ -7,6 +7,7 @@ from ..errors import SettingError
 from .geometry import Geometry
 from .lowered import ColumnKernel, LoweredFilters, RowKernel
 from .program import ZERO, cut, empty
+from .sums import ChunkSums
 from .winograd import WinogradFilters, WinogradKernel
 
 __all__ = ["FusedConv", "ALGORITHMS", "choose"]
@@ -119,14 +120,17 @@ class FusedConv:
         Ho, Wo = self.geometry.out_size
         return out[:, :Ho, :Wo]
 
-    def make_workers(self, count, k):
-        """One kernel and scratch for each thread."""
+    def make_workers(self, count, k, chunk):
+        """One kernel and scratch for each thread, and sums for each chunk."""
         g = self.geometry
         Kernel = {"winograd": WinogradKernel, "im2col": ColumnKernel,
                   "row": RowKernel}[self.algorithm]
         self.kernels = [Kernel(g, k, self.training) for _ in range(count)]
         pooled = k * g.tiles[0] * g.tiles[1] * g.F * g.step ** 2
         self.scratch = [_Scratch(pooled, g) for _ in range(count)]
+        if self.training:
+            self.sums = ChunkSums(self.filters.gradient_shape,
+                                  -(-len(self.x) // chunk), chunk)
 
     def begin(self):
         """Take over the parameters' current values."""
@@ -135,10 +139,6 @@ class FusedConv:
             self.bias[...] = self.conv.b.value
         self.filters.set(W[:, :, ::-1, ::-1] if self.conv.flip_filters else W,
                          self.bias)
-        if self.training:
-            for kernel, scratch in zip(self.kernels, self.scratch):
-                kernel.dU[...] = 0
-                (kernel if kernel.adds_bias else scratch).db[...] = 0
 
     def forward(self, do, worker, images):
         """Note the calls that fill ``out[images]`` from ``x[images]``."""
@@ -194,25 +194,24 @@ class FusedConv:
             do(np.subtract, wide, dy[:, 0::2], out=dy[:, 1::2])
         else:
             do(np.copyto, dy, dp)
+        sums = self.sums.of(images)
         if not kernel.adds_bias:
             flat = dp.reshape(-1, g.F)
-            do(np.matmul, s.ones[:len(flat)], flat, out=s.db_part)
-            do(np.add, s.db, s.db_part, out=s.db)
-        dx = kernel.backward(do, self.x[images], dy, self.filters, self.need_dx)
+            sums.add(do, sums.db, s.db, np.matmul, s.ones[:len(flat)], flat)
+        dx = kernel.backward(do, self.x[images], dy, self.filters, sums, self.need_dx)
         if dx is None:
             return None
         return dx[:, g.ph:g.ph + g.H, g.pw:g.pw + g.W]
 
-    def gradients(self):
-        """Parameter gradients of all images, summed over threads in order."""
-        dW = self.filters.gradient(sum(kernel.dU for kernel in self.kernels))
+    def gradients(self, images, workers):
+        """Parameter gradients of the first ``images`` images."""
+        sums = self.sums.in_all(images, workers)
+        dW = self.filters.gradient(sums.dU)
         if self.conv.flip_filters:
             dW = np.ascontiguousarray(dW[:, :, ::-1, ::-1])
         found = {self.conv.W: dW}
         if self.conv.b is not None:
-            found[self.conv.b] = sum(
-                kernel.db if kernel.adds_bias else s.db
-                for kernel, s in zip(self.kernels, self.scratch))
+            found[self.conv.b] = sums.db
         return found
 
     @property
@@ -222,6 +221,7 @@ class FusedConv:
         arrays += self.masks.values()
         for kernel, scratch in zip(self.kernels, self.scratch):
             arrays += kernel.buffers + scratch.buffers
+        arrays += [self.sums] if self.training else []
         return sum(a.nbytes for a in arrays)
 
     def _in_tiles(self, do, dout, dp):
@@ -265,8 +265,7 @@ class _Scratch:
         self.small = empty(pooled)
         self.wide = empty(2 * pooled if geometry.pool else 0)
         self.ones = np.ones(pooled // geometry.F, np.float32)
-        self.db = np.zeros(geometry.F, np.float32)
-        self.db_part = np.zeros(geometry.F, np.float32)
+        self.db = empty(geometry.F)
 
     @property
     def buffers(self):

@@ -32,8 +32,9 @@ class LoweredFilters:
 
     def __init__(self, geometry):
         g = self.geometry = geometry
+        self.gradient_shape = g.kh, g.kw * g.C, g.F
         self.flat = np.empty((g.kh * g.kw * g.C + 1, g.F), np.float32)
-        self.rows = self.flat[:-1].reshape(g.kh, g.kw * g.C, g.F)
+        self.rows = self.flat[:-1].reshape(self.gradient_shape)
 
     def set(self, W, bias):
         """Lay out correlation filters W (F, C, kh, kw) and bias (F,)."""
@@ -89,9 +90,7 @@ class ColumnKernel(_Kernel):
         self.columns = {}  # by the number of images, so that the row of ones stays
         self._make_columns(k)
         if training:
-            self.dU_and_db = np.zeros((g.kh * g.kw * g.C + 1, g.F), np.float32)
-            self.dU, self.db = self.dU_and_db[:-1], self.dU_and_db[-1]
-            self.part = np.empty_like(self.dU_and_db)
+            self.part = empty((g.kh * g.kw * g.C + 1) * g.F)
             self.dcolumns = None  # only where a gradient of the input is wanted
 
     def forward(self, do, x, filters):
@@ -106,12 +105,11 @@ class ColumnKernel(_Kernel):
         """Where the caller writes dY."""
         return cut(self.y, self.m, self.m, k, self.th, self.tw, self.geometry.F)
 
-    def backward(self, do, x, dY, filters, need_dx):
+    def backward(self, do, x, dY, filters, sums, need_dx):
         """See :meth:`WinogradKernel.backward`."""
         columns = self._columns(do, x)
         dY = dY.reshape(columns.shape[1], self.geometry.F)
-        do(np.matmul, columns, dY, out=self.part)
-        do(np.add, self.dU_and_db, self.part, out=self.dU_and_db)
+        sums.add(do, sums.rows, self.part, np.matmul, columns, dY)
         return self._input_gradient(do, dY, filters, len(x)) if need_dx else None
 
     def _columns(self, do, x):
@@ -151,7 +149,7 @@ class ColumnKernel(_Kernel):
         g, m = self.geometry, self.m
         if self.dcolumns is None:
             self.dcolumns = empty(self.columns[self.k][:-1].size)
-        d = cut(self.dcolumns, len(self.dU), len(dY))
+        d = cut(self.dcolumns, g.kh * g.kw * g.C, len(dY))
         do(np.matmul, filters.flat[:-1], dY.T, out=d)
         d = d.reshape(g.kh, g.kw, g.C, m, m, k, self.th, self.tw)
         dx = cut(self.dx, k, self.Hp, self.Wp, g.C)
@@ -183,8 +181,7 @@ class RowKernel(_Kernel):
         self.y_part = np.empty_like(self.y)
         if training:
             self.dlowered, self.dlowered_part = empty(lowered), empty(lowered)
-            self.dU = np.zeros((g.kh, g.kw * g.C, g.F), np.float32)
-            self.dU_part = np.empty_like(self.dU)
+            self.dU_part = empty(g.kw * g.C * g.F)
             self.dU_parts = empty(g.m * k * g.m * self.th * g.kw * g.C * g.F)
 
     def forward(self, do, x, filters):
@@ -201,7 +198,7 @@ class RowKernel(_Kernel):
         """Where the caller writes dY."""
         return self._tiles(self.y, k)
 
-    def backward(self, do, x, dY, filters, need_dx):
+    def backward(self, do, x, dY, filters, sums, need_dx):
         """See :meth:`WinogradKernel.backward`; dY is :meth:`gradient_buffer`'s."""
         g, k = self.geometry, len(x)
         L, dY = self._lower(do, x), self._rows(self.y, k)
@@ -210,8 +207,7 @@ class RowKernel(_Kernel):
             parts = cut(self.dU_parts, *rows.shape[:-1], g.F)
             do(np.matmul, rows, dY, out=parts)
             axes = tuple(range(parts.ndim - 2))
-            do(np.add.reduce, parts, axis=axes, out=self.dU_part[u])
-            do(np.add, self.dU[u], self.dU_part[u], out=self.dU[u])
+            sums.add(do, sums.dU[u], self.dU_part, np.add.reduce, parts, axis=axes)
         if not need_dx:
             return None
         dL, part = cut(self.dlowered, *L.shape), cut(self.dlowered_part, *L.shape)

@@ -17,6 +17,9 @@ __all__ = ["Step", "ConvChain", "DenseStep", "DropoutStep", "PlainStep",
            "channels_last", "pieces"]
 
 
+CHUNKS = 8  # for each thread
+
+
 def pieces(start, stop, size):
     """Consecutive slices of at most ``size`` from ``start`` to ``stop``."""
     return [slice(i, min(stop, i + size)) for i in range(start, stop, size)]
@@ -81,8 +84,11 @@ class ConvChain(Step):
         # Small enough that every thread has a few groups to do.
         most = max(1, batch // (2 * workers.count))
         self.group = min(most, max(conv.group for conv in convs))
+        # Chunks are what threads take from one another: enough of them to end
+        # together, but no more, as each has sums of its own.
+        self.chunk = self.group * -(-batch // (CHUNKS * workers.count * self.group))
         for conv in convs:
-            conv.make_workers(workers.count, min(self.group, conv.group))
+            conv.make_workers(workers.count, min(self.group, conv.group), self.chunk)
         for conv, following in zip(convs, convs[1:]):
             conv.write_to(following.inside)
         convs[-1].write_to()
@@ -107,7 +113,7 @@ class ConvChain(Step):
         gradients = {}
         for conv in self.convs:
             if conv.training:
-                gradients.update(conv.gradients())
+                gradients.update(conv.gradients(self.N, self.workers))
         if self.dx is None:
             return [None], gradients
         return [self.dx[:self.N].transpose(0, 3, 1, 2)], gradients
@@ -118,8 +124,8 @@ class ConvChain(Step):
         Groups begin at the same images whatever the batch, so that programs
         serve again when its size changes.
         """
-        def share(worker, start, stop):
-            images = slice(start * self.group, min(stop * self.group, self.N))
+        def work(worker, chunk):
+            images = slice(chunk * self.chunk, min((chunk + 1) * self.chunk, self.N))
             np.copyto(target[images], source[images])
             for some in pieces(images.start, images.stop, self.group):
                 key = way, worker, some.start, some.stop
@@ -130,7 +136,7 @@ class ConvChain(Step):
                     program.run()
                     self.times[way][place][worker] += time() - began
 
-        self.workers.run(share, -(-self.N // self.group))
+        self.workers.run_chunks(work, -(-self.N // self.chunk))
 
     def _note_forward(self, worker, images):
         parts = []

@@ -27,7 +27,8 @@ class WinogradFilters:
     def __init__(self, geometry):
         g = self.geometry = geometry
         n = g.m + g.kh - 1
-        self.U = np.empty((n * n, g.C, g.F), np.float32)
+        self.gradient_shape = n * n, g.C, g.F
+        self.U = np.empty(self.gradient_shape, np.float32)
         self.UT = np.empty((n * n, g.F, g.C), np.float32)
 
     def set(self, W, bias):
@@ -71,8 +72,7 @@ class WinogradKernel:
         self.y = empty(m * m * T * F)
         if training:
             self.three = empty(points)
-            self.dU = np.zeros((n * n, C, F), np.float32)
-            self.dU_part = np.empty_like(self.dU)
+            self.dU_part = empty(n * n * C * F)
             self.dx = empty(k * Hp * Wp * C)
 
     @property
@@ -112,8 +112,8 @@ class WinogradKernel:
         g = self.geometry
         return cut(self.y, g.m, g.m, k, self.th, self.tw, g.F)
 
-    def backward(self, do, x, dY, filters, need_dx):
-        """Add the filters' gradient to ``dU``; work out the images'.
+    def backward(self, do, x, dY, filters, sums, need_dx):
+        """Sum up the filters' gradient; work out the images'.
 
         Parameters
         ----------
@@ -121,6 +121,7 @@ class WinogradKernel:
         x : array, shape (k, Hp, Wp, C)
         dY : array, shape (m, m, k, th, tw, F)
         filters : WinogradFilters
+        sums : Sums
         need_dx : bool
 
         Returns
@@ -135,8 +136,7 @@ class WinogradKernel:
         do(np.matmul, self.A, dY.reshape(m, -1), out=Z)
         do(np.matmul, self.A, Z.reshape(n, m, -1), out=E)
         E = E.reshape(n * n, T, g.F)
-        do(np.matmul, V.transpose(0, 2, 1), E, out=self.dU_part)
-        do(np.add, self.dU, self.dU_part, out=self.dU)
+        sums.add(do, sums.dU, self.dU_part, np.matmul, V.transpose(0, 2, 1), E)
         if not need_dx:
             return None
         dV = cut(self.three, n * n, T, g.C)

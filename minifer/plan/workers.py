@@ -9,7 +9,8 @@ import contextlib
 import contextvars
 import functools
 import os
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor, wait
 
 from ..errors import SettingError
 
@@ -56,13 +57,48 @@ class Workers:
         """
         parts = max(1, min(self.count, total // max(1, least)))
         ends = [total * part // parts for part in range(parts + 1)]
-        pool = _pool(self.count)
+        self._together(lambda worker: task(worker, ends[worker], ends[worker + 1]),
+                       parts)
+
+    def run_chunks(self, task, chunks):
+        """Call ``task(worker, chunk)`` for each of a number of chunks.
+
+        Each worker begins with its own share, and takes from the end of another's
+        when it is done: a core that something else disturbs holds up nobody. Who
+        does which chunk changes from run to run; sums must be kept by chunk.
+
+        Parameters
+        ----------
+        task : function
+        chunks : int
+        """
+        count = min(self.count, chunks)
+        left = [deque(range(chunks * w // count, chunks * (w + 1) // count))
+                for w in range(count)]
+
+        def work(worker):
+            mine = left[worker]
+            while True:
+                try:
+                    chunk = mine.popleft() if mine else max(left, key=len).pop()
+                except IndexError:  # somebody was faster
+                    if not any(left):
+                        return
+                    continue
+                task(worker, chunk)
+
+        self._together(work, count)
+
+    def _together(self, work, count):
+        """Call ``work(worker)`` in ``count`` threads, this one among them."""
         # Each thread gets a copy of the context: NumPy keeps its errstate there.
-        waiting = [pool.submit(contextvars.copy_context().run, task, worker,
-                               ends[worker], ends[worker + 1])
-                   for worker in range(1, parts)]
-        task(0, ends[0], ends[1])
-        for one in waiting:
+        others = [_pool(self.count).submit(contextvars.copy_context().run, work, worker)
+                  for worker in range(1, count)]
+        try:
+            work(0)
+        finally:  # nobody may still write to buffers that the caller goes on to use
+            wait(others)
+        for one in others:
             one.result()
 
     @contextlib.contextmanager

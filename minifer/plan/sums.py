@@ -1,0 +1,94 @@
+"""Sums over images that come out the same whoever works them out.
+
+The images are divided into chunks, and each chunk has sums of its own, which are
+added up in order at the end. So a thread may take whichever chunk comes next.
+"""
+
+import numpy as np
+
+from .program import cut
+
+__all__ = ["ChunkSums", "Sums"]
+
+
+class ChunkSums:
+    """A convolution's parameter gradients, summed chunk by chunk.
+
+    Parameters
+    ----------
+    shape : tuple
+        Of the filters' gradient as kernels compute it; the last axis is F.
+    chunks : int
+    chunk : int
+        Images in a chunk.
+    """
+
+    def __init__(self, shape, chunks, chunk):
+        self.shape, self.chunk = shape, chunk
+        size = int(np.prod(shape)) + shape[-1]  # the filters' and the bias's
+        self.parts = np.empty((chunks, size), np.float32)
+        self.total = np.empty(size, np.float32)
+
+    def of(self, images):
+        """Where the gradients of some images, all in one chunk, are added.
+
+        Parameters
+        ----------
+        images : slice
+
+        Returns
+        -------
+        Sums
+        """
+        chunk, place = divmod(images.start, self.chunk)
+        return Sums(self.parts[chunk], self.shape, first=place == 0)
+
+    def in_all(self, images, workers):
+        """Sums of the first ``images`` images.
+
+        Returns
+        -------
+        Sums
+        """
+        used = self.parts[:-(-images // self.chunk)]
+
+        def share(worker, start, stop):
+            np.add.reduce(used[:, start:stop], axis=0, out=self.total[start:stop])
+
+        workers.run(share, len(self.total), least=1 << 14)
+        return Sums(self.total, self.shape, first=True)
+
+    @property
+    def nbytes(self):
+        """Bytes in all sums."""
+        return self.parts.nbytes + self.total.nbytes
+
+
+class Sums:
+    """Gradients of filters and bias that lie one behind the other.
+
+    Attributes
+    ----------
+    dU : array
+        The filters' gradient as kernels compute it.
+    db : array, shape (F,)
+    rows : array, shape (dU.size / F + 1, F)
+        Both, the bias's as the last row.
+    """
+
+    def __init__(self, flat, shape, first):
+        self.rows = flat.reshape(-1, shape[-1])
+        self.dU, self.db = self.rows[:-1].reshape(shape), self.rows[-1]
+        self.first = first
+
+    def add(self, do, total, spare, function, *arrays, **options):
+        """Note ``total += function(*arrays, **options)``.
+
+        A chunk's first images write, so that nothing need be set to zero.
+        """
+        if self.first:
+            do(function, *arrays, out=total, **options)
+        else:
+            part = cut(spare, *total.shape)
+            do(function, *arrays, out=part, **options)
+            do(np.add, total, part, out=total)
