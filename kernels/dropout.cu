@@ -66,6 +66,24 @@ extern "C" __global__ void keep_mask(
     }
 }
 
+// The same for a recorded step, which cannot be told where the stream stands: it reads
+// that from the device's memory. A double counts exactly up to 2^53.
+extern "C" __global__ void draw_mask(
+    unsigned char* mask /*[n]*/, index_t n, unsigned long long key0,
+    unsigned long long key1, int threshold, const double* numbers /*[count]*/,
+    index_t count, index_t index)
+{
+    __shared__ unsigned int bits[DRAWS];
+    bits[threadIdx.x] = keep_bits(GLOBAL_INDEX, key0, key1, (word)numbers[index],
+                                  threshold);
+    __syncthreads();
+    index_t first = (index_t)blockIdx.x * SHARE;
+    for (int j = threadIdx.x; j < SHARE; j += DRAWS) {
+        index_t i = first + j;
+        if (i < n) mask[i] = bits[j / 16] >> j % 16 & 1;
+    }
+}
+
 // Dropout by a given mask; backward is the same, of dy. x * 0 and not 0, so that what
 // is not a number stays visible, as on the CPU.
 extern "C" __global__ void dropout_masked(const real* x /*[n]*/,

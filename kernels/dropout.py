@@ -3,9 +3,10 @@
 import numpy as np
 
 from ..backend import contiguous
+from ..errors import KernelError
 from .loader import kernel
 
-__all__ = ["keep_mask", "dropout_forward", "dropout_drawn_forward",
+__all__ = ["keep_mask", "draw_mask", "dropout_forward", "dropout_drawn_forward",
            "dropout_backward"]
 
 DRAWS = 256
@@ -36,6 +37,31 @@ def keep_mask(like, start, stop, threshold, key, step, name="keep_mask"):
         mask, mask.size, start, *key, step, threshold, block=DRAWS,
         threads=mask.size if name == "keep_mask_naive" else draws)
     return mask
+
+
+def draw_mask(mask, threshold, key, numbers, index):
+    """Draw a whole mask, at the step that stands in the device's memory.
+
+    The bits are those of :meth:`minifer.random.Stream.keep_mask` at that step.
+
+    Parameters
+    ----------
+    mask : bool or uint8 device array, any shape
+        Filled: 1 where an element is kept.
+    threshold : int
+        An element is kept if its 16 random bits are not below it.
+    key : pair of numpy.uint64
+        The stream's.
+    numbers : float64 device array
+    index : int
+        ``numbers[index]`` is the step, 0 … 2**53.
+    """
+    if not 0 <= index < numbers.size:
+        raise KernelError(f"draw_mask: expected an index into {numbers.size} numbers, "
+                          f"got {index}.")
+    kernel("dropout.cu", "draw_mask", mask)(
+        mask, mask.size, *key, threshold, numbers, numbers.size, index, block=DRAWS,
+        threads=-(-mask.size // 16))
 
 
 def dropout_forward(x, mask, scale):

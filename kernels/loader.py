@@ -8,7 +8,8 @@ number of elements in terms of the scalars::
 
 so ``kernel("demo.cu", "scale", x)(x, y, 2.0, n, threads=n)`` can refuse an array of
 another length or type before a GPU writes where it should not. ``[n]?`` marks a
-pointer that may be None.
+pointer that may be None. A size may also name a macro that the kernel was compiled
+with, ``kernel(file, name, x, C=32)``.
 """
 
 import ast
@@ -20,13 +21,14 @@ import re
 
 import numpy as np
 
-from ..backend import device_of, explained, raw_module
+from ..backend import device_of, explained, raw_module, shared_memory
 from ..errors import KernelError
 
 __all__ = ["FOLDER", "Kernel", "kernel", "source_of", "signatures"]
 
 FOLDER = pathlib.Path(__file__).resolve().parent
 BLOCK = 256
+ALLOWED = 48 * 1024  # bytes of shared memory that a block gets without asking
 
 TYPES = {"float": np.float32, "double": np.float64, "int": np.int32,
          "index_t": np.int64, "long long": np.int64, "unsigned char": np.uint8,
@@ -119,7 +121,9 @@ def _kernel(file, name, device, real, defines):
         raise KernelError(f"{file}: expected a kernel {name!r}, got only "
                           f"{', '.join(signatures(file))}.")
     module = _module(file, device, real, defines)
-    return Kernel(name, signatures(file)[name], module.get_function(name), device, real)
+    sizes = {key: int(value) for key, value in defines if value.isdigit()}
+    return Kernel(name, signatures(file)[name], module.get_function(name), device, real,
+                  sizes)
 
 
 @functools.lru_cache(maxsize=None)
@@ -150,11 +154,14 @@ class Kernel:
     device : {'cuda', 'emu'}
     real : str
         The dtype that ``real`` stands for.
+    sizes : dict of str -> int
+        Macros it was compiled with; the sizes of pointers may name them.
     """
 
-    def __init__(self, name, parameters, function, device, real):
+    def __init__(self, name, parameters, function, device, real, sizes={}):
         self.name, self.parameters, self.function = name, parameters, function
-        self.device, self.real = device, real
+        self.device, self.real, self.sizes = device, real, sizes
+        self.allowed = ALLOWED
 
     def __call__(self, *args, threads=None, grid=None, block=BLOCK, shared=0):
         """Check the arguments and launch.
@@ -170,7 +177,8 @@ class Kernel:
         block : int or tuple, default 256
             Threads of a block.
         shared : int
-            Bytes of dynamic shared memory.
+            Bytes of dynamic shared memory; above 48 KB a GPU must be asked for
+            them, and newer ones have more.
 
         Raises
         ------
@@ -184,8 +192,21 @@ class Kernel:
         grid = _three(grid)
         if 0 in grid:
             return
+        if shared > self.allowed:
+            self._allow(shared)
         with explained():
             self.function(grid, block, ready, shared_mem=shared)
+
+    def _allow(self, shared):
+        """Ask for more shared memory than a block gets by itself; once."""
+        most = shared_memory(self.device)
+        if shared > most:
+            self._fail(f"at most {most} bytes of shared memory, which is what a block "
+                       "can have here", str(shared))
+        if self.device == "cuda":
+            with explained():
+                self.function.max_dynamic_shared_size_bytes = shared
+        self.allowed = shared
 
     def _checked(self, args):
         if len(args) != len(self.parameters):
@@ -194,8 +215,8 @@ class Kernel:
                        str(len(args)))
         ready = [a if p.pointer else self._scalar(p, a)
                  for p, a in zip(self.parameters, args)]
-        scalars = {p.name: int(a) for p, a in zip(self.parameters, ready)
-                   if not p.pointer and a.dtype.kind in "iu"}
+        scalars = self.sizes | {p.name: int(a) for p, a in zip(self.parameters, ready)
+                                if not p.pointer and a.dtype.kind in "iu"}
         return [self._array(p, a, scalars) if p.pointer else a
                 for p, a in zip(self.parameters, ready)]
 

@@ -1,174 +1,185 @@
 // Update rules, each as one pass over all parameters of a network, which lie in one
-// buffer. The formulas and the order of their operations are those of minifer/rules.py.
+// buffer. What happens to an element stands in rules.cuh.
 //
 // In array syntax (the plain version, which runs on a device too) Adam reads and writes
 // some thirty arrays; here an element is read, moved and written once: 4 reads, 3 writes.
 //
-// Nobody waits to hear whether gradients are finite: that is noted in *fine, and while
-// *fine is 0 no kernel here changes anything.
+// Nobody waits to hear whether gradients are finite: that is noted in fine[1], and added
+// to fine[0] at the end of each step's search. While fine[0] is 0 no rule changes anything.
+// There are two since a kernel that both looks for what is not finite and moves elements
+// must not depend on how far its other threads are (gemm.cu).
 //
-// p: parameters, g: gradients, then the state. Numbers that all elements share are worked
-// out on the host, in double: rest = 1 - rho, rest1 = 1 - beta1, rest2 = 1 - beta2,
-// shrink = 1 - learning rate * weight decay.
-#include "common.cuh"
+// p: parameters, g: gradients, then the state.
+#include "rules.cuh"
 
-// Infinite or not a number: only then is x - x something else than 0.
-__device__ inline bool is_wild(real x) { return !(x - x == 0); }
-
-// Set *fine to 0 if any gradient is not finite. Whoever comes first, the result is the
+// Set fine[1] to 0 if any gradient is not finite. Whoever comes first, the result is the
 // same.
 extern "C" __global__ void note_finite(const real* g /*[n]*/, index_t n,
-                                       int* fine /*[1]*/)
+                                       int* fine /*[2]*/)
 {
     index_t i = GLOBAL_INDEX;
-    if (i < n && is_wild(g[i])) atomicAnd(fine, 0);
+    if (i < n && is_wild(g[i])) atomicAnd(fine + 1, 0);
 }
 
-// The same of the loss, by one thread, which also counts the steps that are skipped.
-extern "C" __global__ void note_step(const real* loss /*[1]?*/, int* fine /*[1]*/,
+// The same of the loss, by one thread, which closes the search and counts the steps that
+// are skipped.
+extern "C" __global__ void note_step(const real* loss /*[1]?*/, int* fine /*[2]*/,
                                      int* skipped /*[1]*/)
 {
     if (GLOBAL_INDEX) return;
-    if (loss && is_wild(*loss)) *fine = 0;
+    if (!fine[1] || (loss && is_wild(*loss))) *fine = 0;
     if (!*fine) ++*skipped;
 }
 
+// --- norms --------------------------------------------------------------------
+
+#define PIECES 64   // as many blocks as there are partial sums
+
+// partial[b] = sum of g² over every PIECES-th stretch of g. A block of whole warps.
+extern "C" __global__ void sum_squares(const real* g /*[n]*/, index_t n,
+                                       double* partial /*[64]*/)
+{
+    __shared__ double sums[32];
+    double total = 0;
+    for (index_t i = GLOBAL_INDEX; i < n; i += (index_t)PIECES * blockDim.x)
+        total += (double)g[i] * g[i];
+    for (int d = 16; d > 0; d /= 2) total += __shfl_xor_sync(0xffffffffu, total, d);
+    if (threadIdx.x % 32 == 0) sums[threadIdx.x / 32] = total;
+    __syncthreads();
+    if (threadIdx.x) return;
+    for (int w = 1; w < (int)blockDim.x / 32; w++) total += sums[w];
+    partial[blockIdx.x] = total;
+}
+
+// Scale g to a norm of at most numbers[7]: see total_norm_constraint of minifer/rules.py.
+extern "C" __global__ void limit_norm(real* g /*[n]*/, index_t n,
+                                      const double* partial /*[64]*/,
+                                      const int* fine /*[2]*/,
+                                      const double* numbers /*[8]*/)
+{
+    __shared__ real factor;
+    if (!*fine) return;  // all of a block
+    if (threadIdx.x == 0) {
+        double squares = 0, limit = numbers[NUMBERS - 1];
+        for (int b = 0; b < PIECES; b++) squares += partial[b];
+        double norm = sqrt(squares);
+        factor = (norm > limit ? limit : norm) / (1e-7 + norm);
+    }
+    __syncthreads();
+    for (index_t i = GLOBAL_INDEX; i < n; i += gridDim.x * (index_t)blockDim.x)
+        g[i] *= factor;
+}
+
+// --- rules --------------------------------------------------------------------
+
 extern "C" __global__ void sgd(real* p /*[n]*/, const real* g /*[n]*/, index_t n,
-                               const int* fine /*[1]*/, real rate)
+                               const int* fine /*[2]*/, const double* numbers /*[8]*/)
 {
     index_t i = GLOBAL_INDEX;
-    if (i >= n || !*fine) return;
-    p[i] -= rate * g[i];
+    if (i < n && *fine) sgd_rule(p[i], g[i], read_numbers(numbers));
 }
 
 extern "C" __global__ void momentum(real* p /*[n]*/, const real* g /*[n]*/,
-                                    real* v /*[n]*/, index_t n,
-                                    const int* fine /*[1]*/, real rate, real mu)
+                                    real* v /*[n]*/, index_t n, const int* fine /*[2]*/,
+                                    const double* numbers /*[8]*/)
 {
     index_t i = GLOBAL_INDEX;
-    if (i >= n || !*fine) return;
-    v[i] = mu * v[i] - rate * g[i];
-    p[i] += v[i];
+    if (i < n && *fine) momentum_rule(p[i], g[i], v[i], read_numbers(numbers));
 }
 
 extern "C" __global__ void nesterov_momentum(real* p /*[n]*/, const real* g /*[n]*/,
                                              real* v /*[n]*/, index_t n,
-                                             const int* fine /*[1]*/, real rate, real mu)
+                                             const int* fine /*[2]*/,
+                                             const double* numbers /*[8]*/)
 {
     index_t i = GLOBAL_INDEX;
-    if (i >= n || !*fine) return;
-    real step = rate * g[i];
-    real velocity = mu * v[i] - step;
-    v[i] = velocity;
-    p[i] = p[i] + mu * velocity - step;
+    if (i < n && *fine) nesterov_momentum_rule(p[i], g[i], v[i], read_numbers(numbers));
 }
 
 extern "C" __global__ void adagrad(real* p /*[n]*/, const real* g /*[n]*/,
                                    real* squares /*[n]*/, index_t n,
-                                   const int* fine /*[1]*/, real rate, real epsilon)
+                                   const int* fine /*[2]*/,
+                                   const double* numbers /*[8]*/)
 {
     index_t i = GLOBAL_INDEX;
-    if (i >= n || !*fine) return;
-    real a = squares[i] + g[i] * g[i];
-    squares[i] = a;
-    p[i] -= rate * g[i] / sqrt(a + epsilon);
+    if (i < n && *fine) adagrad_rule(p[i], g[i], squares[i], read_numbers(numbers));
 }
 
 extern "C" __global__ void rmsprop(real* p /*[n]*/, const real* g /*[n]*/,
                                    real* squares /*[n]*/, index_t n,
-                                   const int* fine /*[1]*/, real rate, real rho,
-                                   real rest, real epsilon)
+                                   const int* fine /*[2]*/,
+                                   const double* numbers /*[8]*/)
 {
     index_t i = GLOBAL_INDEX;
-    if (i >= n || !*fine) return;
-    real a = rho * squares[i] + rest * g[i] * g[i];
-    squares[i] = a;
-    p[i] -= rate * g[i] / sqrt(a + epsilon);
+    if (i < n && *fine) rmsprop_rule(p[i], g[i], squares[i], read_numbers(numbers));
 }
 
 extern "C" __global__ void adadelta(real* p /*[n]*/, const real* g /*[n]*/,
                                     real* squares /*[n]*/, real* deltas /*[n]*/,
-                                    index_t n, const int* fine /*[1]*/, real rate,
-                                    real rho, real rest, real epsilon)
+                                    index_t n, const int* fine /*[2]*/,
+                                    const double* numbers /*[8]*/)
 {
     index_t i = GLOBAL_INDEX;
     if (i >= n || !*fine) return;
-    real a = rho * squares[i] + rest * g[i] * g[i];
-    squares[i] = a;
-    real u = g[i] * sqrt(deltas[i] + epsilon) / sqrt(a + epsilon);
-    p[i] -= rate * u;
-    deltas[i] = rho * deltas[i] + rest * u * u;
+    adadelta_rule(p[i], g[i], squares[i], deltas[i], read_numbers(numbers));
 }
 
-// Running means of g and g², as Adam and its relatives keep them.
-__device__ inline void moments(real g, real* mean, real* squares, real beta1, real rest1,
-                               real beta2, real rest2)
-{
-    *mean = beta1 * *mean + rest1 * g;
-    *squares = beta2 * *squares + rest2 * g * g;
-}
-
-// Here and below the rate is the one corrected for the first steps.
 extern "C" __global__ void adam(real* p /*[n]*/, const real* g /*[n]*/,
                                 real* mean /*[n]*/, real* squares /*[n]*/, index_t n,
-                                const int* fine /*[1]*/, real rate, real beta1,
-                                real rest1, real beta2, real rest2, real epsilon)
+                                const int* fine /*[2]*/, const double* numbers /*[8]*/)
 {
     index_t i = GLOBAL_INDEX;
     if (i >= n || !*fine) return;
-    moments(g[i], mean + i, squares + i, beta1, rest1, beta2, rest2);
-    p[i] -= rate * mean[i] / (sqrt(squares[i]) + epsilon);
+    adam_rule(p[i], g[i], mean[i], squares[i], read_numbers(numbers));
 }
 
 extern "C" __global__ void amsgrad(real* p /*[n]*/, const real* g /*[n]*/,
                                    real* mean /*[n]*/, real* squares /*[n]*/,
                                    real* largest /*[n]*/, index_t n,
-                                   const int* fine /*[1]*/, real rate, real beta1,
-                                   real rest1, real beta2, real rest2, real epsilon)
+                                   const int* fine /*[2]*/,
+                                   const double* numbers /*[8]*/)
 {
     index_t i = GLOBAL_INDEX;
     if (i >= n || !*fine) return;
-    moments(g[i], mean + i, squares + i, beta1, rest1, beta2, rest2);
-    real v = squares[i];
-    if (v > largest[i] || v != v) largest[i] = v;
-    p[i] -= rate * mean[i] / (sqrt(largest[i]) + epsilon);
+    amsgrad_rule(p[i], g[i], mean[i], squares[i], largest[i], read_numbers(numbers));
 }
 
 extern "C" __global__ void adamax(real* p /*[n]*/, const real* g /*[n]*/,
                                   real* mean /*[n]*/, real* largest /*[n]*/, index_t n,
-                                  const int* fine /*[1]*/, real rate, real beta1,
-                                  real rest1, real beta2, real epsilon)
+                                  const int* fine /*[2]*/,
+                                  const double* numbers /*[8]*/)
 {
     index_t i = GLOBAL_INDEX;
     if (i >= n || !*fine) return;
-    real slope = g[i] < 0 ? -g[i] : g[i];
-    real faded = beta2 * largest[i];
-    mean[i] = beta1 * mean[i] + rest1 * g[i];
-    largest[i] = faded >= slope || faded != faded ? faded : slope;
-    p[i] -= rate * mean[i] / (largest[i] + epsilon);
+    adamax_rule(p[i], g[i], mean[i], largest[i], read_numbers(numbers));
 }
 
 extern "C" __global__ void adamw(real* p /*[n]*/, const real* g /*[n]*/,
                                  real* mean /*[n]*/, real* squares /*[n]*/, index_t n,
-                                 const int* fine /*[1]*/, real rate, real beta1,
-                                 real rest1, real beta2, real rest2, real epsilon,
-                                 real shrink)
+                                 const int* fine /*[2]*/, const double* numbers /*[8]*/)
 {
     index_t i = GLOBAL_INDEX;
     if (i >= n || !*fine) return;
-    moments(g[i], mean + i, squares + i, beta1, rest1, beta2, rest2);
-    p[i] = shrink * p[i] - rate * mean[i] / (sqrt(squares[i]) + epsilon);
+    adamw_rule(p[i], g[i], mean[i], squares[i], read_numbers(numbers));
 }
 
 // Momentum around another rule, which has moved p away from where it was before.
+// Numbers: mu.
 extern "C" __global__ void apply_momentum(real* p /*[n]*/, const real* before /*[n]*/,
                                           real* v /*[n]*/, index_t n,
-                                          const int* fine /*[1]*/, real mu, int nesterov)
+                                          const int* fine /*[2]*/, int nesterov,
+                                          const double* numbers /*[8]*/)
 {
     index_t i = GLOBAL_INDEX;
     if (i >= n || !*fine) return;
-    real d = p[i] - before[i];
+    real mu = numbers[0], d = p[i] - before[i];
     real velocity = mu * v[i] + d;
     v[i] = velocity;
     p[i] = before[i] + (nesterov ? mu * velocity + d : velocity);
+}
+
+extern "C" __global__ void remember(const real* p /*[n]*/, real* before /*[n]*/, index_t n)
+{
+    index_t i = GLOBAL_INDEX;
+    if (i < n) before[i] = p[i];
 }

@@ -16,17 +16,20 @@ new array where x lives. Only what has a kernel asks :func:`on_gpu`.
 
 import contextlib
 import functools
+import math
 import shutil
 import sys
 
 import numpy as np
 
 from .emuarray import EmuArray
-from .errors import BackendUnavailable, SettingError
+from .errors import BackendUnavailable, CaptureError, SettingError
+from .recording import refuse
 
 __all__ = ["DEVICES", "resolve", "device_of", "on_gpu", "to_device", "to_host",
-           "as_array", "contiguous", "compiler", "raw_module",
-           "memory_used", "explained"]
+           "as_array", "contiguous", "address", "compute_capability", "synchronize",
+           "compiler", "cupy_module", "raw_module", "memory_used", "memory_free",
+           "shared_memory", "explained"]
 
 DEVICES = ("auto", "cpu", "cuda", "emu")
 
@@ -105,10 +108,16 @@ def to_device(array, device):
     ----------
     array : array of any device, or what NumPy makes one of
     device : {'cpu', 'cuda', 'emu'}
+
+    Raises
+    ------
+    CaptureError
+        If it would be copied while a graph is captured.
     """
     array = as_array(array)
     if device_of(array) == device:
         return array
+    refuse("an array that is copied from the host to the device")
     host = to_host(array)
     if device == "cpu":
         return host
@@ -119,8 +128,11 @@ def to_device(array, device):
 
 
 def to_host(array):
-    """An array as NumPy's; a copy if it came from a device."""
-    return array.get() if on_gpu(array) else np.asarray(array)
+    """An array as NumPy's; a copy if it came from a device, for which it waits."""
+    if not on_gpu(array):
+        return np.asarray(array)
+    refuse("an array that is copied to the host, which waits for the device")
+    return array.get()
 
 
 def as_array(value):
@@ -131,6 +143,17 @@ def as_array(value):
 def contiguous(array):
     """``array`` itself if it is C-contiguous, else a copy that is."""
     return array if array.flags.c_contiguous else array.copy()
+
+
+def cupy_module():
+    """CuPy, for what only it can do: streams, graphs, pinned memory.
+
+    Raises
+    ------
+    BackendUnavailable
+        Without CuPy or a GPU.
+    """
+    return _cupy()
 
 
 def raw_module(source, options):
@@ -145,9 +168,51 @@ def raw_module(source, options):
     return _cupy().RawModule(code=source, options=options)
 
 
+def address(array):
+    """Where an array's first element lies in its device's memory."""
+    if device_of(array) == "cuda":
+        return array.data.ptr
+    memory = array.memory if isinstance(array, EmuArray) else array
+    return memory.__array_interface__["data"][0]
+
+
+def compute_capability(device):
+    """A GPU's compute capability, 90 for 9.0; the emulator plays a 9.0."""
+    return int(_cupy().cuda.Device().compute_capability) if device == "cuda" else 90
+
+
+def synchronize(device):
+    """Wait until a device has done all that it was told."""
+    if device == "cuda":
+        _cupy().cuda.runtime.deviceSynchronize()
+
+
 def memory_used(device):
     """Bytes that CuPy's pool has taken from the GPU so far; 0 on other devices."""
     return _cupy().get_default_memory_pool().total_bytes() if device == "cuda" else 0
+
+
+def memory_free(device):
+    """Bytes of a device's memory that are free for new arrays.
+
+    Of the CPU's memory, which the emulator uses too, no account is kept: infinity.
+    """
+    if device != "cuda":
+        return math.inf
+    with explained():
+        free, _ = _cupy().cuda.runtime.memGetInfo()
+    return free + _cupy().get_default_memory_pool().free_bytes()
+
+
+def shared_memory(device):
+    """Bytes of shared memory that a block of threads can have.
+
+    Those of the current GPU; on the emulator 227 KB, as on Hopper.
+    """
+    if device != "cuda":
+        return 227 * 1024
+    with explained():
+        return _cupy().cuda.Device().attributes["MaxSharedMemoryPerBlockOptin"]
 
 
 @contextlib.contextmanager
@@ -169,6 +234,10 @@ def _explain(error):
             f"device 'cuda': expected enough GPU memory, got none left ({error}). Use "
             "a smaller batch, or end other programs on this GPU.")
     if isinstance(error, cupy.cuda.runtime.CUDARuntimeError):
+        if error.status in range(900, 909):  # cudaErrorStreamCapture...
+            return CaptureError(
+                "capture: expected only launches and array operations on the device, "
+                f"got {error}. Do all else before or after launch().")
         return BackendUnavailable(
             f"device 'cuda': expected a GPU that works, got {error}. Try nvidia-smi, "
             "or use device='cpu'.")

@@ -55,6 +55,10 @@ class KernelError(MiniferError, RuntimeError):
     """A kernel was called with the wrong arrays, or broke a rule of CUDA."""
 
 
+class CaptureError(MiniferError, RuntimeError):
+    """A task does what a graph cannot hold: it waits for the device, or copies."""
+
+
 class NotFiniteError(MiniferError, ArithmeticError):
     """Training met a loss, activation or gradient that is NaN or infinite."""
 

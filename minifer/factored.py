@@ -13,7 +13,14 @@ a time, and are still in the cache when they are used.
 
 import numpy as np
 
-__all__ = ["FactoredGradient"]
+from .kernels import gemm
+
+__all__ = ["FactoredGradient", "FactoredOnDevice", "added"]
+
+
+def added(a, b):
+    """The sum of two gradients, each an array or kept as factors."""
+    return b + a if isinstance(b, FactoredGradient) else a + b
 
 
 class FactoredGradient:
@@ -57,5 +64,43 @@ class FactoredGradient:
 
     def __add__(self, other):
         return np.asarray(self) + np.asarray(other)
+
+    __radd__ = __add__
+
+
+class FactoredOnDevice(FactoredGradient):
+    """The same on a device, where one kernel multiplies and updates.
+
+    Parameters
+    ----------
+    x : device array, shape (N, D)
+        The layer's input; images with channels last, flattened.
+    dz : device array, shape (N, U)
+    channels : int
+        So many lie side by side in x; see :mod:`minifer.kernels.gemm`.
+    precision : {'fp32', 'tf32'}
+    """
+
+    def __init__(self, x, dz, channels=1, precision="fp32"):
+        super().__init__(x, dz)
+        self.options = dict(channels=channels, precision=precision)
+
+    def write(self, target):
+        """Work the gradient out, into an array (D, U)."""
+        gemm.weight_gradient(self.x, self.dz, target, **self.options)
+        return target
+
+    def update(self, W, slots, fine, numbers, rule):
+        """Take a step with it that never stores it; see ``weight_gradient_update``."""
+        gemm.weight_gradient_update(self.x, self.dz, W, slots, fine, numbers, rule,
+                                    **self.options)
+
+    def rows(self, start, stop, out=None):
+        return self.write(np.empty_like(self.dz, shape=self.shape))[start:stop]
+
+    def __add__(self, other):
+        if isinstance(other, FactoredOnDevice):
+            other = other.rows(0, other.shape[0])
+        return self.rows(0, self.shape[0]) + other
 
     __radd__ = __add__

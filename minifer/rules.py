@@ -11,8 +11,9 @@ import numpy as np
 from .backend import as_array
 from .errors import SettingError, ShapeError
 from .factored import FactoredGradient
-from .flat import OnDevice, has_kernel
+from .flat import Buffer, OnDevice, has_kernel
 from .kernels import update as kernels
+from .norms import norm_constraint, total_norm_constraint
 from .param import Param
 
 __all__ = ["Update", "norm_constraint", "total_norm_constraint", "run_alone",
@@ -85,10 +86,10 @@ class Update(OnDevice):
         self._follow()
         gradients = self._as_list(gradients)
         if self.values is not None:
-            self._step_there(gradients, loss)
+            self.advance()
+            self.launch(gradients, loss)
         else:
             self._step(gradients, run)
-        self._constrain()
 
     def _step(self, gradients, run):
         if self.max_total_norm is not None:
@@ -100,12 +101,13 @@ class Update(OnDevice):
                 self._move_rows(run or run_alone, g, *arrays)
             else:
                 self._move(run or run_alone, g.astype(param.dtype, copy=False), *arrays)
+        self._constrain()
 
     def _constrain(self):
         for param, constraint in self.constraints.items():
             value = constraint(param.value)
             if self.values is not None:
-                value = np.where(self.fine, value, param.value)
+                value = np.where(self.fine[:1], value, param.value)
             param.value[...] = value
 
     def rule(self, p, g, *slots):
@@ -315,30 +317,53 @@ class AppliedMomentum(Update):
         self.loss = inner.loss
         self.state["inner"] = inner.state
 
-    def __call__(self, gradients, run=None, loss=None):
-        self._follow()
-        self.inner.learning_rate = self.learning_rate
-        self.inner.max_total_norm = self.max_total_norm
+    def _step(self, gradients, run):
+        self._pass_on()
         before = [p.value.copy() for p in self.params]
-        self.inner(gradients, run, loss)
+        self.inner(gradients, run)
         self.state["t"] += 1
         for param, old, v in zip(self.params, before, self.state["velocity"]):
             if param in self.chosen:
-                self._move_on(param.value, old, v)
+                p, d = param.value, param.value - old
+                v *= self.momentum
+                v += d
+                p[...] = old + (self.momentum * v + d if self.nesterov else v)
         self._constrain()
 
-    def _move_on(self, p, old, v):
-        if self.values is not None:
-            kernels.apply_momentum(p, old, v, self.fine, self.momentum, self.nesterov)
-            return
-        d = p - old
-        v *= self.momentum
-        v += d
-        p[...] = old + (self.momentum * v + d if self.nesterov else v)
+    def _pass_on(self):
+        self.inner.learning_rate = self.learning_rate
+        self.inner.max_total_norm = self.max_total_norm
+
+    @property
+    def may_be_captured(self):
+        return self.inner.may_be_captured and not self.constraints
+
+    def arrays(self):
+        return super().arrays() + self.inner.arrays() + [self.before.whole]
+
+    def advance(self):
+        self._pass_on()
+        self.inner.advance()
+        super().advance()
+
+    def _constants(self):
+        return (self.momentum,)
+
+    def launch(self, gradients, loss=None):
+        kernels.remember(self.values.whole, self.before.whole)
+        self.inner.launch(gradients, loss)
+        for param, old, v in zip(self.params, self.before.parts,
+                                 self.state["velocity"]):
+            if param in self.chosen:
+                kernels.apply_momentum(param.value, old, v, self.fine, self.nesterov,
+                                       self.numbers)
+        self._constrain()
 
     def to_device(self, device):
         self.inner.to_device(device)
-        self.values, self.gradients = self.inner.values, self.inner.gradients
+        if self.inner.values is not self.values:
+            self.values, self.gradients = self.inner.values, self.inner.gradients
+            self.before = self.values and Buffer(self.values.parts, self.device)
         self.fine, self.skipped = self.inner.fine, self.inner.skipped
         super().to_device(device)
 
@@ -346,54 +371,3 @@ class AppliedMomentum(Update):
         skipped = self.inner.forgive()
         self.state["t"] -= skipped
         return skipped
-
-
-def norm_constraint(value, max_norm, norm_axes=None, epsilon=1e-7):
-    """Scale weight vectors that are longer than ``max_norm`` down to it.
-
-    ``p · clip(‖p‖, 0, max_norm) / (ε + ‖p‖)``
-
-    Parameters
-    ----------
-    value : array or Param
-        Its value is not changed.
-    max_norm : float
-    norm_axes : tuple of int, optional
-        Axes of one vector. Default: (0,) of a dense weight, and all but the
-        first of filters (3 to 5 axes).
-
-    Returns
-    -------
-    array of value's shape and dtype
-    """
-    value = value.value if isinstance(value, Param) else as_array(value)
-    max_norm = float(max_norm)
-    if norm_axes is None:
-        if value.ndim not in (2, 3, 4, 5):
-            raise ShapeError(
-                f"norm_constraint: expected 2 to 5 axes, got {value.ndim}. "
-                "Unsupported tensor dimensionality: give norm_axes.")
-        norm_axes = (0,) if value.ndim == 2 else tuple(range(1, value.ndim))
-    norms = np.sqrt((value * value).sum(axis=tuple(norm_axes), keepdims=True))
-    return value * (np.clip(norms, 0, max_norm) / (norms + epsilon))
-
-
-def total_norm_constraint(tensor_vars, max_norm, epsilon=1e-7, return_norm=False):
-    """Scale arrays down together so that their joint norm is at most ``max_norm``.
-
-    Parameters
-    ----------
-    tensor_vars : list of arrays
-        Gradients, usually.
-    max_norm : float
-    return_norm : bool, default False
-        Also return the norm before.
-
-    Returns
-    -------
-    list of arrays, or (list, float)
-    """
-    norm = float(np.sqrt(sum(float((as_array(g) ** 2).sum()) for g in tensor_vars)))
-    factor = min(norm, float(max_norm)) / (epsilon + norm)
-    scaled = [as_array(g) * factor for g in tensor_vars]
-    return (scaled, norm) if return_norm else scaled

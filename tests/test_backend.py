@@ -8,7 +8,7 @@ import pytest
 
 from minifer import backend
 from minifer.emuarray import EmuArray
-from minifer.errors import BackendUnavailable, SettingError
+from minifer.errors import BackendUnavailable, CaptureError, SettingError
 
 
 @pytest.fixture
@@ -97,9 +97,26 @@ def test_errors_of_cupy_become_one_line(fake_cupy):
     with pytest.raises(BackendUnavailable, match="nvidia-smi"):
         with backend.explained():
             raise CudaError(700, "illegal address")
+    with pytest.raises(CaptureError, match="launches and array operations"):
+        with backend.explained():
+            raise CudaError(900, "cudaErrorStreamCaptureUnsupported")
     with pytest.raises(ZeroDivisionError):
         with backend.explained():
             1 / 0
+
+
+def test_memory(fake_cupy):
+    assert backend.memory_free("cpu") == backend.memory_free("emu") == np.inf
+    assert backend.shared_memory("emu") == 232448
+    fake_cupy(1)
+    cupy = sys.modules["cupy"]
+    cupy.cuda.runtime.memGetInfo = lambda: (1000, 9000)
+    cupy.get_default_memory_pool = lambda: types.SimpleNamespace(free_bytes=lambda: 50)
+    cupy.cuda.Device = lambda: types.SimpleNamespace(
+        attributes={"MaxSharedMemoryPerBlockOptin": 166912})
+    assert backend.memory_free("cuda") == 1050
+    assert backend.shared_memory("cuda") == 166912
+    assert backend.cupy_module() is cupy
 
 
 def test_moves():
@@ -155,6 +172,29 @@ def test_in_place_changes_stay_in_place(pair):
     np.add(there, 1, out=there)
     assert np.array_equal(there.get()[1], np.full(4, 8.0))
     assert there.get()[2, 0] == x[2, 0] + 1 + 1
+
+
+def test_what_is_given_comes_back_itself(pair):
+    """As with CuPy's arrays, of which many places may know."""
+    _, there = pair
+    before = there
+    there += 1
+    there *= there
+    assert there is before
+    for found in (np.add(there, 1, out=there), np.clip(there, 0, 1, out=there),
+                  there.astype(float, copy=False), np.nan_to_num(there, copy=False),
+                  np.concatenate([there[:1], there[1:]], out=there)):
+        assert found is there
+    total = np.empty_like(there, shape=(4,))
+    assert there.sum(axis=0, out=total) is total
+    assert np.divmod(there, 2, out=(there, None))[0] is there
+
+
+def test_a_single_element_is_a_view(pair):
+    _, there = pair
+    first = there[0, 0]
+    there[0, 0] = 7
+    assert first.shape == () and float(first) == 7 and type(first) is EmuArray
 
 
 @pytest.mark.parametrize("f", [

@@ -7,12 +7,8 @@ import shutil
 import numpy as np
 import pytest
 
-from minifer import backend
 from minifer.errors import KernelError
-from minifer.kernels import (
-    activation, conv, dropout, loader, loss, norm, pool, reduce, update)
 from minifer.kernels.emulator import EmuModule, schedule
-from minifer.random import Stream
 
 pytestmark = pytest.mark.skipif(not shutil.which("g++"), reason="needs g++")
 
@@ -134,106 +130,3 @@ def test_a_module_can_always_seek_races():
     function = EmuModule(FILE, {"RACE_IN_WARP": 1}, "thread").get_function("reversed")
     with pytest.raises(KernelError, match="race"):
         function((8, 1, 1), (128, 1, 1), [NUMBERS, np.empty_like(NUMBERS), SIZE])
-
-
-# --- the kernels of the library ----------------------------------------------
-
-def device(*shape):
-    """Random numbers on the emulator, the same at each call."""
-    numbers = np.random.default_rng(7).standard_normal(shape).astype(np.float32)
-    return backend.to_device(numbers, "emu")
-
-
-def run_pool(mode):
-    sizes = (3, 2), (2, 1), (1, 0), (3, 4)
-    y, winner = pool.pool(device(2, 3, 6, 5), *sizes, mode)
-    return y, pool.pool_backward(y, winner, (2, 3, 6, 5), *sizes, mode)
-
-
-def run_conv():
-    sizes = (3, 2), (2, 1), (1, 0), (3, 4)
-    columns = conv.im2col(device(2, 3, 6, 5), *sizes)
-    return columns, conv.col2im(columns, (2, 3, 6, 5), *sizes)
-
-
-def run_norm():
-    *y, cache = norm.batch_norm_forward(device(7, 3, 9, 9), device(3), device(3),
-                                        (0, 2, 3))
-    return *y, *norm.batch_norm_backward(y[0], cache)
-
-
-def run_loss():
-    classes = backend.to_device(np.arange(9) % 7, "emu")
-    losses, cache = loss.softmax_crossentropy_forward(device(9, 7), classes)
-    return losses, loss.softmax_crossentropy_backward(losses, cache)
-
-
-def run_dropout():
-    y, cache = dropout.dropout_drawn_forward(device(5000), Stream(3), 0.5)
-    mask = dropout.keep_mask(y, 5, 4999, 9999, (1, 2), 3)
-    return y, dropout.dropout_backward(y, cache), mask
-
-
-def run_bias():
-    y, cache = activation.bias_rectify_forward(device(5, 3, 30, 30), device(3))
-    return y, *activation.bias_rectify_backward(y, cache)
-
-
-def run_update():
-    p, g = device(300), device(300)
-    fine, skipped = (backend.to_device(np.ones(1, np.int32), "emu") for _ in range(2))
-    g[::2] = np.nan
-    update.note_finite(g, None, fine, skipped)
-    update.step("sgd", p, g, [], fine, (0.1,))
-    return p, fine, skipped
-
-
-LIBRARY = {
-    "conv": run_conv, "norm": run_norm, "loss": run_loss, "dropout": run_dropout,
-    "bias": run_bias, "update": run_update,
-    "max-pool": lambda: run_pool("max"),
-    "average-pool": lambda: run_pool("average_inc_pad"),
-    "sums": lambda: [reduce.sum_over(device(40, 3, 9, 9), axes)
-                     for axes in ((0, 2, 3), (0,), (1, 2, 3), (0, 1, 2, 3))]}
-
-
-def bits_of(results):
-    return [backend.to_host(array).tobytes() for array in results]
-
-
-@pytest.mark.parametrize("name", LIBRARY)
-def test_the_library_gives_the_same_bits_in_every_order(name):
-    with schedule("forward"):
-        expected = bits_of(LIBRARY[name]())
-    for order in ORDERS:
-        with schedule(order, races=True):
-            assert bits_of(LIBRARY[name]()) == expected, order
-
-
-BARRIERS = [(path.name, match.start()) for path in sorted(loader.FOLDER.glob("*.cu*"))
-            for match in re.finditer(r"__syncthreads\(\);", path.read_text())]
-
-
-@pytest.fixture
-def other_kernels(tmp_path, monkeypatch):
-    """A copy of the library's kernels, which are used while this test runs."""
-    caches = (loader.source_of, loader.signatures, loader._kernel, loader._module)
-    for path in loader.FOLDER.glob("*.cu*"):
-        shutil.copy(path, tmp_path)
-    monkeypatch.setattr(loader, "FOLDER", tmp_path)
-    for cache in caches:
-        cache.cache_clear()
-    yield tmp_path
-    for cache in caches:
-        cache.cache_clear()
-
-
-@pytest.mark.parametrize("file, place", BARRIERS)
-def test_each_barrier_of_the_library_is_missed(file, place, other_kernels):
-    """Take one away: the race check tells."""
-    text = (other_kernels / file).read_text()
-    text = text[:place] + text[place:].replace("__syncthreads();", "", 1)
-    (other_kernels / file).write_text(text)
-    with schedule("forward", races=True), pytest.raises(KernelError, match="race: "):
-        for call in LIBRARY.values():
-            call()

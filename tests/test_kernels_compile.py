@@ -1,5 +1,6 @@
 """Every kernel compiles for every architecture, without spills, within its budget."""
 
+import importlib.metadata
 import sys
 
 import pytest
@@ -7,9 +8,9 @@ import pytest
 from minifer.errors import BackendUnavailable, KernelError
 from minifer.kernels import budgets, loader, nvrtc
 from minifer.kernels.nvrtc import Usage
+from kernel_variants import FILES, VARIANTS, Variant
 from runs import TESTS
 
-FILES = sorted(path.name for path in loader.FOLDER.glob("*.cu"))
 REALS = ("float", "double")
 
 
@@ -24,19 +25,21 @@ def _why_not():
 if _why_not():
     pytest.skip(_why_not(), allow_module_level=True)
 
-CASES = [(file, arch, real) for file in FILES for arch in nvrtc.architectures()
-         for real in REALS if arch >= nvrtc.needed(file)]
+CASES = [(Variant(file), arch, real) for file in FILES
+         for arch in nvrtc.architectures() if arch >= nvrtc.needed(file)
+         for real in nvrtc.reals(file)]
+CASES += [(variant, arch, "float") for variant in VARIANTS for arch in (80, 90)]
 
 
 def planted(name):
     return str(TESTS / "kernels" / f"nvrtc_{name}.cu")
 
 
-@pytest.mark.parametrize("file, arch, real", CASES)
-def test_kernels_fit(file, arch, real):
-    usages = nvrtc.compile_file(file, arch, real)
-    assert set(usages) == set(loader.signatures(file))
-    assert budgets.complaints(file, usages) == []
+@pytest.mark.parametrize("variant, arch, real", CASES, ids=str)
+def test_kernels_fit(variant, arch, real):
+    usages = nvrtc.compile_file(variant.file, arch, real, **variant.defines)
+    assert set(usages) == set(loader.signatures(variant.file))
+    assert budgets.complaints(variant.file, usages) == []
 
 
 def test_there_are_kernels_and_budgets_only_for_those():
@@ -93,6 +96,13 @@ def test_a_file_says_from_which_architecture_on_it_compiles():
         nvrtc.compile_file(file, 75)
 
 
+def test_a_file_says_that_it_is_for_float_alone():
+    assert nvrtc.reals(planted("products")) == ("float",)
+    assert nvrtc.reals(planted("greedy")) == REALS
+    assert {real for variant, _, real in CASES if variant.file == "pool.cu"} == (
+        set(REALS))
+
+
 def test_what_does_not_compile_is_named_with_its_line():
     with pytest.raises(KernelError, match=r"nvrtc_wrong.cu\(5\).*nobody") as info:
         nvrtc.compile_file(planted("wrong"), 90)
@@ -113,7 +123,7 @@ def test_a_macro_reaches_the_text(tmp_path):
 @pytest.fixture
 def forgotten():
     """NVRTC not loaded yet, and not again afterwards."""
-    caches = nvrtc.version, nvrtc.architectures, nvrtc._nvrtc
+    caches = nvrtc.version, nvrtc.architectures, nvrtc._nvrtc, nvrtc.disassembler
     for function in caches:
         function.cache_clear()
     yield
@@ -137,3 +147,24 @@ def test_without_the_library_it_says_what_to_install(monkeypatch, forgotten):
     with pytest.raises(BackendUnavailable, match=r"no libnvrtc found\. pip") as info:
         nvrtc.architectures()
     assert "\n" not in str(info.value)
+
+
+def test_without_the_disassembler_it_says_what_to_install(monkeypatch, forgotten):
+    def missing(name):
+        raise importlib.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(importlib.metadata, "files", missing)
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(BackendUnavailable, match=r"pip install 'minifer\[nvrtc\]'"):
+        nvrtc.instructions(planted("greedy"), "greedy", 90)
+
+
+def test_a_toolkit_s_disassembler_will_do(monkeypatch, forgotten, tmp_path):
+    path = tmp_path / "nvdisasm"
+    path.write_text("#!/bin/sh\necho 'no such cubin' >&2; exit 1\n")
+    path.chmod(0o755)
+    monkeypatch.setattr(importlib.metadata, "files", lambda name: None)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert nvrtc.disassembler() == str(path)
+    with pytest.raises(KernelError, match="nvdisasm: .*, got no such cubin"):
+        nvrtc._disassembled(b"no machine code")

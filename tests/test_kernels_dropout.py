@@ -7,6 +7,7 @@ import reference
 from checking import check_op, normal
 from devices import DEVICES, on_device
 from minifer import backend
+from minifer.errors import KernelError
 from minifer.kernels import dropout as kernels
 from minifer.kernels.emulator import schedule
 from minifer.layers import DropoutLayer
@@ -78,6 +79,30 @@ def test_keep_mask_draws_where_the_array_is_and_goes_on(device, dtype):
         np.testing.assert_array_equal(backend.to_host(mask),
                                       here.keep_mask((3, 7), 0.4, like=np.zeros(2)))
         assert there.step == here.step == step
+
+
+@on_devices
+@pytest.mark.parametrize("dtype", [bool, np.uint8])
+@pytest.mark.parametrize("shape", [(0,), (1,), (5, 3), (4096,), (3, 7, 13, 17)])
+@pytest.mark.parametrize("step", [0, 7, 2 ** 40 + 1])
+def test_a_mask_is_drawn_at_the_step_in_memory(device, dtype, shape, step):
+    stream = stream_at(step)
+    numbers = backend.to_device(np.array([-1.0, step, 5.0]), device)
+    for p in (0.0, 0.3, 0.999999):
+        mask = backend.to_device(np.full(shape, 1, dtype), device)
+        with schedule(3, races=True):
+            kernels.draw_mask(mask, stream.threshold(p), stream.key, numbers, 1)
+        stream.step = step
+        np.testing.assert_array_equal(backend.to_host(mask),
+                                      stream.keep_mask(shape, p))
+
+
+@on_devices
+def test_a_mask_needs_a_number_that_is_there(device):
+    numbers = backend.to_device(np.zeros(3), device)
+    for index in (-1, 3):
+        with pytest.raises(KernelError, match=f"index into 3 numbers, got {index}"):
+            kernels.draw_mask(on(device, bool), 5, stream_at(0).key, numbers, index)
 
 
 # --- the op -----------------------------------------------------------------

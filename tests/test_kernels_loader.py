@@ -138,6 +138,56 @@ def test_what_is_not_there_is_said(file, device):
         kernel(file, "scale", x.astype(np.float16))
 
 
+# --- shared memory -----------------------------------------------------------
+
+LARGE = '''
+#include "common.cuh"
+extern "C" __global__ void backwards(const float* x /*[n]*/, float* y /*[n]*/, int n)
+{
+    DYN_SHARED(float, tile);
+    for (int i = threadIdx.x; i < n; i += blockDim.x) tile[i] = x[i];
+    __syncthreads();
+    for (int i = threadIdx.x; i < n; i += blockDim.x) y[i] = tile[n - 1 - i];
+}
+'''
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_a_block_can_have_as_much_shared_memory_as_there_is(device, tmp_path):
+    path = tmp_path / "large.cu"
+    path.write_text(LARGE)
+    most = backend.shared_memory(device)
+    for size in (most, 64 * 1024, 1024):
+        x = backend.to_device(np.arange(size // 4, dtype=np.float32), device)
+        y = np.empty_like(x)
+        kernel(str(path), "backwards", x)(x, y, x.size, grid=1, shared=size)
+        assert y.get().tolist() == x.get().tolist()[::-1]
+    with pytest.raises(KernelError, match=f"at most {most} bytes of .*got {most + 4}"):
+        kernel(str(path), "backwards", x)(x, y, x.size, grid=1, shared=most + 4)
+
+
+def test_a_gpu_is_asked_for_much_shared_memory_once(monkeypatch):
+    asked = []
+
+    class Function:
+        max_dynamic_shared_size_bytes = 49152
+
+        def __setattr__(self, name, value):
+            asked.append(value)
+            super().__setattr__(name, value)
+
+        def __call__(self, grid, block, args, shared_mem):
+            assert shared_mem <= self.max_dynamic_shared_size_bytes
+
+    monkeypatch.setattr(loader, "shared_memory", lambda device: 200000)
+    call = loader.Kernel("f", (), Function(), "cuda", "float32")
+    for shared in (0, 49152, 49153, 150000, 60000, 200000):
+        call(grid=1, shared=shared)
+    assert asked == [49153, 150000, 200000]
+    with pytest.raises(KernelError, match="at most 200000 bytes"):
+        call(grid=1, shared=200001)
+
+
 @pytest.mark.skipif(not available(), reason="needs g++")
 def test_what_the_readme_shows_runs():
     done = doctest.testfile(str(loader.FOLDER / "README.md"), module_relative=False)

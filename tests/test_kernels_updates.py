@@ -5,6 +5,7 @@ import pytest
 
 from devices import DEVICES
 from minifer import backend, updates
+from minifer.capture import capture
 from minifer.emuarray import EmuArray
 from minifer.factored import FactoredGradient
 from minifer.kernels.emulator import schedule
@@ -77,6 +78,16 @@ def test_momentum_applied_to_some(device, wrapper):
     assert not np.any(here.state["velocity"][1]) and np.any(here.state["velocity"][0])
 
 
+@on_devices
+@pytest.mark.parametrize("dtype, step", [("float32", 4), ("float64", 2)])
+def test_each_parameter_begins_at_16_bytes(device, dtype, step):
+    update = made(RULES["sgd"], device, dtype)
+    places = np.arange(update.values.whole.size, dtype=dtype)
+    update.values.whole[...] = backend.to_device(places, device)
+    for param in update.params:
+        assert param.get_value().flat[0] % step == 0
+
+
 @pytest.mark.parametrize("device", DEVICES[:1])
 @all_rules
 def test_any_order_of_threads_gives_the_same_bits(device, rule):
@@ -129,6 +140,61 @@ def test_a_gradient_as_factors(device):
     there([FactoredGradient(backend.to_device(x, device),
                             backend.to_device(dz, device))])
     assert_close(there, here)
+
+
+# --- a step in two parts ----------------------------------------------------
+
+@on_devices
+@all_rules
+def test_gradients_in_their_targets_are_used_where_they_are(device, rule, monkeypatch):
+    here, there = (take(made(rule, device), 1) for _ in range(2))
+    rng = np.random.default_rng(3)
+    for _ in range(2):
+        gradients = [rng.normal(size=s) for s in SHAPES]
+        for param, g in zip(there.params, gradients):
+            there.targets[param][...] = backend.to_device(g, device)
+        here([backend.to_device(g, device) for g in gradients])
+        with monkeypatch.context() as patched:
+            patched.setattr(type(there.fine), "__setitem__", None)
+            there(there.targets)
+    assert_equal(there, here)
+
+
+def test_the_cpu_has_no_targets():
+    assert made(RULES["adam"]).targets == {}
+
+
+@on_devices
+@all_rules
+@pytest.mark.parametrize("limit", [None, 0.5])
+def test_what_is_launched_is_the_same_at_every_step(device, rule, limit):
+    """Rates and Adam's corrections reach kernels that were captured before."""
+    here, there = made(rule), made(rule, device)
+    assert there.may_be_captured
+    here.max_total_norm = there.max_total_norm = limit
+    rng = np.random.default_rng(4)
+    for step, rate in enumerate((0.1, 0.01, 0.5)):
+        gradients = [rng.normal(size=s) for s in SHAPES]
+        here.learning_rate = there.learning_rate = rate
+        here(gradients)
+        for param, g in zip(there.params, gradients):
+            there.targets[param][...] = backend.to_device(g, device)
+        there.advance()
+        if step == 0:
+            there.launch(there.targets)
+            graph = capture(device, lambda: there.launch(there.targets))
+        else:
+            graph.launch()
+    assert_close(there, here)
+
+
+@on_devices
+def test_what_may_be_captured(device):
+    update = made(RULES["twice"], device)
+    assert update.may_be_captured
+    update.inner.constrain(update.params[0], 1.0)
+    assert not update.may_be_captured
+    assert not made(lambda params: Sign(params, 0.1, 0.0), device).may_be_captured
 
 
 # --- not finite -------------------------------------------------------------
@@ -245,6 +311,18 @@ def test_max_total_norm_is_of_all_gradients_together(device):
     update([backend.to_device(np.array([v]), device) for v in (3.0, 4.0)])
     np.testing.assert_allclose([p.get_value()[0] for p in update.params], [-0.6, -0.8],
                                rtol=1e-7)
+
+
+@on_devices
+def test_the_norm_is_of_all_elements_however_many(device):
+    """More than one for each thread of the blocks that sum."""
+    g = np.random.default_rng(0).normal(size=20000)
+    update = updates.sgd([Param(np.zeros(20000))], 1.0)
+    update.to_device(device)
+    update.max_total_norm = 1.0
+    update([backend.to_device(g, device)])
+    np.testing.assert_allclose(update.params[0].get_value(), -g / np.linalg.norm(g),
+                               rtol=1e-6)
 
 
 @on_devices

@@ -15,6 +15,7 @@ import re
 import numpy as np
 
 from ...errors import KernelError, SettingError
+from ...recording import active
 from . import build
 from .build import available
 
@@ -129,7 +130,8 @@ class EmuFunction:
 
     ``function(grid, block, args, shared_mem=0)``: blocks (x, y, z), threads of a
     block (x, y, z), arguments in the order of the signature, bytes of dynamic shared
-    memory. An array may be None for a null pointer.
+    memory. An array may be None for a null pointer. While a graph is captured the
+    launch is noted, to be made again.
     """
 
     def __init__(self, module, name):
@@ -144,6 +146,15 @@ class EmuFunction:
         self.sizes = tuple(text[len(text) // 2:])
 
     def __call__(self, grid, block, args, shared_mem=0):
+        recording = active()
+        if recording is None:
+            self._run(grid, block, args, shared_mem)
+        else:
+            recording.call(self._run, (grid, block, tuple(args), shared_mem),
+                           writes=[a for a, kind in zip(args, self.kinds)
+                                   if kind == "p" and a is not None])
+
+    def _run(self, grid, block, args, shared_mem):
         grid, block = Index(*grid), Index(*block)
         if not 1 <= block.x * block.y * block.z <= 1024:
             self._refuse("1 to 1024 threads in a block", block.x * block.y * block.z)
