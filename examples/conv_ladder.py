@@ -149,7 +149,7 @@ def fused_layer(x, W, b):
     conv = Conv2DLayer(InputLayer((None, C, H, H)), F, K, W=W, b=b, flip_filters=False)
     step = FusedConv(conv, relu=True, pool=True, batch=1, training=False,
                      need_dx=False)
-    step.make_workers(1, 1)
+    step.make_workers(count=1, k=1, chunk=1)
     step.write_to()
     step.begin()
     step.inside[0] = x.transpose(1, 2, 0)

@@ -59,6 +59,9 @@ def parse(argv):
     add("--device", choices=DEVICES, default="cpu",
         help="where to compute: cuda is an NVIDIA GPU, emu runs its kernels on the "
              "CPU (slow), auto takes a GPU if there is one")
+    add("--precision", choices=["fp32", "tf32"], default="fp32",
+        help="of a GPU's products: tf32 is faster and less exact")
+    add("--flip", action="store_true", help="mirror training images at random")
     add("--subjects", type=int, default=60, help="people in the drawn data set")
     args = parser.parse_args(argv)
     if (args.images is None) != (args.labels is None):
@@ -107,7 +110,8 @@ def train(args, faces, parts, folder, progress):
                   {"command": command(args), "seed": args.seed})
     trainer = Trainer(network, learning_rate=args.lr, batch_size=args.batch,
                       seed=args.seed, schedule=schedules.by_name(args.schedule),
-                      prepare=steps, device=args.device)
+                      prepare=steps, device=args.device, precision=args.precision,
+                      flip=args.flip)
     result = trainer.fit(training.images, training.labels,
                          valid=(validation.images, validation.labels),
                          epochs=args.epochs, stop=stop_rule(args.stop), folder=folder,

@@ -1,23 +1,26 @@
 """Functions from expressions: what ``theano.function`` was."""
 
 import contextlib
+import functools
 
 import numpy as np
 
 from .backend import explained, to_device, to_host
 from .errors import NotFiniteError, SettingError
-from .expressions import Expression, NetworkRun, Variable, evaluate, gradients
+from .expressions import Expression, Variable, evaluate, gradients
 from .factored import FactoredGradient
 from .layers import get_all_layers, get_all_params, move_to
 from .param import device_of_params
-from .plan import Plan, default_threads, runs_planned
+from .plan import CpuPlan, GpuPlan, default_threads
+from .planned import FusedHead, PlannedRun, fused_heads, network_runs
+from .replay import Replay
 from .rules import PIECE, run_alone
 
 __all__ = ["Function", "function"]
 
 
 def function(inputs, outputs, updates=None, mode="compiled", algorithm="auto",
-             threads=None, batch=None, device=None):
+             threads=None, batch=None, device=None, precision="fp32", graph=True):
     """Make a callable from variables, expressions and an update rule.
 
     Parameters
@@ -41,8 +44,12 @@ def function(inputs, outputs, updates=None, mode="compiled", algorithm="auto",
         use the same plan, a larger one makes a new plan.
     device : {'cpu', 'cuda', 'emu', 'auto'}, optional
         Where to work: the parameters are moved there, and so is what the function
-        is called with. Default: where the parameters are. On 'cuda' and 'emu' the
-        network runs layer after layer, with the kernels of ``kernels/``.
+        is called with. Default: where the parameters are.
+    precision : {'fp32', 'tf32'}
+        Of a GPU's fused products: 'fp32' is as accurate as float32, 'tf32' rounds
+        their inputs to 10 bits of fraction and is faster.
+    graph : bool, default True
+        On a GPU, whether a step is captured once and launched whole from then on.
 
     Returns
     -------
@@ -63,7 +70,8 @@ def function(inputs, outputs, updates=None, mode="compiled", algorithm="auto",
     >>> losses[-1] < losses[0]
     True
     """
-    return Function(inputs, outputs, updates, mode, algorithm, threads, batch, device)
+    return Function(inputs, outputs, updates, mode, algorithm, threads, batch, device,
+                    precision, graph)
 
 
 class Function:
@@ -74,7 +82,8 @@ class Function:
     """
 
     def __init__(self, inputs, outputs, updates=None, mode="compiled",
-                 algorithm="auto", threads=None, batch=None, device=None):
+                 algorithm="auto", threads=None, batch=None, device=None,
+                 precision="fp32", graph=True):
         self.inputs, self.updates = list(inputs), updates
         self.single = isinstance(outputs, Expression)
         self.outputs = [outputs] if self.single else list(outputs)
@@ -90,22 +99,65 @@ class Function:
         if mode not in ("compiled", "eager"):
             raise SettingError(
                 f"function: expected mode 'compiled' or 'eager', got {mode!r}.")
+        if precision not in ("fp32", "tf32"):
+            raise SettingError(
+                f"function: expected precision 'fp32' or 'tf32', got {precision!r}.")
         self.wanted = self.outputs + ([updates.loss] if updates else [])
         self.statistics = [] if updates is None else [
-            p for run in _network_runs(self.wanted)
+            p for run in network_runs(self.wanted)
             for p in get_all_params(run.outputs, batch_norm_stat=True)]
         self.device = self._move(device)
-        self.runners = {}
-        if mode == "compiled" and self.device == "cpu":
-            learning = _network_runs([updates.loss]) if updates else []
-            self.runners = {run: _PlannedRun(run, run in learning, algorithm,
-                                             threads or default_threads(), batch or 1)
-                            for run in _network_runs(self.wanted)}
+        self.learning = network_runs([updates.loss]) if updates else []
+        self.heads = {}
+        self.runners, self.replay = {}, None
+        if mode == "compiled":
+            make = self._cpu_plans(algorithm, threads or default_threads())
+            if self.device != "cpu":
+                self.replay = Replay(self) if graph else None
+                make = self._gpu_plans(precision)
+            for run in network_runs(self.wanted):
+                self.runners[run] = PlannedRun(run, batch or 1, functools.partial(
+                    make, run, run in self.learning))
+            for run, losses in self.heads.items():
+                self.runners[losses] = FusedHead(losses, self.runners[run])
+
+    def _cpu_plans(self, algorithm, threads):
+        """What makes a plan on the CPU, for a pass and a number of images."""
+        def make(run, learns, images):
+            return CpuPlan(run.outputs, run.options, run.logits, images, learns,
+                           threads, algorithm)
+        return make
+
+    def _gpu_plans(self, precision):
+        """The same on a GPU."""
+        targets = self.updates.targets if self.updates else {}
+        if self.updates:
+            self.heads = fused_heads(self.updates.loss, self.wanted)
+
+        def make(run, learns, images):
+            like = get_all_params(run.outputs)[0].value
+            return GpuPlan(run.outputs, run.options, run.logits, images, learns, like,
+                           precision, targets, head=run in self.heads)
+        return make
 
     @property
     def plan(self):
         """The plan, a printable table; None before the first call, or if eager."""
-        return next((r.plan for r in self.runners.values() if r.plan), None)
+        return next((r.plan for r in self.planned_runs() if r.plan), None)
+
+    @property
+    def captured(self):
+        """Whether a step has been captured as a graph; see :mod:`minifer.replay`."""
+        return self.launches is not None
+
+    @property
+    def launches(self):
+        """Launches in the graph that was captured last, or None."""
+        return self.replay and self.replay.launches()
+
+    def planned_runs(self):
+        """What stands in for passes through networks, in order."""
+        return [r for r in self.runners.values() if isinstance(r, PlannedRun)]
 
     def __call__(self, *values):
         """Evaluate the outputs, and take a step if there are updates.
@@ -169,20 +221,64 @@ class Function:
             # What overflows is found by looking at the loss, and said once.
             with explained(), np.errstate(over="ignore", invalid="ignore",
                                           divide="ignore"):
-                done = evaluate(self.wanted, given, self.runners)
-                if self.updates is not None:
-                    self._step(done, given)
+                results = (self._on_cpu(given) if self.device == "cpu"
+                           else self._on_device(given))
                 if wait:
                     self.check(given)
         except NotFiniteError:
             for param, value in zip(self.statistics, before):
                 param.value[...] = value
             raise
+        return results
+
+    def _on_cpu(self, given):
+        done = evaluate(self.wanted, given, self.runners)
+        if self.updates is not None:
+            self._step(done, given)
         return [done[o][0] for o in self.outputs]
+
+    def _on_device(self, given):
+        """The host's part of a call, then the device's: once more, or as captured."""
+        planned = [all(v in given for v in runner.network_run.inputs)
+                   and runner.begin([given[v] for v in runner.network_run.inputs])
+                   for runner in self.planned_runs()]
+        if self.updates is not None:
+            self.updates.advance()
+        results = self.replay(given) if self.replay and all(planned) else None
+        if results is None:
+            return self.launch(given)
+        return [result.copy() for result in results]
+
+    def launch(self, given):
+        """The device's part of a call: kernels alone, for values that are there.
+
+        Parameters
+        ----------
+        given : dict of Variable -> device array
+
+        Returns
+        -------
+        list of device arrays
+        """
+        done = evaluate(self.wanted, given, self.runners)
+        if self.updates is not None:
+            loss = self.updates.loss
+            self.updates.launch(self._gradients(done), done[loss][0])
+        return [done[o][0] for o in self.outputs]
+
+    def _gradients(self, done):
+        """The gradients of all parameters that are updated."""
+        found = gradients(self.updates.loss, done, self.runners)
+        missing = [p for p in self.updates.params if p not in found]
+        if missing:
+            raise SettingError(
+                f"updates: the loss does not depend on '{missing[0].name}'. Leave "
+                "it out of the params, or check the loss.")
+        return found
 
     def _move(self, device):
         """Bring the parameters to ``device``; return where they are."""
-        outputs = [o for run in _network_runs(self.wanted) for o in run.outputs]
+        outputs = [o for run in network_runs(self.wanted) for o in run.outputs]
         device = move_to(outputs, device or device_of_params(get_all_params(outputs)))
         if self.updates is not None:
             self.updates.to_device(device)
@@ -207,8 +303,12 @@ class Function:
             raise SettingError("profile: expected a compiled function of float32 "
                                "arrays, got an eager one.")
         self.plan.clear_time()
-        for _ in range(repeat):
-            self(*values)
+        replay, self.replay, self.plan.profiling = self.replay, None, True
+        try:
+            for _ in range(repeat):
+                self(*values)
+        finally:
+            self.replay, self.plan.profiling = replay, False
         return self.plan.describe(images=repeat * len(values[0]))
 
     def _bind(self, values):
@@ -226,18 +326,11 @@ class Function:
         return given
 
     def _step(self, done, given):
+        """A step on the CPU, where what is not finite is found before it does harm."""
         loss = self.updates.loss
-        if self.device == "cpu" and not np.isfinite(done[loss][0]):
+        if not np.isfinite(done[loss][0]):
             raise NotFiniteError(_blame(loss, given))
-        found = gradients(loss, done, self.runners)
-        missing = [p for p in self.updates.params if p not in found]
-        if missing:
-            raise SettingError(
-                f"updates: the loss does not depend on '{missing[0].name}'. Leave "
-                "it out of the params, or check the loss.")
-        if self.device != "cpu":  # finiteness is noted there, and read by check()
-            self.updates(found, loss=done[loss][0])
-            return
+        found = self._gradients(done)
         workers = self.plan.workers if self.plan else None
         run = workers.run if workers else run_alone
         with workers.blas_alone() if workers else contextlib.nullcontext():
@@ -252,31 +345,6 @@ class Function:
     def _plain(value):
         value = to_host(value)
         return float(value) if value.ndim == 0 else value
-
-
-class _PlannedRun:
-    """Stands in for a NetworkRun: runs its plan, or itself where none applies."""
-
-    def __init__(self, network_run, training, algorithm, threads, batch):
-        self.network_run, self.training = network_run, training
-        self.algorithm, self.threads, self.batch = algorithm, threads, batch
-        self.params = get_all_params(network_run.outputs)
-        self.plan = None
-
-    def forward(self, *values):
-        run = self.network_run
-        if not runs_planned(values, self.params):
-            return run.forward(*values)
-        size = max([self.batch] + [len(v) for v in values])
-        if self.plan is None or size > self.plan.batch:
-            self.plan = Plan(run.outputs, run.options, run.logits, size,
-                             self.training, self.threads, self.algorithm)
-        return self.plan.run(dict(zip(run.sources, values))), self.plan
-
-    def backward(self, dvalues, cache):
-        if cache is not self.plan or self.plan is None:
-            return self.network_run.backward(dvalues, cache)
-        return (), self.plan.backward(dvalues)
 
 
 def all_finite(array, run=run_alone):
@@ -297,23 +365,12 @@ def all_finite(array, run=run_alone):
     return bool(np.isfinite(sums).all())
 
 
-def _network_runs(expressions):
-    """All passes through networks that expressions contain, each once."""
-    found, stack = {}, list(expressions)
-    while stack:
-        node = stack.pop()
-        if isinstance(node, NetworkRun):
-            found[node] = True
-        stack.extend(node.inputs)
-    return list(found)
-
-
 def _blame(loss, given):
     """Say where the first value that is not finite stands.
 
     The pass is run again layer by layer, with the same dropout masks.
     """
-    runs = _network_runs([loss])
+    runs = network_runs([loss])
     streams = {layer.stream for run in runs for layer in get_all_layers(run.outputs)
                if hasattr(layer, "stream")}
     for stream in streams:

@@ -22,12 +22,14 @@ import numpy as np
 from . import nonlinearities
 from .backend import as_array, device_of, on_gpu, to_device
 from .errors import SettingError
+from .factored import added
 from .layers.base import Layer
 from .layers.helper import forward, get_all_layers
 from .layers.input import InputLayer
 from .ops import activation
 
-__all__ = ["Expression", "Variable", "Apply", "output_of", "evaluate", "gradients"]
+__all__ = ["Expression", "Variable", "Apply", "output_of", "evaluate", "gradients",
+           "mean_of"]
 
 
 class Expression:
@@ -266,8 +268,26 @@ def gradients(loss, done, runners={}):
             arrived[i] = (_sum_gradients(arrived[i], gradient) if i in arrived
                           else gradient)
         for param, gradient in of_params.items():
-            result[param] = result[param] + gradient if param in result else gradient
+            result[param] = (added(result[param], gradient) if param in result
+                             else gradient)
     return result
+
+
+def mean_of(expression):
+    """What an expression is the mean of, or a sum with the mean of.
+
+    Returns
+    -------
+    list of Expression
+        All whose gradient is 1 over the number of their elements.
+    """
+    if not isinstance(expression, Apply):
+        return []
+    if expression.op is _mean:
+        return list(expression.inputs)
+    if expression.op is _add:
+        return [found for one in expression.inputs for found in mean_of(one)]
+    return []
 
 
 def _sum_gradients(a, b):

@@ -177,5 +177,6 @@ def _accuracy(predictions, targets, top_k):
         raise ShapeError(
             f"categorical_accuracy: expected targets ({len(predictions)},) or "
             f"{predictions.shape}, got {targets.shape}.")
-    best = np.argsort(-predictions, axis=1, kind="stable")[:, :top_k]
+    best = (predictions.argmax(axis=1)[:, None] if top_k == 1 else
+            np.argsort(-predictions, axis=1, kind="stable")[:, :top_k])
     return (best == targets[:, None]).any(axis=1).astype(predictions.dtype), ()

@@ -22,11 +22,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from . import layers, objectives, stopping, updates
-from .backend import to_device
 from .checkpoint import load_checkpoint, peek, save_checkpoint
 from .compiled import function
 from .errors import NotFiniteError, SettingError, ShapeError
 from .expressions import Variable
+from .feed import Feed
 from .files import make_folder, remove_leftovers
 from .layers import architecture
 from .progress import Progress
@@ -81,12 +81,16 @@ class Trainer:
     prepare : function, optional
         Turns a batch of images into the network's input (scaling, say).
     device : {'cpu', 'cuda', 'emu', 'auto'}, default 'cpu'
-        Where to train; the network is moved there, and the data once, whole.
+        Where to train; the network is moved there, and so are the data, if they fit.
+    precision : {'fp32', 'tf32'}
+        Of a GPU's products: see :func:`minifer.function`.
+    flip : bool, default False
+        Mirror each training image left to right, or not, at random.
     """
 
     def __init__(self, network, update=None, learning_rate=0.01, batch_size=64,
                  seed=0, schedule=constant, class_weights=None, penalty=None,
-                 prepare=None, device="cpu"):
+                 prepare=None, device="cpu", precision="fp32", flip=False):
         if not isinstance(batch_size, (int, np.integer)) or batch_size < 1:
             raise SettingError(
                 f"batch size: expected a whole number >= 1, got {batch_size!r}.")
@@ -96,13 +100,14 @@ class Trainer:
         update = update or functools.partial(updates.nesterov_momentum, momentum=0.9)
         self.network, self.batch_size = network, int(batch_size)
         self.learning_rate, self.schedule = learning_rate, schedule
-        self.seed, self.prepare = check_seed(seed), prepare or (lambda batch: batch)
+        self.seed, self.prepare = check_seed(seed), prepare
         self.order = Stream(self.seed, "shuffle")
+        self.flip = Stream(self.seed, "augment") if flip else None
         self.device = layers.move_to(network, device)
         layers.seed_noise(network, self.seed)
-        self._build(update, class_weights, penalty)
+        self._build(update, class_weights, penalty, precision)
 
-    def _build(self, update, class_weights, penalty):
+    def _build(self, update, class_weights, penalty, precision):
         """Make the training and the validation function."""
         target = Variable("targets")
         prediction = layers.get_output(self.network)
@@ -122,11 +127,12 @@ class Trainer:
         inputs = [source.input_var, target]
         # Planned for full batches from the start: a run that is resumed at a small
         # one then adds up in the same order as one that never stopped.
-        batch = self.batch_size
-        self.train_fn = function(inputs, loss, self.update, batch=batch)
-        self.test_fn = function(inputs, [test_loss, test_hits], batch=batch)
-        self.predict_fn = function([source.input_var], test_prediction, batch=batch)
+        planned = {"batch": self.batch_size, "precision": precision}
+        self.train_fn = function(inputs, loss, self.update, **planned)
+        self.test_fn = function(inputs, [test_loss, test_hits], **planned)
+        self.predict_fn = function([source.input_var], test_prediction, **planned)
         self._settings = {
+            "flip": self.flip is not None,
             "batch_size": self.batch_size, "seed": self.seed,
             "learning_rate": self.learning_rate,
             "update": _describe_update(self.update),
@@ -189,31 +195,33 @@ class Trainer:
             # Some schedules depend on where the end is.
             schedule_epochs=epochs if self.schedule in (quarters, cosine) else None)
         place = self._start(folder, resume)
-        images, labels, valid = self._there(images), self._there(labels), (
-            valid and tuple(map(self._there, valid)))
+        feed = self._feed(images, labels, self.flip)
+        valid = valid and self._feed(*valid)
         with _interrupt_flag() as interrupted:
             while not (place["history"] and any(r(place["history"]) for r in rules)):
-                self._epoch(images, labels, valid, place, folder, interrupted)
+                self._epoch(feed, valid, place, folder, interrupted)
             place["finished"] = True
             self._save(folder, place)
         return Result(place["history"], place["best"]["epoch"])
 
     def predict(self, images):
         """Probabilities (N, K) of the classes, in batches."""
-        parts = [self.predict_fn(self.prepare(images[batch]))
-                 for batch in self._batches(len(images))]
-        return np.concatenate(parts)
+        feed = self._feed(images, np.zeros(len(images), int))
+        return np.concatenate([self.predict_fn(x) for x, _ in feed.in_order()])
 
     def evaluate(self, images, labels):
         """Mean loss and accuracy (a fraction) on given data."""
-        sums = [0.0, 0.0]
-        for batch in self._batches(len(images)):
-            found = self.test_fn.queue(self.prepare(images[batch]), labels[batch])
-            sums = [s + one.astype(np.float64) for s, one in zip(sums, found)]
-        return tuple(float(s) / len(images) for s in sums)
+        return self._evaluate(self._feed(images, labels))
 
-    def _batches(self, n):
-        return [slice(i, i + self.batch_size) for i in range(0, n, self.batch_size)]
+    def _evaluate(self, feed):
+        sums = [0.0, 0.0]
+        for x, y in feed.in_order():
+            sums = [s + one.astype(np.float64)
+                    for s, one in zip(sums, self.test_fn.queue(x, y))]
+        return tuple(float(s) / len(feed) for s in sums)
+
+    def _feed(self, images, labels, flip=None):
+        return Feed(images, labels, self.device, self.batch_size, self.prepare, flip)
 
     @staticmethod
     def _check(images, labels):
@@ -244,23 +252,23 @@ class Trainer:
                 "Continue it with --resume, or choose another folder.")
         return place
 
-    def _epoch(self, images, labels, valid, place, folder, interrupted):
+    def _epoch(self, feed, valid, place, folder, interrupted):
         """One pass over the training samples, one over the validation samples."""
         started = time.perf_counter() - place["seconds"]
-        epoch, n = place["epoch"], len(images)
-        order = self._there(self.order.generator(epoch).permutation(n))
-        batches, loss_sum = self._batches(n), place["loss_sum"]
+        epoch, n, loss_sum = place["epoch"], len(feed), place["loss_sum"]
+        if self.flip:
+            self.flip.step = epoch
+        feed.begin(self.order.generator(epoch).permutation(n))
         total = f"/{self._epochs}" if self._epochs else ""
-        with self._progress.bar(len(batches), f"epoch {epoch + 1}{total}") as bar:
+        with self._progress.bar(feed.batches, f"epoch {epoch + 1}{total}") as bar:
             bar.update(place["batch"])
-            for number in range(place["batch"], len(batches)):
-                chosen = order[batches[number]]
+            for number in range(place["batch"], feed.batches):
                 self.update.learning_rate = self.schedule(
-                    self.learning_rate, epoch * len(batches) + number, epoch,
+                    self.learning_rate, epoch * feed.batches + number, epoch,
                     self._epochs)
-                loss_sum = loss_sum + self._step(images[chosen], labels[chosen], bar)
+                loss_sum = loss_sum + self._step(*feed.batch(number), bar)
                 place["batch"] = number + 1
-                if interrupted.is_set() and number + 1 < len(batches):
+                if interrupted.is_set() and number + 1 < feed.batches:
                     self.train_fn.check()
                     place["loss_sum"] = float(loss_sum)
                     self._stop(folder, place, time.perf_counter() - started)
@@ -269,27 +277,23 @@ class Trainer:
         self._check_finite()
         row = {"epoch": epoch + 1, "train_loss": place["loss_sum"] / n}
         row["valid_loss"], row["valid_accuracy"] = (
-            self.evaluate(*valid) if valid is not None else (None, None))
+            self._evaluate(valid) if valid is not None else (None, None))
         row["seconds"] = time.perf_counter() - started
         row["learning_rate"] = self.update.learning_rate
         self._finish_epoch(row, place, folder)
         if interrupted.is_set():
             self._stop(folder, place, 0.0)
 
-    def _step(self, images, labels, bar):
+    def _step(self, x, y, bar):
         """Train on a batch; the sum of its losses, which on a GPU is not waited for."""
-        loss = self.train_fn.queue(self.prepare(images), labels)
+        loss = self.train_fn.queue(x, y)
         bar.update(1)
         if self.device == "cpu":
             loss = float(loss)
             bar.set_postfix(loss=f"{loss:.3f}", refresh=False)
         else:
             loss = loss.astype(np.float64)
-        return loss * len(images)
-
-    def _there(self, array):
-        """Data on the device where training goes on; on the CPU as they came."""
-        return array if self.device == "cpu" else to_device(array, self.device)
+        return loss * len(x)
 
     def _check_finite(self):
         """Weights that are not finite must not be saved."""

@@ -260,7 +260,7 @@ def worse(quick, tmp_path):
     """A run whose second epoch is worse, and what it handed to ``evaluate``."""
     module = runs.example("train_ck")
     script = [(1.0, 0.9), (2.0, 0.1)]  # validation loss and accuracy
-    with mock.patch.object(Trainer, "evaluate", side_effect=script), \
+    with mock.patch.object(Trainer, "_evaluate", side_effect=script), \
             mock.patch.object(module, "evaluate", wraps=module.evaluate) as judged:
         outcome = quick("--epochs", 9, "--schedule", "step:1", "--stop", "patience:1",
                         "--lr", 0.5, "--out", tmp_path)

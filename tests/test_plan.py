@@ -11,7 +11,7 @@ from minifer.layers import (
     BatchNormLayer, ConcatLayer, Conv2DLayer, DenseLayer, DropoutLayer,
     ElemwiseSumLayer, GlobalPoolLayer, InputLayer, MaxPool2DLayer, NonlinearityLayer,
     Pool2DLayer, batch_norm)
-from minifer.plan import Plan, default_threads
+from minifer.plan import CpuPlan, default_threads
 from minifer.plan.conv import choose
 
 THREADS = 2
@@ -44,8 +44,8 @@ def compare(outputs, x, training=True, algorithm="auto"):
         stream.step -= training
     for p, value in zip(statistics, start):
         p.set_value(value)
-    plan = Plan(outputs, {"deterministic": not training}, False, len(x), training,
-                THREADS, algorithm)
+    plan = CpuPlan(outputs, {"deterministic": not training}, False, len(x), training,
+                   THREADS, algorithm)
     found = plan.run({source: x})
     for planned, y in zip(found, ys):
         close(planned, y, "output")

@@ -327,3 +327,21 @@ def test_another_npz_is_no_checkpoint(tmp_path):
     os.replace(tmp_path / "model.npz", tmp_path / "checkpoint.npz")
     with pytest.raises(WeightsError, match="expected a checkpoint"):
         runs.train(tmp_path, 2)
+
+
+def test_mirrored_images_are_the_same_after_a_stop(tmp_path):
+    images, labels = runs.pictures(12, 0)
+
+    def train(epochs=3, flip=True, **how):
+        net = runs.network()
+        Trainer(net, batch_size=5, prepare=runs.STEPS, flip=flip).fit(
+            images, labels, epochs=epochs, **how)
+        return runs.values(net)
+
+    mirrored = train()
+    assert np.array_equal(mirrored, train())
+    assert not np.array_equal(mirrored, train(flip=False))
+    train(epochs=1, folder=tmp_path)
+    assert np.array_equal(mirrored, train(folder=tmp_path, resume=True))
+    with pytest.raises((SettingError, WeightsError), match="flip"):
+        train(flip=False, folder=tmp_path, resume=True)

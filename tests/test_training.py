@@ -8,7 +8,7 @@ import pytest
 import runs
 from minifer import config, layers, nonlinearities, schedules, stopping, updates
 from minifer.checkpoint import peek
-from minifer.errors import NotFiniteError, SettingError, ShapeError
+from minifer.errors import LabelError, NotFiniteError, SettingError, ShapeError
 from minifer.regularization import l2, regularize_network_params
 from minifer.training import Trainer
 from minifer.weights import load_model, read_arrays
@@ -194,11 +194,11 @@ def test_the_best_epoch_is_kept_beside_the_last(tmp_path, monkeypatch, valid, be
     trainer = Trainer(net, batch_size=4)
     script = iter(valid)
 
-    def evaluate(images, labels):
+    def evaluate(feed):
         after.append(layers.get_all_param_values(net))
         return next(script)
 
-    monkeypatch.setattr(trainer, "evaluate", evaluate)
+    monkeypatch.setattr(trainer, "_evaluate", evaluate)
     result = trainer.fit(*inputs(), valid=inputs(), epochs=3, folder=tmp_path,
                          model=runs.model(net))
     assert result.best_epoch == best
@@ -305,7 +305,7 @@ X, LABELS = inputs()
 def test_images_and_labels_must_fit(images, labels):
     net = linear()
     before = runs.values(net)
-    with pytest.raises(ShapeError):
+    with pytest.raises((ShapeError, LabelError)):
         Trainer(net).fit(images, labels, epochs=1)
     assert np.array_equal(runs.values(net), before)
 

@@ -1,29 +1,30 @@
 """The plan: a network looked at once, and laid out to run fast.
 
-Neighbours are fused (convolution + bias + ReLU + max-pooling), each convolution
-gets the algorithm that suits its shape, buffers are allocated once, and the
-images are shared out among threads. What has no fast form runs as it does
-eagerly. Eager and planned give the same numbers, but for rounding.
+Neighbours are fused (convolution + bias + ReLU + max-pooling), and buffers are
+allocated once. What has no fast form runs as it does eagerly. Eager and planned
+give the same numbers, but for rounding. This file holds what all plans share;
+``cpu.py`` chooses the steps on a CPU, ``gpu.py`` those on a GPU.
 """
 
+import contextlib
 import time
 from collections import Counter
 
 import numpy as np
 
 from .. import nonlinearities
-from ..layers import (BatchNormLayer, Conv2DLayer, DenseLayer, DropoutLayer,
-                      InputLayer, NonlinearityLayer, Pool2DLayer, get_all_layers)
-from .batchwise import FixedNormStep, NormStep, PoolStep, ReluStep
-from .conv import FusedConv
-from .steps import ConvChain, DenseStep, DropoutStep, PlainStep
-from .workers import Workers
+from ..backend import as_array
+from ..factored import added
+from ..layers import (Conv2DLayer, InputLayer, NonlinearityLayer, Pool2DLayer,
+                      get_all_layers)
 
-__all__ = ["Plan"]
+__all__ = ["Plan", "halves", "runs_planned"]
 
 
 class Plan:
     """Run a network's layers in planned steps.
+
+    A subclass has ``_step(layer)``, which makes the step that begins with a layer.
 
     Parameters
     ----------
@@ -36,16 +37,11 @@ class Plan:
         Most images at once; smaller batches need no new plan.
     training : bool
         Whether gradients are wanted.
-    threads : int
-    algorithm : str
-        See :func:`minifer.plan.conv.choose`.
     """
 
-    def __init__(self, outputs, options, logits, batch, training, threads,
-                 algorithm="auto"):
+    def __init__(self, outputs, options, logits, batch, training):
         self.outputs, self.options, self.logits = outputs, options, logits
-        self.batch, self.training, self.algorithm = batch, training, algorithm
-        self.workers = Workers(threads)
+        self.batch, self.training, self.note = batch, training, None
         self.order = get_all_layers(outputs)
         self.readers = Counter(i for one in self.order for i in one.incomings)
         self.readers.update(outputs)
@@ -73,13 +69,13 @@ class Plan:
             Copies: they stay valid.
         """
         self.values = {layer: layer.forward(x)[0] for layer, x in given.items()}
-        with self.workers.blas_alone():
+        with self._surroundings():
             for step in self.steps:
-                began = time.perf_counter()
+                began = self._now()
                 self.values[step.top] = step.forward(
                     [self.values[b] for b in step.bottoms])
-                step.seconds += time.perf_counter() - began
-        return [self.values[layer].copy() for layer in self.outputs]
+                step.seconds += self._now() - began
+        return [self._result(layer) for layer in self.outputs]
 
     def backward(self, dys):
         """Gradients of all parameters that learn.
@@ -96,14 +92,14 @@ class Plan:
         arrived, gradients = {}, {}
         for place, dy in dys.items():
             _add(arrived, self.outputs[place], dy)
-        with self.workers.blas_alone():
+        with self._surroundings():
             for step in reversed(self.steps):
                 dy = arrived.pop(step.top, None)
                 if dy is None or not step.learns:
                     continue
-                began = time.perf_counter()
+                began = self._now()
                 dxs, found = step.backward(dy)
-                step.seconds += time.perf_counter() - began
+                step.seconds += self._now() - began
                 for param, gradient in found.items():
                     _add(gradients, param, gradient)
                 for bottom, dx in zip(step.bottoms, dxs):
@@ -142,8 +138,9 @@ class Plan:
             lines.append(line)
         total = sum(row[3] for row in self.table())
         lines.append(f"{'in all':<67}{total:>8.1f}{self.nbytes / 1e6:>8.1f}")
-        lines.append(f"batch up to {self.batch}, {self.workers.count} threads; "
+        lines.append(f"batch up to {self.batch}, {self._place()}; "
                      "MFLOP of a direct computation, an image")
+        lines += [self.note] if self.note else []
         return "\n".join(lines)
 
     def _layers_that_learn(self):
@@ -154,76 +151,59 @@ class Plan:
                 learns.add(layer)
         return learns
 
+    def begin(self):
+        """What the host has to do before each :meth:`run`."""
+
+    def _result(self, layer):
+        """An output's value, as the caller may keep it."""
+        return self.values[layer].copy()
+
+    def _now(self):
+        """The time, in seconds."""
+        return time.perf_counter()
+
     def _step(self, layer):
         """The step that begins with ``layer``; None if it does nothing."""
-        bottoms = layer.incomings
-        flags = layer in self.learns, any(b in self.learns for b in bottoms)
-        logits = self._is_logits(layer)
-        if self._can_fuse(layer):
-            return self._chain(layer, bottoms, flags[1])
-        if isinstance(layer, DropoutLayer) and not layer.shared_axes and (
-                layer.p > 0 and not self.options.get("deterministic")
-                and None not in layer.input_shape[1:]):
-            return DropoutStep([layer], bottoms, *flags, self.workers, self.batch)
-        if type(layer) is DenseLayer:
-            return DenseStep([layer], bottoms, *flags, self.workers, self.batch, logits)
-        Fast = self._between_convolutions(layer)
-        if Fast is not None and not logits:
-            return Fast([layer], bottoms, *flags, self.workers, self.batch)
-        return PlainStep([layer], bottoms, *flags, self.options, logits)
+        raise NotImplementedError
 
-    def _between_convolutions(self, layer):
-        """The fast step for a layer of images that is no convolution, if any."""
-        shape = getattr(layer, "input_shape", ())
-        if len(shape) != 4 or None in shape[1:]:
-            return None
-        plain_options = set(self.options) <= {"deterministic"}
-        if type(layer) is BatchNormLayer and layer.axes == (0, 2, 3) and plain_options:
-            if not self.options.get("deterministic"):
-                return NormStep
-            return None if self.training else FixedNormStep
-        if _halves(layer):
-            return PoolStep
-        if type(layer) is NonlinearityLayer and (
-                layer.nonlinearity is nonlinearities.rectify):
-            return ReluStep
-        return None
+    def _surroundings(self):
+        """A context in which the steps run."""
+        return contextlib.nullcontext()
+
+    def _place(self):
+        """Where it runs, for the table."""
+        raise NotImplementedError
+
+    def _flags(self, layer):
+        """Whether a layer or one below it learns; whether one below it does."""
+        return layer in self.learns, any(i in self.learns for i in layer.incomings)
 
     def _can_fuse(self, layer):
-        """Whether a convolution has a fused form here."""
+        """Whether a layer is a convolution that can be fused with its neighbours."""
         return (type(layer) is Conv2DLayer and not layer.untie_biases
                 and None not in layer.input_shape[1:]
                 and layer.nonlinearity in (nonlinearities.rectify,
                                            nonlinearities.identity))
 
-    def _chain(self, layer, bottoms, need_dx):
-        """Fuse convolutions upwards, as long as nobody else looks in between."""
-        members, names, convs = [], [], []
-        while self._can_fuse(layer):
-            conv, relu = layer, layer.nonlinearity is nonlinearities.rectify
-            mine = [conv]
-            top = self._only_reader(mine[-1])
-            if not relu and type(top) is NonlinearityLayer and (
-                    top.nonlinearity is nonlinearities.rectify
-                    and not self._is_logits(top)):
-                relu, mine = True, mine + [top]
-                top = self._only_reader(top)
-            pool = _halves(top)
-            if pool:
-                mine.append(top)
-                top = self._only_reader(top)
-            below = any(i in self.learns for i in conv.incomings)
-            convs.append(FusedConv(conv, relu, pool, self.batch,
-                                   self.training and conv in self.learns,
-                                   below, self.algorithm))
-            names.append(" + ".join(one.name or type(one).__name__ for one in mine))
-            members += mine
-            if top is None:
-                break
-            layer = top
-        learns = members[-1] in self.learns  # the lowest may be frozen
-        return ConvChain(members, bottoms, learns, need_dx, convs, names,
-                         self.workers, self.batch)
+    def _fused_above(self, conv):
+        """What of ReLU and 2×2 max-pooling follows a convolution, with no one between.
+
+        Returns
+        -------
+        relu : bool
+        pool : bool
+        layers : list of Layer
+            The convolution and what was found above it.
+        """
+        found, relu = [conv], conv.nonlinearity is nonlinearities.rectify
+        top = self._only_reader(conv)
+        if not relu and type(top) is NonlinearityLayer and (
+                top.nonlinearity is nonlinearities.rectify
+                and not self._is_logits(top)):
+            relu, found = True, found + [top]
+            top = self._only_reader(top)
+        pool = halves(top)
+        return relu, pool, found + [top] * pool
 
     def _only_reader(self, layer):
         """The layer above, if it alone reads ``layer``."""
@@ -233,7 +213,7 @@ class Plan:
         return self.logits and layer in self.outputs
 
 
-def _halves(layer):
+def halves(layer):
     """Whether a layer is max-pooling over 2×2 windows side by side."""
     return (isinstance(layer, Pool2DLayer) and layer.mode == "max"
             and layer.pool_size == layer.stride == (2, 2) and layer.pad == (0, 0)
@@ -243,11 +223,11 @@ def _halves(layer):
 
 def _add(found, key, gradient):
     """Add to what has arrived, never into a buffer of a step."""
-    found[key] = found[key] + gradient if key in found else gradient
+    found[key] = added(found[key], gradient) if key in found else gradient
 
 
 def runs_planned(arrays, params):
     """Whether a plan applies: float32 (or whole numbers) in, float32 parameters."""
-    return (all(np.asarray(a).dtype.kind in "iub" or a.dtype == np.float32
+    return (all(as_array(a).dtype.kind in "iub" or as_array(a).dtype == np.float32
                 for a in arrays)
             and all(p.dtype == np.float32 for p in params))

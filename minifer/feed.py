@@ -1,0 +1,270 @@
+"""Batches of a data set, picked where the training goes on.
+
+On a device the data set lies in its memory as it came, bytes as bytes, and a batch is
+one launch: pick the images of the next numbers in a shuffled order, mirror some,
+make their pixels the network's numbers. Where the data set does not fit, its batches
+come over one ahead, while the device works on the one before.
+
+>>> images = np.arange(12, dtype=np.uint8).reshape(3, 2, 2)
+>>> feed = Feed(images, np.array([0, 1, 2]), "cpu", batch_size=2)
+>>> feed.begin([2, 0, 1])
+>>> x, y = feed.batch(1)
+>>> x.tolist(), y.tolist()
+([[[4, 5], [6, 7]]], [1])
+"""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+
+from .backend import (as_array, device_of, memory_free, on_gpu, resolve, to_device,
+                      to_host)
+from .errors import LabelError, SettingError, ShapeError
+from .kernels.batch import gather, gather_classes
+from .preprocessing import Preprocessing
+from .recording import refuse
+from .transfer import slots
+
+__all__ = ["Feed"]
+
+
+class Feed:
+    """A data set, handed out in batches.
+
+    Parameters
+    ----------
+    images : array, shape (N, ...)
+        On a GPU: uint8, float32 or float64. A memory-mapped file will do.
+    labels : int array, shape (N,), or float array, shape (N, K)
+        Class numbers, or soft targets.
+    device : {'cpu', 'cuda', 'emu', 'auto'}
+    batch_size : int >= 1
+    prepare : function, optional
+        Makes a batch of images the network's input. A
+        :class:`minifer.preprocessing.Preprocessing` is worked out while images are
+        picked, any other function after that.
+    flip : minifer.random.Stream, optional
+        Decides which images are mirrored, left to right (their last axis).
+    limit : int, optional
+        If the data set has more bytes than this, its images stay on the host and
+        batches come over as they are needed. Default: half of the device's free
+        memory.
+
+    Attributes
+    ----------
+    batches : int
+        Of this epoch; the last may be smaller.
+    streams : bool
+        Whether images come over batch by batch.
+
+    Raises
+    ------
+    ShapeError, LabelError, SettingError
+        If images, labels or settings do not fit.
+    """
+
+    def __init__(self, images, labels, device, batch_size, prepare=None, flip=None,
+                 limit=None):
+        self.device, self.prepare, self.flip = resolve(device), prepare, flip
+        if not isinstance(batch_size, (int, np.integer)) or batch_size < 1:
+            raise SettingError(
+                f"batch size: expected a whole number >= 1, got {batch_size!r}.")
+        images, labels = as_array(images), as_array(labels)
+        _check(images, labels, flip, self.device)
+        self._size = int(batch_size)
+        self._images, self._labels = images, to_device(
+            _as_targets(labels, self.device), self.device)
+        # A subclass may prepare in another way.
+        self._scaling = ((prepare.scale, prepare.shift)
+                         if type(prepare) is Preprocessing else None)
+        self.batches, self._order, self._prepared = 0, None, None
+        self.streams = self.device != "cpu" and self._must_stream(limit)
+        if self.streams:
+            self._stream = _Stream(images, self._size, self.device)
+        else:
+            self._images = to_device(images, self.device)
+        if self.device != "cpu":
+            self._x = self._place(np.float32 if self._scaling else images.dtype,
+                                  images.shape)
+            self._y = self._place(self._labels.dtype, labels.shape)
+
+    def _must_stream(self, limit):
+        limit = memory_free(self.device) / 2 if limit is None else limit
+        return not on_gpu(self._images) and (
+            self._images.nbytes + self._labels.nbytes > limit)
+
+    def _place(self, dtype, shape):
+        """Memory for a batch."""
+        return np.empty_like(self._labels, dtype, shape=(self._size, *shape[1:]))
+
+    def __len__(self):
+        """Number of images."""
+        return len(self._labels)
+
+    def in_order(self):
+        """Begin an epoch in the order of the data, and go through its batches."""
+        self.begin(np.arange(len(self)))
+        for number in range(self.batches):
+            yield self.batch(number)
+
+    def begin(self, order):
+        """Begin an epoch.
+
+        Parameters
+        ----------
+        order : int array, shape (M,)
+            Numbers of images, 0 … N-1: a permutation, or part of one.
+
+        Notes
+        -----
+        With ``flip``, image i of the order is mirrored where the stream's
+        ``keep_mask((M,), 0.5)`` is true; the stream goes on by one step.
+        """
+        order = _checked_order(order, len(self._images))
+        self._order = to_device(order, self.device)
+        self._mirrored = None if self.flip is None else self.flip.keep_mask(
+            order.shape, 0.5, like=self._order)
+        self.batches = -(-len(order) // self._size)
+        if self.streams:
+            self._stream.begin(order)
+
+    def batch(self, number):
+        """A batch of this epoch; in any order, but one after the other is faster.
+
+        Parameters
+        ----------
+        number : int
+            0 … ``batches - 1``.
+
+        Returns
+        -------
+        x : array, shape (n, ...), on the device
+            ``prepare(images[order[...]])``.
+        y : array, shape (n,) or (n, K), on the device
+            On a GPU int32 or float32. There both lie where the last batch lay, which
+            is gone.
+
+        Raises
+        ------
+        SettingError
+            If there is no such batch.
+        CaptureError
+            While a graph is captured, which would pick this batch every time.
+        """
+        if not 0 <= number < self.batches:
+            raise SettingError(
+                f"feed: expected a batch from 0 to {self.batches - 1}, got {number}."
+                if self.batches else "feed: expected begin(order) before batches.")
+        first = number * self._size
+        pick = self._pick_here if self.device == "cpu" else self._pick_there
+        return pick(number, first, min(self._size, len(self._order) - first))
+
+    def _pick_here(self, number, first, n):
+        chosen = self._order[first:first + n]
+        x = self._images[chosen]
+        if self._mirrored is not None:
+            mirrored = self._mirrored[first:first + n]
+            x[mirrored] = x[mirrored][..., ::-1]
+        return x if self.prepare is None else self.prepare(x), self._labels[chosen]
+
+    def _pick_there(self, number, first, n):
+        refuse("a batch of a feed")
+        x, y = self._x[:n], self._y[:n]
+        if self.streams:
+            with self._stream.batch(number) as images:
+                gather(images, None, x, first, self._mirrored, self._scaling)
+        else:
+            gather(self._images, self._order, x, first, self._mirrored, self._scaling)
+        pick = gather_classes if y.ndim == 1 else gather
+        pick(self._labels, self._order, y, first)
+        if self.prepare is not None and self._scaling is None:
+            x = self._kept(self.prepare(x), n)
+        return x, y
+
+    def _kept(self, prepared, n):
+        """What a function made of a batch, in a place of the feed's."""
+        if device_of(prepared) != self.device or len(prepared) != n:
+            raise ShapeError(
+                f"feed: expected prepare to return {n} images on '{self.device}', got "
+                f"{np.shape(prepared)} on '{device_of(prepared)}'. Use functions of "
+                "NumPy that work on the arrays of any device.")
+        if self._prepared is None:
+            self._prepared = self._place(prepared.dtype, prepared.shape)
+        x = self._prepared[:n]
+        x[...] = prepared
+        return x
+
+
+class _Stream:
+    """Batches on their way from the host, one ahead of the device.
+
+    Two slots take turns: while the device reads one, a thread of its own brings the
+    next batch into the other.
+    """
+
+    def __init__(self, images, size, device):
+        self.images, self.size = images, size
+        self.slots = slots((size, *images.shape[1:]), images.dtype, device)
+        self.thread = ThreadPoolExecutor(1)
+
+    def begin(self, order):
+        self.order = order
+        self._fetch(0)
+
+    def batch(self, number):
+        """The images of a batch, for the length of a ``with`` block."""
+        if self.number != number:
+            self._fetch(number)
+        self.coming.result()
+        slot = self._slot(number)
+        if (number + 1) * self.size < len(self.order):
+            self._fetch(number + 1)
+        return slot.opened()
+
+    def _slot(self, number):
+        return self.slots[number % len(self.slots)]
+
+    def _fetch(self, number):
+        rows = self.order[number * self.size:][:self.size]
+        self.number, self.coming = number, self.thread.submit(
+            self._slot(number).load, self.images, rows)
+
+
+def _check(images, labels, flip, device):
+    if images.ndim < 2 or 0 in images.shape or images.shape[:1] != labels.shape[:1]:
+        raise ShapeError(
+            "feed: expected images (N, ...), at least one, and as many labels, got "
+            f"images {images.shape} and labels {labels.shape}.")
+    if flip is not None and images.ndim < 3:
+        raise ShapeError("feed: expected images with rows and columns to mirror, got "
+                         f"shape {images.shape}.")
+    if device != "cpu" and images.dtype not in (np.uint8, np.float32, np.float64):
+        raise SettingError(
+            f"feed: expected images of uint8, float32 or float64 on '{device}', got "
+            f"{images.dtype}. Convert them with astype.")
+
+
+def _as_targets(labels, device):
+    """Labels as a device's kernels take them; on the CPU as they are."""
+    soft = labels.dtype.kind == "f" and labels.ndim == 2 and labels.shape[1]
+    if not soft and (labels.dtype.kind not in "iub" or labels.ndim != 1):
+        raise LabelError(
+            "feed: expected whole numbers (N,) or soft labels (N, K), got "
+            f"{labels.dtype} {labels.shape}.")
+    if device == "cpu":
+        return labels
+    if not soft and not (-2**31 <= int(labels.min()) <= int(labels.max()) < 2**31):
+        raise LabelError("feed: expected class numbers of 32 bits, got "
+                         f"{int(labels.min())} to {int(labels.max())}.")
+    return labels.astype(np.float32 if soft else np.int32, copy=False)
+
+
+def _checked_order(order, N):
+    order = np.array(to_host(order))
+    if order.ndim != 1 or order.dtype.kind not in "iu" or not order.size:
+        raise ShapeError("feed: expected an order (M,) of whole numbers, at least one, "
+                         f"got {order.dtype} {order.shape}.")
+    if order.min() < 0 or order.max() >= N:
+        raise ShapeError(f"feed: expected numbers of images, 0 to {N - 1}, got "
+                         f"{order.min()} to {order.max()}.")
+    return order.astype(np.int64, copy=False)
