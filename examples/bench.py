@@ -5,6 +5,9 @@ and PyTorch in each of its configurations, on the same random data, with the sam
 optimiser, dropout and threads. Every contender lives in a process of its own,
 which tells its peak memory; rounds are interleaved, so that a noisy moment of
 the machine meets all of them alike. Only ratios within one run mean anything.
+
+On a GPU (--device cuda) each contender comes in float32's precision and in TF32's,
+and times stand beside what this GPU could do at best; see bench_gpu.py.
 """
 
 import argparse
@@ -18,19 +21,18 @@ import tempfile
 
 import numpy as np
 
+import bench_gpu
+import bench_gpu_report
 from bench_contenders import LOSS_STEPS, NETS, Minifer, Torch
 from minifer.backend import DEVICES, resolve
 from minifer.cli import ArgumentParser, run
+from minifer.errors import BackendUnavailable
 from minifer.files import write_json
 from minifer.plan import default_threads
 
-# By device; the first of each side is what --quick runs. On a GPU minifer's
-# functions run layer after layer, whatever the mode.
-CONFIGS = {"cpu": {"minifer": ["compiled", "eager"],
-                   "torch": ["channels_last", "bfloat16", "eager", "compile"]},
-           "cuda": {"minifer": ["eager"],
-                    "torch": ["channels_last", "eager", "compile", "bfloat16"]}}
-CONFIGS["emu"] = {"minifer": ["eager"], "torch": []}
+#: The first of minifer's, and the first two of PyTorch's, are what --quick runs.
+CONFIGS = {"minifer": ["compiled", "eager"],
+           "torch": ["channels_last", "bfloat16", "eager", "compile"]}
 
 
 def main(argv=None):
@@ -39,19 +41,41 @@ def main(argv=None):
         work(args)
         return None
     args.device = resolve(args.device)
-    who = ["minifer"] + (["torch"] if args.against == "torch" and has_torch() else [])
-    quick = 2 if args.device == "cpu" else 1
-    configs = {"minifer": slice(1), "torch": slice(quick)} if args.quick else {}
-    contenders = [(name, config) for name in who for config in
-                  CONFIGS[args.device][name][configs.get(name, slice(None))]]
     with tempfile.TemporaryDirectory() as folder:
         weights = os.path.join(folder, "weights.npz")
-        results = measure(args, contenders, weights)
-    report = summarise(args, results)
-    print(table(report))
+        if args.device == "cpu":
+            results = measure(args, contenders(args, CONFIGS), weights)
+            report = summarise(args, results)
+            print(table(report))
+        else:
+            report = bench_gpu_report.summarise(args, *on_gpu(args, weights))
+            print(bench_gpu_report.table(report))
     if args.json:
         write_json(args.json, report)
     return report
+
+
+def contenders(args, configs):
+    """Who takes part: pairs of a side and its configuration."""
+    who = ["minifer"] + (["torch"] if args.against == "torch" and has_torch() else [])
+    many = {"minifer": 1, "torch": 2} if args.quick else {}
+    return [(name, config) for name in who for config in configs[name][:many.get(name)]]
+
+
+def on_gpu(args, weights):
+    """Results of all contenders, the losses in float64, and the GPU's rates.
+
+    One precision after the other: they are not compared, and the GPU's memory need
+    not hold all contenders at a time.
+    """
+    exact = once(args, ("exact", "float64"), weights, "losses")["losses"]
+    rates = {precision: once(args, ("ceilings", precision), weights, "start")
+             for precision in bench_gpu.PRECISIONS}
+    pairs, results = contenders(args, bench_gpu.CONFIGS), {}
+    for precision in args.precision:
+        results |= measure(args, [(who, f"{config} {precision}")
+                                  for who, config in pairs], weights)
+    return results, exact, rates
 
 
 def parse(argv):
@@ -64,7 +88,10 @@ def parse(argv):
     add("--against", choices=["torch"], help="also time PyTorch")
     add("--threads", type=int, default=default_threads())
     add("--rounds", type=int, default=9, help="interleaved rounds")
-    add("--steps", type=int, default=3, help="steps a round")
+    add("--steps", type=int, default=3,
+        help="steps a round; on a GPU at least, and as many as take 0.2 s")
+    add("--precision", nargs="+", choices=bench_gpu.PRECISIONS,
+        default=bench_gpu.PRECISIONS, help="on a GPU: of products")
     add("--quick", action="store_true", help="only each side's usual best")
     add("--json", help="write the result here")
     add("--worker", help=argparse.SUPPRESS)
@@ -86,49 +113,65 @@ def has_torch():
 
 def measure(args, contenders, weights):
     """Start a process for each contender, and let them run in turn."""
-    processes = {}
-    for who, config in contenders:
-        command = [sys.executable, os.path.abspath(__file__), "--worker",
-                   json.dumps([who, config, weights]), "--net", args.net, "--batch",
-                   str(args.batch), "--threads", str(args.threads), "--device",
-                   args.device]
-        environment = dict(os.environ, MINIFER_NUM_THREADS=str(args.threads),
-                           OMP_NUM_THREADS=str(args.threads),
-                           OPENBLAS_NUM_THREADS=str(args.threads))
-        processes[who, config] = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-            env=environment)
-    results = {}
-    for key, process in processes.items():  # one after the other: warm up, compile
-        answer = ask(process, "start")
-        if answer is None or "error" in answer:
-            note = (answer or {}).get("error", "the process ended")
-            print(f"{' '.join(key)}: left out, {note}", file=sys.stderr)
-        else:
-            results[key] = {"start": answer, "train": [], "infer": []}
+    processes = {key: started(args, key, weights) for key in contenders}
+    results = {key: {"train": [], "infer": []} for key in contenders}
+
+    def everybody(question, keep):
+        for key in list(results):
+            answer = ask(processes[key], question)
+            if "error" in answer:
+                print(f"{' '.join(key)}: left out, {answer['error']}", file=sys.stderr)
+                del results[key]
+            else:
+                keep(results[key], answer)
+
+    everybody("start", dict.update)  # one after the other: warm up, compile
     for _ in range(args.rounds):
         for kind in ("train", "infer"):
-            for key in results:
-                times = ask(processes[key], f"{kind} {args.steps}")["seconds"]
-                results[key][kind] += times
-    for key in results:
-        results[key]["peak_mb"] = ask(processes[key], "memory")["peak_mb"]
-        results[key]["losses"] = ask(processes[key], "losses")["losses"]
+            everybody(f"{kind} {args.steps}",
+                      lambda result, answer: result[kind].extend(answer["seconds"]))
+    for question in ("memory", "facts", "losses"):
+        everybody(question, dict.update)
     for process in processes.values():
         process.stdin.close()
         process.wait()
     return results
 
 
+def once(args, contender, weights, question):
+    """Ask one process one thing."""
+    process = started(args, contender, weights)
+    answer = ask(process, question)
+    process.stdin.close()
+    process.wait()
+    if "error" in answer:
+        raise BackendUnavailable(f"bench: expected {' '.join(contender)} to run, got "
+                                 f"{answer['error']}.")
+    return answer
+
+
+def started(args, contender, weights):
+    """A process that is this contender, and answers questions."""
+    command = [sys.executable, os.path.abspath(__file__), "--worker",
+               json.dumps([*contender, weights]), "--net", args.net, "--batch",
+               str(args.batch), "--threads", str(args.threads), "--device", args.device]
+    environment = dict(os.environ, MINIFER_NUM_THREADS=str(args.threads),
+                       OMP_NUM_THREADS=str(args.threads),
+                       OPENBLAS_NUM_THREADS=str(args.threads),
+                       CUPY_TF32=str(int("tf32" in contender[1])))  # CuPy's products
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                            text=True, env=environment)
+
+
 def ask(process, question):
-    """Send a line, read a line of JSON; None if the process is gone."""
+    """Send a line, read a line of JSON: an answer, or what the error was."""
     try:
         process.stdin.write(question + "\n")
         process.stdin.flush()
         line = process.stdout.readline()
     except BrokenPipeError:
         line = ""
-    return json.loads(line) if line else None
+    return json.loads(line) if line else {"error": "the process ended"}
 
 
 def summarise(args, results):
@@ -142,7 +185,7 @@ def summarise(args, results):
             row[f"{kind}_spread"] = [round(ms[len(ms) // 10], 4),
                                      round(ms[-1 - len(ms) // 10], 4)]
         row["peak_mb"] = round(r["peak_mb"])
-        row["first_step_s"] = round(r["start"]["first_step_s"], 2)
+        row["first_step_s"] = round(r["first_step_s"], 2)
         rows.append(row)
     report = {"net": args.net, "machine": machine(), "device": args.device,
               "threads": args.threads, "rounds": args.rounds, "steps": args.steps,
@@ -212,23 +255,28 @@ def work(args):
     """A contender: answer questions on standard input."""
     import resource  # Unix only; so is the comparison
     who, config, weights = json.loads(args.worker)
-    contender = {"minifer": Minifer, "torch": Torch}[who](args, config, weights)
-    answers = {"start": contender.start, "train": contender.train,
-               "infer": contender.infer, "losses": contender.losses}
+    kinds = {"minifer": Minifer, "torch": Torch}
+    if args.device != "cpu":
+        kinds = {"minifer": bench_gpu.MiniferOnGpu, "torch": bench_gpu.TorchOnGpu,
+                 "exact": bench_gpu.Exact, "ceilings": bench_gpu.Ceilings}
+    contender = kinds[who](args, config, weights)
+    # What libraries print must not come between the answers.
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
     for line in sys.stdin:
         name, *numbers = line.split()
         if name == "memory":
             peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
             if args.device == "cuda":
-                peak = contender.gpu_memory()
+                peak = contender.memory()
             answer = {"peak_mb": peak / 2 ** 20}
         else:
             try:
-                answer = answers[name](*map(int, numbers))
+                answer = getattr(contender, name)(*map(int, numbers))
             except Exception as error:  # say so to the parent, which leaves it out
                 text = str(error).strip() or "no message"
                 answer = {"error": f"{type(error).__name__}: {text.splitlines()[0]}"}
-        print(json.dumps(answer), flush=True)
+        print(json.dumps(answer), file=answers, flush=True)
 
 
 if __name__ == "__main__":

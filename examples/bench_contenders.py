@@ -1,4 +1,7 @@
-"""The contenders of bench.py: the same networks in minifer and in PyTorch."""
+"""The contenders of bench.py: the same networks in minifer and in PyTorch.
+
+Those for a GPU are in bench_gpu.py.
+"""
 
 import os
 import time
@@ -27,10 +30,14 @@ NETS = {
                        ("dense", 256), ("drop", .5), ("dense", 7)]),
     "mlp": (1, 48, [("dense", 1024), ("dense", 512), ("dense", 256), ("dense", 128),
                     ("dense", 7)]),
+    # For rehearsals on the emulator.
+    "tiny": (1, 12, [("conv", 8, 3, 1), ("pool",), ("conv", 8, 3, 1), ("pool",),
+                     ("drop", .25), ("dense", 16), ("drop", .5), ("dense", 7)]),
 }
 
-#: Steps over which the losses of the contenders are compared.
-LOSS_STEPS = 20
+#: Steps over which the losses of the contenders are compared, and the learning rate:
+#: small, so that rounding is not blown up by a run that diverges on random data.
+LOSS_STEPS, LOSS_RATE = 20, 0.0005
 
 
 class Contender:
@@ -42,10 +49,9 @@ class Contender:
         rng = np.random.default_rng(0)
         self.x = rng.random((args.batch, C, side, side), dtype=np.float32)
         self.y = rng.integers(0, 7, args.batch)
-        self.device = getattr(args, "device", "cpu")
 
     def start(self):
-        self.build(dropout=True)
+        self.build()
         began = time.perf_counter()
         self.step()
         first = time.perf_counter() - began
@@ -62,14 +68,12 @@ class Contender:
         return {"seconds": [self.timed(self.predict) for _ in range(steps)]}
 
     def losses(self):
-        self.build(dropout=False)
+        self.build(dropout=False, rate=LOSS_RATE)
         return {"losses": [self.step() for _ in range(LOSS_STEPS)]}
 
-    @staticmethod
-    def rate(dropout):
-        """The learning rate: small where losses are compared, so that rounding
-        is not blown up by a run that diverges on random data."""
-        return 0.01 if dropout else 0.0005
+    def facts(self):
+        """What else is worth a column; nothing here."""
+        return {}
 
     @staticmethod
     def timed(function):
@@ -81,9 +85,8 @@ class Contender:
 class Minifer(Contender):
     """minifer, compiled or eager."""
 
-    def build(self, dropout):
+    def build(self, dropout=True, rate=0.01):
         import minifer
-        from minifer.backend import to_device
         from minifer import layers, nonlinearities, objectives, tensor, updates
         minifer.random.set_rng(0)
         network = layers.InputLayer((None,) + self.x.shape[1:], tensor.tensor4("x"))
@@ -106,35 +109,45 @@ class Minifer(Contender):
                 network = layers.FlattenLayer(network)
         network = layers.NonlinearityLayer(network, nonlinearities.softmax)
         if not dropout and not os.path.exists(self.weights):
-            np.savez(self.weights, *layers.get_all_param_values(network))
+            np.savez(self.weights, *[value.astype(np.float32) for value in
+                                     layers.get_all_param_values(network)])
         if not dropout:
             minifer.weights.load_params(self.weights, network)
         loss = objectives.categorical_crossentropy(layers.get_output(network), y).mean()
         params = layers.get_all_params(network, trainable=True)
-        update = updates.nesterov_momentum(loss, params, self.rate(dropout), 0.9)
-        options = {"mode": self.config, "threads": self.args.threads,
-                   "device": self.device}
-        # On a GPU both sides have their data there before the clock starts.
-        self.data, self.labels = (to_device(a, self.device) for a in (self.x, self.y))
+        update = updates.nesterov_momentum(loss, params, rate, 0.9)
+        self.network, options = network, self.options()
         self.train_fn = minifer.function([x, y], loss, update, **options)
         self.predict_fn = minifer.function(
             [x], layers.get_output(network, deterministic=True), **options)
 
+    def options(self):
+        """How minifer.function is asked for."""
+        return {"mode": self.config, "threads": self.args.threads}
+
     def step(self):
-        return self.train_fn(self.data, self.labels)
+        return self.train_fn(self.x, self.y)
 
     def predict(self):
-        return self.predict_fn(self.data)
-
-    def gpu_memory(self):
-        from minifer.backend import memory_used
-        return memory_used(self.device)
+        return self.predict_fn(self.x)
 
 
 class Torch(Contender):
     """PyTorch: as a user writes it, channels last, compiled, or in bfloat16."""
 
-    def build(self, dropout):
+    def build(self, dropout=True, rate=0.01):
+        model = self.modules(dropout)
+        self.data, self.labels = map(self.torch.from_numpy, (self.x, self.y))
+        if self.config in ("channels_last", "bfloat16"):
+            model = model.to(memory_format=self.torch.channels_last)
+            self.data = self.data.to(memory_format=self.torch.channels_last)
+        self.optimiser = self.torch.optim.SGD(model.parameters(), lr=rate,
+                                              momentum=0.9, nesterov=True)
+        self.plain = model
+        self.model = self.torch.compile(model) if self.config == "compile" else model
+
+    def modules(self, dropout):
+        """The network as PyTorch has it."""
         import torch
         from torch import nn
         self.torch = torch
@@ -161,16 +174,7 @@ class Torch(Contender):
         model = nn.Sequential(*modules)
         if not dropout:
             self.load(model)
-        model = model.to(self.device)
-        self.data = torch.from_numpy(self.x).to(self.device)
-        if self.config in ("channels_last", "bfloat16"):
-            model = model.to(memory_format=torch.channels_last)
-            self.data = self.data.to(memory_format=torch.channels_last)
-        self.labels = torch.from_numpy(self.y).to(self.device)
-        self.optimiser = torch.optim.SGD(model.parameters(), lr=self.rate(dropout),
-                                         momentum=0.9, nesterov=True)
-        self.plain = model
-        self.model = torch.compile(model) if self.config == "compile" else model
+        return model
 
     def load(self, model):
         """The weights that minifer started from; a dense weight is its transpose."""
@@ -189,7 +193,7 @@ class Torch(Contender):
                     module.bias.copy_(torch.from_numpy(b))
 
     def context(self):
-        return self.torch.autocast(self.device, dtype=self.torch.bfloat16,
+        return self.torch.autocast("cpu", dtype=self.torch.bfloat16,
                                    enabled=self.config == "bfloat16")
 
     def step(self):
@@ -205,7 +209,4 @@ class Torch(Contender):
     def predict(self):
         self.plain.eval()
         with self.torch.inference_mode(), self.context():
-            return self.model(self.data).softmax(1).float().cpu().numpy()
-
-    def gpu_memory(self):
-        return self.torch.cuda.max_memory_reserved()
+            return self.model(self.data).softmax(1).float().numpy()

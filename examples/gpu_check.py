@@ -2,18 +2,20 @@
 
 machine       what it is
 tests         all tests that run on a GPU
+primitives    tensor core and asynchronous copies: what the emulator takes them for
 conformance   every kernel launch of the kernels' tests, done again by the emulator
 determinism   20 training steps, twice: the same bits
+captured      20 training steps as one graph each, and kernel by kernel: the same bits
 losses        20 training steps on the CPU, the emulator and the GPU: the same losses
 training      the headline network learns drawn faces
-benchmark     time and memory, beside PyTorch's if that is installed
+benchmark     time and memory, beside PyTorch's if that is installed, and beside what
+              the GPU could do at best; for as long as --limit says
 
 Each part is a process of its own, so that one that fails, hangs or breaks the GPU
 leaves the others alone. Exit code 0: all passed; 1: a part failed, see the report;
 2: no GPU here. --device emu rehearses all of it, small, without one.
 """
 
-import glob
 import importlib.metadata
 import itertools
 import json
@@ -30,11 +32,11 @@ from typing import Callable, NamedTuple
 import numpy as np
 
 import minifer
+from gpu_conformance import conformance, primitives
 from minifer import config, data, layers, models, objectives, random, updates
-from minifer.backend import on_gpu, resolve, to_device, to_host
+from minifer.backend import resolve
 from minifer.cli import ArgumentParser, run
 from minifer.files import write_json
-from minifer.kernels import loader
 from minifer.preprocessing import Preprocessing
 from minifer.tensor import ivector
 from minifer.training import Trainer
@@ -42,9 +44,7 @@ from minifer.training import Trainer
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(HERE)
 
-# Largest relative differences. A kernel's: the GPU rounds a*b + c once, the emulator
-# twice. A loss's: each device also adds up in an order of its own.
-KERNEL = {"float32": 1e-4, "float64": 1e-11}
+# Largest relative differences of losses: each device adds up in an order of its own.
 LOSS = {"float32": 1e-4, "float64": 1e-10}
 
 
@@ -63,30 +63,32 @@ class Size(NamedTuple):
     frames: tuple = (4, 5)
     epochs: int = 15
     accuracy: float = 0.5  # of 7 classes, on people not trained with
-    benchmark: tuple = ("ck96", 128)
-    rounds: int = 9
+    net: str = "ck96"  # that the benchmark times
+    batches: tuple = (64, 512, 128, 2048)  # for as long as there is time
+    bench: tuple = ("--rounds", "5")
+    limit: int = 1200  # seconds for the benchmark, which compiles PyTorch's side
 
 
 SIZES = {"cuda": Size(),
          "emu": Size(tests="tests/test_kernels_reduce.py",
                      kernel_tests="tests/test_kernels_reduce.py", every_kernel=False,
                      steps=2, batch=2, side=16, emu_batch=2, emu_side=16, subjects=3,
-                     frames=(2, 2), epochs=1, accuracy=0, benchmark=("mlp", 2),
-                     rounds=1)}
+                     frames=(2, 2), epochs=1, accuracy=0, net="tiny", batches=(2,),
+                     bench=("--rounds", "1", "--steps", "1", "--quick"))}
 
 
 def main(argv=None):
     """Run the parts; return the report."""
     args = parse(argv)
     if args.part:
-        return write_json(args.out, PARTS[args.part].check(args.device,
-                                                           SIZES[args.device]))
+        size = SIZES[args.device]._replace(limit=args.limit)
+        return write_json(args.out, PARTS[args.part].check(args.device, size))
     resolve(args.device)
     report = {"device": args.device, "minifer": minifer.__version__, "passed": False,
               "seconds": 0.0, "parts": {}}
     started = time.perf_counter()
     for name in args.parts:
-        found = in_its_own_process(name, args.device, PARTS[name].seconds)
+        found = in_its_own_process(name, args.device, PARTS[name].seconds or args.limit)
         report["parts"][name] = found
         report["passed"] = (len(report["parts"]) == len(args.parts)
                             and all(p["passed"] for p in report["parts"].values()))
@@ -107,6 +109,8 @@ def parse(argv):
     add("--out", default="gpu-check.json", help="the report")
     add("--parts", nargs="+", choices=list(PARTS), default=list(PARTS), metavar="PART",
         help=f"only these of {', '.join(PARTS)}")
+    add("--limit", type=int, default=Size().limit, metavar="SECONDS",
+        help="for the benchmark, default %(default)s; the rest is under 10 minutes")
     add("--part", choices=list(PARTS), help="used inside")
     return parser.parse_args(argv)
 
@@ -119,7 +123,8 @@ def in_its_own_process(name, device, seconds):
         with open(os.path.join(folder, "log"), "w+", errors="replace") as log:
             process = subprocess.Popen(
                 [sys.executable, os.path.abspath(__file__), "--part", name, "--device",
-                 device, "--out", path], stdout=log, stderr=log, start_new_session=True)
+                 device, "--out", path, "--limit", str(seconds)],
+                stdout=log, stderr=log, start_new_session=True)
             try:
                 code = process.wait(seconds)
                 end = f"ended with exit code {code}"
@@ -203,95 +208,9 @@ def tests(device, size):
             "failed": failed + errors, "skipped": skipped}
 
 
-def conformance(device, size):
-    """Launches of the kernels' tests, compared with the emulator's."""
-    import pytest
-    os.chdir(ROOT)
-    shadow = Shadow(device)
-    # The loader's own tests look at what it returns, which is not the loader's here.
-    code = pytest.main([*sorted(glob.glob(size.kernel_tests)), "-k",
-                        f"{device} and not loader", "-p", "no:cacheprovider"],
-                       plugins=[shadow])
-    found = shadow.report(size.every_kernel)
-    return found | {"passed": found["passed"] and code == 0}
-
-
-class Shadow:
-    """A pytest plugin that repeats a device's launches on the emulator.
-
-    The test's inputs go to both; all that the kernel can write to is compared. So
-    each kernel that has tests is covered, with their awkward shapes.
-    """
-
-    launches, elements = 6, 200_000  # at most: of a kernel and type, of a launch
-
-    def __init__(self, device):
-        self.device, self.original = device, loader.kernel
-        self.seen = {}  # (file, kernel, type) -> differences
-
-    def pytest_collection_finish(self):
-        """Stand in for ``loader.kernel`` wherever it has been imported."""
-        for module in list(sys.modules.values()):
-            if vars(module).get("kernel") is self.original:
-                module.kernel = self.kernel
-
-    def kernel(self, file, name, like, **defines):
-        there = self.original(file, name, like, **defines)
-        real = like.dtype.name if like.dtype.kind == "f" else "float32"
-        seen = self.seen.setdefault((str(file), name, real), [])
-
-        def launch(*args, **how):
-            arrays = [a for a in args if on_gpu(a)]
-            if (len(seen) >= self.launches
-                    or sum(a.size for a in arrays) > self.elements):
-                return there(*args, **how)
-            copies = [to_device(to_host(a).copy(), "emu") if on_gpu(a) else a
-                      for a in args]
-            there(*args, **how)
-            emulated = self.original(file, name, to_device(np.empty(0, real), "emu"),
-                                     **defines)
-            emulated(*copies, **how)
-            seen.append(max((difference(to_host(a), to_host(copy)) for a, copy in
-                             zip(args, copies) if on_gpu(a)), default=0.0))
-
-        return launch
-
-    def report(self, every_kernel):
-        """The largest difference of each kernel, and which were never launched."""
-        found = {key: max(seen) for key, seen in sorted(self.seen.items()) if seen}
-        launched = {key[:2] for key in found}
-        missing = [(path.name, name) for path in sorted(loader.FOLDER.glob("*.cu"))
-                   for name in loader.signatures(path.name)
-                   if every_kernel and (path.name, name) not in launched]
-        worst = {real: max((d for key, d in found.items() if key[2] == real), default=0)
-                 for real in KERNEL}
-        return {"passed": bool(found) and not missing
-                and all(worst[real] <= KERNEL[real] for real in KERNEL),
-                "kernels": len(launched),
-                "launches": sum(map(len, self.seen.values())), **worst,
-                "never_launched": [" ".join(key) for key in missing],
-                "differences": {" ".join(key): d for key, d in found.items()}}
-
-
-def difference(found, expected):
-    """The largest difference, relative to the largest number; 0 for equal bits.
-
-    Whole numbers must be equal: of those it is the share that differs. It is 1 if one
-    has NaN or infinity where the other has not.
-    """
-    if found.dtype.kind != "f":
-        return float(np.mean(found != expected)) if found.size else 0.0
-    finite = np.isfinite(expected)
-    if not np.array_equal(found[~finite], expected[~finite], equal_nan=True) or (
-            not np.isfinite(found[finite]).all()):
-        return 1.0
-    gap = np.abs(found[finite].astype(np.float64) - expected[finite]).max(initial=0)
-    size = np.abs(expected[finite]).max(initial=0)
-    return float(gap / size) if size else float(gap > 0)
-
-
-def train_steps(device, floatX, steps, batch, side):
-    """Losses of the headline network on noise, and its parameters after that."""
+def train_steps(device, floatX, steps, batch, side, **options):
+    """Losses of the headline network on noise, its parameters after that, and how it
+    was trained; options are minifer.function's."""
     with config.use_floatX(floatX):
         random.set_rng(0)
         network = models.ck96(size=side)
@@ -302,23 +221,41 @@ def train_steps(device, floatX, steps, batch, side):
         update = updates.nesterov_momentum(
             loss, layers.get_all_params(network), learning_rate=0.005, momentum=0.9)
         source = layers.get_all_layers(network)[0].input_var
-        train = minifer.function([source, targets], loss, update, device=device)
+        train = minifer.function([source, targets], loss, update, device=device,
+                                 **options)
         rng, losses = np.random.default_rng(0), []
         for _ in range(steps):
             images = rng.normal(size=(batch, 1, side, side)).astype(floatX)
             losses.append(train(images, rng.integers(0, 7, batch)))
-    return losses, layers.get_all_param_values(network)
+    return losses, layers.get_all_param_values(network), train
 
 
 def determinism(device, size):
     """The same steps twice, bit for bit."""
-    (first, before), (second, after) = (
-        train_steps(device, "float32", size.steps, size.batch, size.side)
-        for _ in range(2))
+    found, _ = the_same(device, size, {}, {})
+    return found | {"steps": size.steps, "batch": size.batch, "side": size.side}
+
+
+def the_same(device, size, *options):
+    """Whether two runs, each with its options, give the same bits; and the second."""
+    (first, before, _), (second, after, train) = (
+        train_steps(device, "float32", size.steps, size.batch, size.side, **one)
+        for one in options)
     same = [np.array_equal(a, b) for a, b in zip(before, after)]
-    return {"passed": first == second and all(same), "steps": size.steps,
-            "batch": size.batch, "side": size.side, "losses_equal": first == second,
-            "parameters_equal": f"{sum(same)} of {len(same)}"}
+    return {"passed": first == second and all(same), "losses_equal": first == second,
+            "parameters_equal": f"{sum(same)} of {len(same)}"}, train
+
+
+def captured(device, size):
+    """Steps kernel by kernel, and launched as one graph: the same bits."""
+    report = {"passed": True}
+    for precision in ("fp32", "tf32"):
+        found, train = the_same(device, size, *(
+            {"precision": precision, "graph": graph} for graph in (False, True)))
+        report["passed"] &= found["passed"] and train.captured
+        report[f"{precision}_launches"] = train.launches
+        report[precision] = found
+    return report
 
 
 def losses(device, size):
@@ -360,35 +297,49 @@ def training(device, size):
 
 
 def benchmark(device, size):
-    """examples/bench.py, with PyTorch where that is installed."""
-    net, batch = size.benchmark
-    with tempfile.TemporaryDirectory() as folder:
-        path = os.path.join(folder, "bench.json")
-        subprocess.run([sys.executable, os.path.join(HERE, "bench.py"), "--device",
-                        device, "--net", net, "--batch", str(batch), "--against",
-                        "torch", "--rounds", str(size.rounds), "--json", path],
-                       check=True)
-        with open(path, encoding="utf-8") as file:
-            report = json.load(file)
-    rows = {f"{row['who']} {row['config']}": row["train_ms_per_image"]
-            for row in report["rows"]}
-    note = {} if any("torch" in name for name in rows) else {
-        "note": "PyTorch left out: it is not installed, or did not run here"}
-    return {"passed": any("minifer" in name for name in rows), **rows, **note,
-            "report": report}
+    """examples/bench.py, batch by batch while there is time."""
+    ends, reports = time.monotonic() + size.limit - 10, {}
+    report, notes = {"passed": False, "reports": reports}, []
+    for batch in size.batches:
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "bench.json")
+            words = ["--device", device, "--net", size.net, "--batch", str(batch),
+                     "--against", "torch", *size.bench, "--json", path]
+            try:
+                code = subprocess.run(
+                    [sys.executable, os.path.join(HERE, "bench.py"), *words],
+                    timeout=max(1, ends - time.monotonic())).returncode
+            except subprocess.TimeoutExpired:  # what it started ends with this part
+                notes.append(f"batch {batch}: there was no time left")
+                break
+            if code:
+                notes.append(f"batch {batch}: ended with exit code {code}")
+                continue
+            with open(path, encoding="utf-8") as file:
+                reports[str(batch)] = json.load(file)
+    for batch, found in reports.items():
+        report |= {f"{precision}_{batch}": round(ratios["train"]["to_fastest"], 2)
+                   for precision, ratios in found["ratios"].items() if ratios}
+    if not any(row["who"] == "torch" for found in reports.values()
+               for row in found["rows"]):
+        notes.append("PyTorch left out: it is not installed, or did not run here")
+    report["passed"] = bool(reports) and not any("exit code" in note for note in notes)
+    return report | {"note": "; ".join(notes)} if notes else report
 
 
 class Part(NamedTuple):
-    """A part, and how many seconds it may take: under 8 minutes in all."""
+    """A part, and how many seconds it may take, None for --limit. Without that part
+    it is under 10 minutes in all."""
 
     check: Callable
-    seconds: int
+    seconds: int | None
 
 
-PARTS = {"machine": Part(machine, 30), "tests": Part(tests, 120),
-         "conformance": Part(conformance, 70), "determinism": Part(determinism, 30),
-         "losses": Part(losses, 50), "training": Part(training, 50),
-         "benchmark": Part(benchmark, 130)}
+PARTS = {"machine": Part(machine, 20), "tests": Part(tests, 210),
+         "primitives": Part(primitives, 20), "conformance": Part(conformance, 140),
+         "determinism": Part(determinism, 30), "captured": Part(captured, 40),
+         "losses": Part(losses, 40), "training": Part(training, 45),
+         "benchmark": Part(benchmark, None)}
 
 if __name__ == "__main__":
     run(main)

@@ -69,7 +69,7 @@ def test_a_contender_that_fails_is_left_out_and_named(tmp_path):
 def result(train, infer, peak_mb, losses):
     """What a contender measured, in seconds for batches of 10."""
     return {"train": train, "infer": infer, "peak_mb": peak_mb, "losses": losses,
-            "start": {"first_step_s": 1.0}}
+            "first_step_s": 1.0}
 
 
 def test_ratios_are_of_the_best_float32_of_each(module):
@@ -101,7 +101,8 @@ def test_bad_options_end_with_2(module, words):
     assert "error:" in outcome.err and "Traceback" not in outcome.err
 
 
-@pytest.mark.parametrize("net", ["ck96", "fer48", "r1", "six", "six-bn", "mlp"])
+@pytest.mark.parametrize("net", ["ck96", "fer48", "r1", "six", "six-bn", "mlp",
+                                 "tiny"])
 def test_every_network_can_be_built(module, net):
     """Each takes a step and predicts, on one picture."""
     args = argparse.Namespace(net=net, batch=1, threads=1)
