@@ -12,7 +12,15 @@ import importlib
 
 _HOMES = {
     "load_ck": "ckplus", "scan_ck": "ckplus",
-    "Dataset": "dataset", "EMOTIONS": "dataset",
+    "load_fer2013": "fer2013", "FER2013_CLASSES": "fer2013",
+    "load_ferplus": "ferplus",
+    "load_folders": "folders", "scan_folders": "folders",
+    "load_ck_soft": "softlabels", "SOFT_CLASSES": "softlabels", "ramp": "softlabels",
+    "load_web": "webphotos",
+    "save_samples": "samples", "load_samples": "samples",
+    "Dataset": "dataset", "EMOTIONS": "dataset", "SplitDataset": "split_dataset",
+    "clean": "cleaning", "count_copies": "cleaning",
+    "exact_copies": "copies", "near_copies": "copies",
     "split_by_subject": "splits", "split_random": "splits", "k_fold": "splits",
     "describe": "splits", "cache_folder": "cache",
     "read_image": "images",

@@ -10,13 +10,13 @@
 from .base import Layer, MergeLayer
 from .conv import Conv2DLayer
 from .dense import DenseLayer
-from .helper import (count_params, forward, get_all_layers, get_all_param_values,
-                     get_all_params, get_output, get_output_shape, move_to,
-                     seed_noise, set_all_param_values)
+from .helper import (count_params, forward, freeze, get_all_layers,
+                     get_all_param_values, get_all_params, get_output,
+                     get_output_shape, move_to, seed_noise, set_all_param_values)
 from .input import InputLayer
 from .merge import ConcatLayer, ElemwiseSumLayer, concat
 from .noise import DropoutLayer, dropout
-from .normalization import BatchNormLayer, batch_norm
+from .normalization import BatchNormLayer, FrozenBatchNormLayer, batch_norm
 from .pool import GlobalPoolLayer, MaxPool2DLayer, Pool2DLayer
 from .shape import FlattenLayer, ReshapeLayer, flatten, reshape
 from .special import NonlinearityLayer
@@ -24,8 +24,8 @@ from .special import NonlinearityLayer
 __all__ = [
     "Layer", "MergeLayer", "InputLayer", "DenseLayer", "Conv2DLayer",
     "Pool2DLayer", "MaxPool2DLayer", "GlobalPoolLayer", "DropoutLayer", "dropout",
-    "BatchNormLayer", "batch_norm", "NonlinearityLayer", "FlattenLayer", "flatten",
-    "ReshapeLayer", "reshape", "ConcatLayer", "concat", "ElemwiseSumLayer",
-    "forward", "get_output", "get_output_shape", "get_all_layers", "get_all_params",
-    "count_params", "get_all_param_values", "set_all_param_values", "seed_noise",
-    "move_to"]
+    "BatchNormLayer", "FrozenBatchNormLayer", "batch_norm", "NonlinearityLayer",
+    "FlattenLayer", "flatten", "ReshapeLayer", "reshape", "ConcatLayer", "concat",
+    "ElemwiseSumLayer", "forward", "get_output", "get_output_shape", "get_all_layers",
+    "get_all_params", "count_params", "get_all_param_values", "set_all_param_values",
+    "freeze", "seed_noise", "move_to"]

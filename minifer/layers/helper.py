@@ -10,11 +10,12 @@ from ..param import device_of_params
 from ..random import Stream
 from .base import MergeLayer
 from .input import InputLayer
+from .normalization import BatchNormLayer, FrozenBatchNormLayer
 from .tape import run
 
 __all__ = ["get_all_layers", "get_output", "get_output_shape", "get_all_params",
            "count_params", "get_all_param_values", "set_all_param_values",
-           "forward", "seed_noise", "move_to"]
+           "forward", "freeze", "seed_noise", "move_to"]
 
 
 def get_all_layers(layer, treat_as_input=None):
@@ -203,6 +204,55 @@ def set_all_param_values(layer, values, **tags):
                 "Are the weights of another network?")
     for param, value in zip(params, values):
         param.set_value(value)
+
+
+def freeze(layer):
+    """Keep a network's parameters as they are, from the inputs up to ``layer``.
+
+    They lose the tag ``trainable``, so that ``get_all_params(network,
+    trainable=True)`` leaves them out, and no gradient is worked out below the first
+    layer that learns. Each :class:`BatchNormLayer` becomes a
+    :class:`FrozenBatchNormLayer`: it uses its running averages in training too, and
+    no longer moves them. Dropout goes on dropping.
+
+    Parameters
+    ----------
+    layer : Layer or list of Layer
+        The last layer(s) to freeze. Its network is changed in place.
+
+    Raises
+    ------
+    SettingError
+        If a batch norm is of a class of one's own, whose averages cannot be
+        stopped from here. Nothing is changed then.
+
+    Notes
+    -----
+    Model files do not hold tags: freeze a loaded network again before training it.
+    Functions that were made before look at the network as it was: freeze first.
+
+    Examples
+    --------
+    >>> from minifer.layers import DenseLayer, InputLayer, count_params, freeze
+    >>> body = DenseLayer(InputLayer((None, 2)), num_units=3)
+    >>> network = DenseLayer(body, num_units=1)
+    >>> freeze(body)
+    >>> count_params(network), count_params(network, trainable=True)
+    (13, 4)
+    """
+    order = get_all_layers(layer)
+    for one in order:
+        if isinstance(one, BatchNormLayer) and not one.frozen and (
+                type(one) is not BatchNormLayer):
+            raise SettingError(
+                f"freeze: expected BatchNormLayer, got {one!r}. Derive your class from "
+                "FrozenBatchNormLayer where its averages should stay.")
+    for one in order:
+        for tags in one.params.values():
+            tags.discard("trainable")
+        if type(one) is BatchNormLayer:
+            # In place: the layers above and the user's variables go on holding it.
+            one.__class__ = FrozenBatchNormLayer
 
 
 def seed_noise(layer, seed):

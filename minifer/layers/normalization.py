@@ -8,7 +8,7 @@ from ..ops.norm import (batch_norm_backward, batch_norm_fixed_backward,
 from .base import Layer
 from .special import NonlinearityLayer
 
-__all__ = ["BatchNormLayer", "batch_norm"]
+__all__ = ["BatchNormLayer", "FrozenBatchNormLayer", "batch_norm"]
 
 
 class BatchNormLayer(Layer):
@@ -33,6 +33,8 @@ class BatchNormLayer(Layer):
         Running averages of μ and of 1/√(σ² + ε) (default 0 and 1).
     name : str, optional
     """
+
+    frozen = False
 
     def __init__(self, incoming, axes="auto", epsilon=1e-4, alpha=0.1,
                  beta=init.Constant(0), gamma=init.Constant(1),
@@ -70,6 +72,8 @@ class BatchNormLayer(Layer):
                         else batch_norm_use_averages)
         update_averages = (not deterministic if batch_norm_update_averages is None
                            else batch_norm_update_averages)
+        if self.frozen:
+            use_averages, update_averages = True, False
         gamma = None if self.gamma is None else self.gamma.value
         beta = None if self.beta is None else self.beta.value
         if not use_averages or update_averages:
@@ -94,6 +98,20 @@ class BatchNormLayer(Layer):
         dx, dgamma, dbeta = backward(dy, cache)
         gradients = {self.gamma: dgamma, self.beta: dbeta}
         return dx, {p: g for p, g in gradients.items() if p is not None}
+
+
+class FrozenBatchNormLayer(BatchNormLayer):
+    """Batch norm that uses and keeps its running averages, in training too.
+
+    What :func:`minifer.layers.freeze` turns a :class:`BatchNormLayer` into. None
+    of its parameters is trainable, and no option of the pass moves its averages.
+    It is a class of its own, so that model files and plans know it by its name.
+    """
+
+    frozen = True
+
+    def add_param(self, spec, shape, name, **tags):
+        return super().add_param(spec, shape, name, **{**tags, "trainable": False})
 
 
 def batch_norm(layer, **kwargs):
