@@ -288,6 +288,17 @@ def test_unknown_choices_are_refused(options):
         run(normal((2, 1, 16, 16)))
 
 
+@pytest.mark.parametrize("training", [True, False])
+def test_frozen_batch_norm_is_planned(training):
+    body = Conv2DLayer(batch_norm(Conv2DLayer(InputLayer((None, 3, 9, 8)), 8, 3)), 8, 3)
+    for p in layers.get_all_params(body, batch_norm_stat=True):
+        p.set_value(np.abs(normal(p.shape, 4)))
+    layers.freeze(body)
+    compare(DenseLayer(body, 3), normal((5, 3, 9, 8)), training)
+    plan = CpuPlan([body], {}, False, 5, training, THREADS)
+    assert [step.algorithm for step in plan.steps[1:3]] == ["fused", "fused"]
+
+
 def test_threads_come_from_the_environment(monkeypatch):
     monkeypatch.setenv("MINIFER_NUM_THREADS", "3")
     assert default_threads() == 3

@@ -5,7 +5,8 @@ out among threads.
 """
 
 from .. import nonlinearities
-from ..layers import BatchNormLayer, DenseLayer, DropoutLayer, NonlinearityLayer
+from ..layers import (BatchNormLayer, DenseLayer, DropoutLayer, FrozenBatchNormLayer,
+                      NonlinearityLayer)
 from .batchwise import FixedNormStep, NormStep, PoolStep, ReluStep
 from .conv import FusedConv
 from .plan import Plan, halves
@@ -62,10 +63,11 @@ class CpuPlan(Plan):
         if len(shape) != 4 or None in shape[1:]:
             return None
         plain_options = set(self.options) <= {"deterministic"}
-        if type(layer) is BatchNormLayer and layer.axes == (0, 2, 3) and plain_options:
-            if not self.options.get("deterministic"):
+        if type(layer) in (BatchNormLayer, FrozenBatchNormLayer) and (
+                layer.axes == (0, 2, 3) and plain_options):
+            if not (layer.frozen or self.options.get("deterministic")):
                 return NormStep
-            return None if self.training else FixedNormStep
+            return None if layer in self.learns else FixedNormStep
         if halves(layer):
             return PoolStep
         if type(layer) is NonlinearityLayer and (

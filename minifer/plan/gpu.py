@@ -15,8 +15,9 @@ from ..kernels import first_conv, fused_conv
 from ..kernels import head as head_kernel
 from ..kernels.numbers import send
 from ..layers import (BatchNormLayer, ConcatLayer, DenseLayer, DropoutLayer,
-                      ElemwiseSumLayer, FlattenLayer, GlobalPoolLayer, MaxPool2DLayer,
-                      NonlinearityLayer, Pool2DLayer, ReshapeLayer)
+                      ElemwiseSumLayer, FlattenLayer, FrozenBatchNormLayer,
+                      GlobalPoolLayer, MaxPool2DLayer, NonlinearityLayer, Pool2DLayer,
+                      ReshapeLayer)
 from ..nonlinearities import rectify
 from .gpu_steps import (ConvOnGpu, DenseOnGpu, DropoutOnGpu, FirstConvOnGpu, HeadOnGpu,
                         PlainOnGpu)
@@ -28,8 +29,8 @@ __all__ = ["GpuPlan"]
 #: at every step: only those can be part of a graph. Dropout is among them, since only
 #: where it does nothing does it run eagerly.
 CAPTURABLE = (BatchNormLayer, ConcatLayer, DropoutLayer, ElemwiseSumLayer,
-              FlattenLayer, GlobalPoolLayer, MaxPool2DLayer, NonlinearityLayer,
-              Pool2DLayer, ReshapeLayer)
+              FlattenLayer, FrozenBatchNormLayer, GlobalPoolLayer, MaxPool2DLayer,
+              NonlinearityLayer, Pool2DLayer, ReshapeLayer)
 
 
 class GpuPlan(Plan):
