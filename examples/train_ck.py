@@ -33,6 +33,7 @@ SHARES = (0.6, 0.2, 0.2)
 
 def parse(argv):
     parser = ArgumentParser(prog="train_ck.py", description=__doc__.split("\n")[0])
+    parser.set_defaults(script="train_ck.py")
     add = parser.add_argument
     add("--images", help="image root, such as cohn-kanade-images")
     add("--labels", help="label root, such as Emotion")
@@ -176,8 +177,9 @@ def main(argv=None):
 
     pictures = draw(args.out, result, model, evaluation, test, probabilities)
     write_history(os.path.join(args.out, "history.csv"), result.history)
-    record = describe_run(args, faces, result, evaluation,
-                          time.perf_counter() - started)
+    source = args.images or "faces drawn by minifer"
+    record = describe_run(args, f"The headline network on {source}", source, faces,
+                          result, evaluation, time.perf_counter() - started)
     write_json(os.path.join(args.out, "run.json"), record)
     report = write_report(args.out, record | {"results": {}}, evaluation, pictures)
     print(f"\n{report} holds the report, "
@@ -187,12 +189,6 @@ def main(argv=None):
 
 def draw(out, result, model, evaluation, test, probabilities):
     """Draw the pictures of the report; return their names and captions."""
-    network = model.network
-    conv = [one for one in layers.get_all_layers(network)
-            if isinstance(one, layers.Conv2DLayer)][0]
-    face = test.images[:1]
-    steps = Preprocessing.from_dict(model.preprocessing)
-    maps = layers.get_output(conv, steps(face), deterministic=True)[0]
     pictures = {
         "learning_curves.png": (
             plots.learning_curves(result.history, result.best_epoch),
@@ -201,12 +197,7 @@ def draw(out, result, model, evaluation, test, probabilities):
             plots.confusion_matrix(evaluation.confusion, evaluation.classes,
                                    protocol=evaluation.protocol),
             "Who is taken for whom on the test part."),
-        "filters.png": (
-            plots.filters(conv.W.value, title="Filters of the first layer"),
-            "The filters of the first layer."),
-        "activations.png": (
-            plots.activations(maps, face[0, 0], title="What the first layer sees"),
-            "One test face and what the first layer makes of it."),
+        **draw_first_layer(model, test.images[:1]),
         "most_wrong.png": (
             plots.most_wrong(test.images[:, 0], probabilities, test.labels,
                              evaluation.classes, protocol=evaluation.protocol),
@@ -216,20 +207,36 @@ def draw(out, result, model, evaluation, test, probabilities):
     return [(name, caption) for name, (_, caption) in pictures.items()]
 
 
-def describe_run(args, faces, result, evaluation, seconds):
+def draw_first_layer(model, face):
+    """Its filters, and what it makes of a face (1, C, H, W), if it is a convolution."""
+    convs = [one for one in layers.get_all_layers(model.network)
+             if isinstance(one, layers.Conv2DLayer)]
+    if not convs:
+        return {}
+    steps = Preprocessing.from_dict(model.preprocessing)
+    maps = layers.get_output(convs[0], steps(face), deterministic=True)[0]
+    return {
+        "filters.png": (
+            plots.filters(convs[0].W.value, title="Filters of the first layer"),
+            "The filters of the first layer."),
+        "activations.png": (
+            plots.activations(maps, face[0, 0], title="What the first layer sees"),
+            "One test face and what the first layer makes of it.")}
+
+
+def describe_run(args, title, source, faces, result, evaluation, seconds):
     """Everything a stranger needs to repeat the run, JSON-ready."""
     left_out = {reason: names for reason, names in faces.notes.items()
                 if isinstance(names, list)}
     counts = np.bincount(faces.labels, minlength=len(faces.classes))
-    source = args.images or "faces drawn by minifer"
     return {
-        "title": f"The headline network on {source}",
+        "title": title,
         "command": command(args), "seed": args.seed, "settings": vars(args),
         "versions": {"minifer": minifer.__version__, "numpy": np.__version__,
                      "python": platform.python_version(),
                      "machine": f"{platform.machine()}, {os.cpu_count()} cores"},
         "data": {"source": source,
-                 "embedded": args.images is None, "n": len(faces),
+                 "embedded": source == "faces drawn by minifer", "n": len(faces),
                  "subjects": len(set(faces.subjects)),
                  "per_class": dict(zip(faces.classes, counts.tolist())),
                  "no_face": left_out.get("no_face", []),
@@ -247,8 +254,10 @@ def best_accuracy(result):
 
 def command(args):
     """The command line that gives this run again."""
-    words = ["python", "examples/train_ck.py"]
+    words = ["python", f"examples/{args.script}"]
     for name, value in vars(args).items():
+        if name == "script":
+            continue
         if value is True:
             words.append(f"--{name}")
         elif value not in (None, False):

@@ -1,0 +1,152 @@
+"""Train a network on FER2013: python examples/train_fer2013.py --data fer2013.csv
+
+--data takes the csv, or a folder with train/CLASS and test/CLASS. A fifth of the
+training part chooses the epoch; the test part is looked at once, at the end.
+What is written into --out is what train_ck.py writes.
+"""
+
+import os
+import time
+
+import minifer
+from minifer import data, layers, random, schedules, updates
+from minifer.backend import DEVICES, resolve
+from minifer.cli import ArgumentParser, run
+from minifer.errors import DatasetError
+from minifer.evaluation import evaluate
+from minifer.faces import CropSettings
+from minifer.files import make_folder, write_json
+from minifer.models import fcn48_penalty
+from minifer.preprocessing import Preprocessing
+from minifer.progress import Progress
+from minifer.report import write_history, write_report
+from minifer.training import Trainer
+from minifer.weights import Model, load_model, load_params
+from train_ck import command, describe_run, draw, stop_rule
+
+#: Name -> what builds the network for 48×48 faces.
+MODELS = {"fcn48": minifer.models.fcn48, "fcn48-dense": minifer.models.fcn48_dense,
+          "r1": minifer.models.r1, "six": minifer.models.six_conv,
+          "mlp": minifer.models.mlp}
+OPTIMIZERS = {"nesterov": None, "adam": updates.adam, "adamw": updates.adamw}
+SHARES = (0.8, 0.2)
+
+
+def parse(argv):
+    parser = ArgumentParser(prog="train_fer2013.py",
+                            description=__doc__.split("\n")[0])
+    parser.set_defaults(script="train_fer2013.py")
+    add = parser.add_argument
+    add("--data", required=True, help="fer2013.csv, or a folder of class folders")
+    add("--model", choices=MODELS, default="six", help="the network")
+    add("--out", default="runs/fer2013", help="folder for everything that is written")
+    add("--epochs", type=int, help="passes over the training part (30, or without "
+                                   "limit if --stop is given)")
+    add("--stop", help="settled: when two epochs' losses differ by at most 0.0001; "
+                       "patience:N: after N epochs without a better validation loss")
+    add("--batch", type=int, default=64, help="images in a mini-batch")
+    add("--optimizer", choices=OPTIMIZERS, default="adam", help="the update rule")
+    add("--lr", type=float, default=0.001, help="learning rate")
+    add("--schedule", default="constant",
+        help="constant, quarters, cosine, step:EPOCHS or inverse_time:DECAY")
+    add("--seed", type=int, default=0, help="for everything that is random")
+    add("--weights", help="start from the weights in this file")
+    add("--resume", action="store_true", help="continue an interrupted run")
+    add("--flip", action="store_true", help="mirror training images at random")
+    add("--raw", action="store_true",
+        help="leave blank, too dark and too bright images and copies in the training "
+             "part, copies of test images among them")
+    add("--device", choices=DEVICES, default="cpu",
+        help="where to compute: cuda is an NVIDIA GPU, emu runs its kernels on the "
+             "CPU (slow), auto takes a GPU if there is one")
+    add("--precision", choices=["fp32", "tf32"], default="fp32",
+        help="of a GPU's products: tf32 is faster and less exact")
+    args = parser.parse_args(argv)
+    if args.epochs is None and args.stop is None:
+        args.epochs = 30
+    return args
+
+
+def load(args, progress):
+    """FER2013, cleaned unless --raw; what was left out is printed."""
+    if os.path.isdir(args.data):
+        faces = data.keep_together(data.load_folders(
+            args.data, progress=progress.callback("reading")))
+    else:
+        faces = data.load_fer2013(args.data)
+    if not args.raw:
+        faces, report = data.clean(faces)
+        print(report, flush=True)
+    return faces
+
+
+def split(args, faces):
+    """Training, validation and test: the last part that the data set names."""
+    kinds = [kind for kind in ("test", "validation") if (faces.usage == kind).any()]
+    if not kinds or not (faces.usage == "train").any():
+        raise DatasetError(
+            f"{args.data}: expected a training part and a public or private test "
+            "part, got only one of them. Give the whole csv, or the folder above "
+            "train and test.")
+    training = faces.part("train")
+    parts = data.split_by_subject(training.labels, training.subjects, SHARES, args.seed,
+                                  faces.classes)
+    return *(training.subset(part) for part in parts), faces.part(kinds[0]), kinds[0]
+
+
+def train(args, training, validation, progress):
+    """Train, and return the result and the model of the best epoch."""
+    random.set_rng(args.seed)
+    network = MODELS[args.model](num_classes=len(training.classes))
+    if args.weights:
+        load_params(args.weights, network)
+    steps = Preprocessing(CropSettings(size=48, mode="whole"))
+    model = Model(network, training.classes, steps.to_dict(),
+                  {"command": command(args), "seed": args.seed})
+    trainer = Trainer(
+        network, OPTIMIZERS[args.optimizer], args.lr, args.batch, args.seed,
+        schedules.by_name(args.schedule), prepare=steps, device=args.device,
+        precision=args.precision, flip=args.flip,
+        penalty=fcn48_penalty(network) if args.model.startswith("fcn48") else None)
+    result = trainer.fit(training.images, training.labels,
+                         valid=(validation.images, validation.labels),
+                         epochs=args.epochs, stop=stop_rule(args.stop),
+                         folder=args.out, resume=args.resume, model=model,
+                         progress=progress)
+    best = load_model(os.path.join(args.out, "model.npz"))
+    layers.set_all_param_values(network, layers.get_all_param_values(best.network))
+    return result, best, trainer
+
+
+def main(argv=None):
+    """Run the whole story; return the evaluation."""
+    args = parse(argv)
+    resolve(args.device)  # before the work that would be in vain without it
+    started = time.perf_counter()
+    make_folder(args.out)
+    progress = Progress()
+    faces = load(args, progress)
+    print(faces.summary(), flush=True)
+    training, validation, test, kind = split(args, faces)
+    result, model, trainer = train(args, training, validation, progress)
+    probabilities = trainer.predict(test.images)
+    protocol = (f"the data set's own {'private' if kind == 'test' else 'public'} test "
+                f"part, looked at once; validation {SHARES[1]:.0%} of training, copies "
+                f"kept together, seed {args.seed}")
+    evaluation = evaluate(probabilities, test.labels, faces.classes, test.subjects,
+                          protocol=protocol, seed=args.seed, leaky=args.raw)
+    print(evaluation)
+
+    pictures = draw(args.out, result, model, evaluation, test, probabilities)
+    write_history(os.path.join(args.out, "history.csv"), result.history)
+    record = describe_run(args, f"FER2013, model {args.model}", args.data, faces,
+                          result, evaluation, time.perf_counter() - started)
+    write_json(os.path.join(args.out, "run.json"), record)
+    report = write_report(args.out, record | {"results": {}}, evaluation, pictures)
+    print(f"\n{report} holds the report, "
+          f"{os.path.join(args.out, 'model.npz')} the model.")
+    return evaluation
+
+
+if __name__ == "__main__":
+    run(main)

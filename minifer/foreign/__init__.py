@@ -1,0 +1,19 @@
+"""Weights of PyTorch and Keras, read without them.
+
+First the file, then the network::
+
+    network = minifer.models.s_resnet50()
+    arrays = read_torch("resnet50.pth")
+    load_torch_params(arrays, network, skip=("fc",))
+
+Files are not trusted: no reader executes anything, and none believes a header that
+the file's own size contradicts.
+"""
+
+from .keras_files import read_keras
+from .parameters import load_keras_params, load_torch_params
+from .safetensors_files import read_safetensors
+from .torch_files import read_torch
+
+__all__ = ["read_torch", "read_safetensors", "read_keras", "load_torch_params",
+           "load_keras_params"]

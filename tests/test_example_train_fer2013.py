@@ -1,0 +1,85 @@
+"""examples/train_fer2013.py, from images to a report, on a tiny set."""
+
+import json
+
+import cv2
+import numpy as np
+import pytest
+
+import runs
+from minifer.data import FER2013_CLASSES
+from minifer.predict import Predictor
+
+FILES = ("model.npz", "history.csv", "run.json", "report.md", "confusion_matrix.png",
+         "learning_curves.png", "most_wrong.png")
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    """Class folders as FER2013's: 12 training and 3 public test images of a class."""
+    root, rng = tmp_path_factory.mktemp("data") / "fer2013", np.random.default_rng(0)
+    for part, prefix, n in (("train", "Training", 12), ("test", "PublicTest", 3)):
+        for k, name in enumerate(FER2013_CLASSES):
+            folder = root / part / name
+            folder.mkdir(parents=True)
+            for i in range(n):
+                face = rng.integers(60, 180, (48, 48), np.uint8)
+                face[6 * k:6 * k + 6] = 250  # a bar, higher or lower
+                cv2.imwrite(str(folder / f"{prefix}_{i}.png"), face)
+    return root
+
+
+def train(folders, out, *words):
+    return runs.process(runs.EXAMPLES / "train_fer2013.py", "--data", folders,
+                        "--out", out, "--epochs", "2", "--batch", "16", *words)
+
+
+@pytest.mark.parametrize("model", ["mlp", "r1"])
+def test_a_run_leaves_all_that_is_promised(model, folders, tmp_path):
+    found = train(folders, tmp_path, "--model", model, "--flip")
+    assert found.code == 0, found.err
+    assert "parts: train 84, validation 21" in found.out
+    assert "n                  21 frames" in found.out
+    assert "public test part, looked at once" in found.out
+    assert {p.name for p in tmp_path.iterdir()} >= set(FILES)
+    assert (tmp_path / "filters.png").exists() == (model == "r1")
+    record = json.loads((tmp_path / "run.json").read_text())
+    assert record["command"].startswith("python examples/train_fer2013.py --data ")
+    assert f"--model {model}" in record["command"] and "--flip" in record["command"]
+    predictor = Predictor.load(tmp_path / "model.npz")
+    for found in predictor.saturations(np.full((2, 1, 48, 48), 99, np.uint8)):
+        assert list(found) == sorted(FER2013_CLASSES)
+        assert abs(sum(found.values()) - 1) < 1e-5
+
+
+def test_copies_of_test_images_leave_the_training_part(folders, tmp_path):
+    root = tmp_path / "fer2013"
+    for path in folders.rglob("*.png"):
+        (root / path.relative_to(folders)).parent.mkdir(parents=True, exist_ok=True)
+        (root / path.relative_to(folders)).write_bytes(path.read_bytes())
+    (root / "train/happy/Training_99.png").write_bytes(
+        (folders / "test/happy/PublicTest_0.png").read_bytes())
+    clean, raw = (train(root, tmp_path / name, "--model", "mlp", *words)
+                  for name, words in (("a", ()), ("b", ("--raw",))))
+    assert "train 84, validation 21" in clean.out
+    assert "train 85, validation 21" in raw.out
+
+
+def test_a_set_without_a_test_part_is_refused(folders, tmp_path):
+    found = train(folders / "train", tmp_path)
+    assert found.code == 2 and found.out.count("Traceback") == 0
+    assert "training part and a public or private test part" in found.err
+    assert sum("error: " in line for line in found.err.splitlines()) == 1
+
+
+def test_a_run_that_was_stopped_goes_on(folders, tmp_path):
+    words = "--model", "mlp"
+    whole = train(folders, tmp_path / "whole", *words)
+    first = runs.process(runs.EXAMPLES / "train_fer2013.py", "--data", folders, "--out",
+                         tmp_path / "parts", "--epochs", "1", "--batch", "16", *words)
+    rest = train(folders, tmp_path / "parts", "--resume", *words)
+    assert whole.code == first.code == rest.code == 0
+    a, b = (np.load(tmp_path / name / "model.npz") for name in ("whole", "parts"))
+    for key in a.files:
+        if key.startswith("param"):
+            np.testing.assert_array_equal(a[key], b[key])
