@@ -15,6 +15,9 @@ from .planned import network_runs
 
 __all__ = ["Replay"]
 
+#: Shapes of which steps are captured; each graph keeps memory. Others run as they are.
+SHAPES = 8
+
 
 class Replay:
     """Captured steps of a :class:`minifer.compiled.Function`, one for each shape.
@@ -34,7 +37,8 @@ class Replay:
         """Do the device's part of a step; the host's part has been done.
 
         The first step of a shape runs as it is, since kernels are compiled then, the
-        second is captured, and all later ones are launched again.
+        second is captured, and all later ones are launched again. That is so for the
+        first few shapes.
 
         Parameters
         ----------
@@ -49,9 +53,13 @@ class Replay:
         if self.why_not:
             return None
         shapes = tuple((v.shape, v.dtype.str) for v in given.values())
-        places, step = self._places(), self.steps.get(shapes)
-        if step is None or step.places != places:
-            self.steps[shapes] = _Step(places)
+        places = self._places()
+        if any(step.places != places for step in self.steps.values()):
+            self.steps = {}  # they read and write where nothing is any more
+        step = self.steps.get(shapes)
+        if step is None:
+            if len(self.steps) < SHAPES:
+                self.steps[shapes] = _Step(places)
             return None
         if step.graph is None and not self._capture(step, given):
             return None

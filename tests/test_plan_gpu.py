@@ -208,6 +208,17 @@ def test_predictions_are_those_of_the_cpu(device):
 
 
 @on_devices
+def test_graphs_are_kept_for_a_few_shapes_only(device):
+    network, train = made(perceptron, device)
+    other, slow = made(perceptron, device, graph=False)
+    for x, y in batches(network, [n for n in range(11, 0, -1) for _ in range(3)], 3):
+        assert train(x, y) == slow(x, y)
+    assert len(train.replay.steps) == 8
+    x, y = next(batches(network, [12], 3))  # a new plan: the old graphs are of no use
+    assert train(x, y) == slow(x, y) and len(train.replay.steps) == 1
+
+
+@on_devices
 @pytest.mark.parametrize("steps", [0, 1, 4])
 def test_what_is_not_finite_stops_everything(steps, device):
     network, train = made(headline, device)
