@@ -244,9 +244,14 @@ class Function:
                    for runner in self.planned_runs()]
         if self.updates is not None:
             self.updates.advance()
-        results = self.replay(given) if self.replay and all(planned) else None
-        if results is None:
-            return self.launch(given)
+        try:
+            results = self.replay(given) if self.replay and all(planned) else None
+            if results is None:
+                return self.launch(given)
+        except Exception:  # a batch that does not fit, say: no step was taken
+            if self.updates is not None:
+                self.updates.retreat()
+            raise
         return [result.copy() for result in results]
 
     def launch(self, given):

@@ -247,6 +247,10 @@ class OnDevice:
             numbers += [0.0] * gap + [self.max_total_norm]
         send(self.numbers, 0, numbers)
 
+    def retreat(self):
+        """Undo :meth:`advance`, for a step that could not be launched."""
+        self.state["t"] -= 1
+
     def _constants(self):
         return self.rule.kernel[1](self) if hasattr(self.rule, "kernel") else ()
 

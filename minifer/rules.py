@@ -346,6 +346,10 @@ class AppliedMomentum(Update):
         self.inner.advance()
         super().advance()
 
+    def retreat(self):
+        self.inner.retreat()
+        super().retreat()
+
     def _constants(self):
         return (self.momentum,)
 

@@ -8,7 +8,7 @@ from devices import DEVICES
 from minifer import layers, models, nonlinearities, objectives, regularization, updates
 from minifer.backend import to_host
 from minifer.emuarray import EmuArray
-from minifer.errors import NotFiniteError
+from minifer.errors import MiniferError, NotFiniteError
 from minifer.expressions import Variable
 from minifer.layers import (BatchNormLayer, Conv2DLayer, DenseLayer, DropoutLayer,
                             InputLayer, MaxPool2DLayer, NonlinearityLayer,
@@ -232,6 +232,24 @@ def test_what_is_not_finite_stops_everything(steps, device):
     assert train.updates.state["t"] == t
     for a, b in zip(before, get_all_param_values(network)):
         np.testing.assert_array_equal(a, b)
+
+
+@on_devices
+@pytest.mark.parametrize("steps", [0, 1, 4])
+@pytest.mark.parametrize("rule", [updates.adam, lambda *a, **k: updates.apply_momentum(
+    updates.sgd(*a, **k))], ids=["adam", "momentum around sgd"])
+def test_a_batch_that_does_not_fit_is_no_step(steps, rule, device):
+    network, train = made(perceptron, device, rule=rule)
+    for x, y in batches(network, (4,) * steps, 3):
+        train(x, y)
+    x, y = next(batches(network, (4,), 3))
+    for bad in ((x, y[:3]), (x[:, :8], y)):
+        with pytest.raises(MiniferError):
+            train(*bad)
+    update = train.updates
+    assert update.state["t"] == steps
+    assert getattr(update, "inner", update).state["t"] == steps
+    assert np.isfinite(train(x, y))
 
 
 @on_devices
