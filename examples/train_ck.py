@@ -260,7 +260,7 @@ def command(args):
             continue
         if value is True:
             words.append(f"--{name}")
-        elif value not in (None, False):
+        elif value is not None and value is not False:
             words += [f"--{name}", str(value)]
     return shlex.join(words)
 
