@@ -37,18 +37,7 @@ def parse(argv):
     add = parser.add_argument
     add("--images", help="image root, such as cohn-kanade-images")
     add("--labels", help="label root, such as Emotion")
-    add("--out", default="runs/ck", help="folder for everything that is written")
-    add("--epochs", type=int, help="passes over the training part (15, or without "
-                                   "limit if --stop is given)")
-    add("--stop", help="settled: when two epochs' losses differ by at most 0.0001; "
-                       "patience:N: after N epochs without a better validation loss")
-    add("--batch", type=int, default=32, help="images in a mini-batch")
-    add("--lr", type=float, default=0.01, help="learning rate")
-    add("--schedule", default="constant",
-        help="constant, quarters, cosine, step:EPOCHS or inverse_time:DECAY")
-    add("--seed", type=int, default=0, help="for everything that is random")
-    add("--weights", help="start from the weights in this file")
-    add("--resume", action="store_true", help="continue an interrupted run")
+    training_options(add, out="runs/ck", epochs=15, batch=32, lr=0.01)
     add("--folds", type=int, help="cross-validate by subject in so many folds")
     add("--faces", choices=["haar", "whole"], default="haar",
         help="find the face on each image, or take the whole image as the face")
@@ -57,12 +46,6 @@ def parse(argv):
         help="share of first frames to use as an eighth class, neutral")
     add("--split", choices=["subject", "random"], default="subject",
         help="random lets a person stand on both sides, which flatters")
-    add("--device", choices=DEVICES, default="cpu",
-        help="where to compute: cuda is an NVIDIA GPU, emu runs its kernels on the "
-             "CPU (slow), auto takes a GPU if there is one")
-    add("--precision", choices=["fp32", "tf32"], default="fp32",
-        help="of a GPU's products: tf32 is faster and less exact")
-    add("--flip", action="store_true", help="mirror training images at random")
     add("--subjects", type=int, default=60, help="people in the drawn data set")
     args = parser.parse_args(argv)
     if (args.images is None) != (args.labels is None):
@@ -72,6 +55,32 @@ def parse(argv):
     if args.epochs is None and args.stop is None:
         args.epochs = 15
     return args
+
+
+def training_options(add, out, epochs, batch, lr):
+    """The options of every script that trains, with its own defaults.
+
+    ``add`` is a parser's ``add_argument``. The script itself takes ``epochs`` where
+    neither --epochs nor --stop is given.
+    """
+    add("--out", default=out, help="folder for everything that is written")
+    add("--epochs", type=int, help=f"passes over the training part ({epochs}, or "
+                                   "without limit if --stop is given)")
+    add("--stop", help="settled: when two epochs' losses differ by at most 0.0001; "
+                       "patience:N: after N epochs without a better validation loss")
+    add("--batch", type=int, default=batch, help="images in a mini-batch")
+    add("--lr", type=float, default=lr, help="learning rate")
+    add("--schedule", default="constant",
+        help="constant, quarters, cosine, step:EPOCHS or inverse_time:DECAY")
+    add("--seed", type=int, default=0, help="for everything that is random")
+    add("--weights", help="start from the weights in this file")
+    add("--resume", action="store_true", help="continue an interrupted run")
+    add("--device", choices=DEVICES, default="cpu",
+        help="where to compute: cuda is an NVIDIA GPU, emu runs its kernels on the "
+             "CPU (slow), auto takes a GPU if there is one")
+    add("--precision", choices=["fp32", "tf32"], default="fp32",
+        help="of a GPU's products: tf32 is faster and less exact")
+    add("--flip", action="store_true", help="mirror training images at random")
 
 
 def stop_rule(text):
@@ -176,15 +185,19 @@ def main(argv=None):
     print(evaluation)
 
     pictures = draw(args.out, result, model, evaluation, test, probabilities)
-    write_history(os.path.join(args.out, "history.csv"), result.history)
     source = args.images or "faces drawn by minifer"
     record = describe_run(args, f"The headline network on {source}", source, faces,
                           result, evaluation, time.perf_counter() - started)
-    write_json(os.path.join(args.out, "run.json"), record)
-    report = write_report(args.out, record | {"results": {}}, evaluation, pictures)
-    print(f"\n{report} holds the report, "
-          f"{os.path.join(args.out, 'model.npz')} the model.")
+    write_run(args.out, record, result, evaluation, pictures)
     return evaluation
+
+
+def write_run(out, record, result, evaluation, pictures):
+    """Write what describes a run, beside its pictures and the model."""
+    write_history(os.path.join(out, "history.csv"), result.history)
+    write_json(os.path.join(out, "run.json"), record)
+    report = write_report(out, record | {"results": {}}, evaluation, pictures)
+    print(f"\n{report} holds the report, {os.path.join(out, 'model.npz')} the model.")
 
 
 def draw(out, result, model, evaluation, test, probabilities):

@@ -10,19 +10,19 @@ import time
 
 import minifer
 from minifer import data, layers, random, schedules, updates
-from minifer.backend import DEVICES, resolve
+from minifer.backend import resolve
 from minifer.cli import ArgumentParser, run
 from minifer.errors import DatasetError
 from minifer.evaluation import evaluate
 from minifer.faces import CropSettings
-from minifer.files import make_folder, write_json
+from minifer.files import make_folder
 from minifer.models import fcn48_penalty
 from minifer.preprocessing import Preprocessing
 from minifer.progress import Progress
-from minifer.report import write_history, write_report
 from minifer.training import Trainer
 from minifer.weights import Model, load_model, load_params
-from train_ck import command, describe_run, draw, stop_rule
+from train_ck import (command, describe_run, draw, stop_rule, training_options,
+                      write_run)
 
 #: Name -> what builds the network for 48×48 faces.
 MODELS = {"fcn48": minifer.models.fcn48, "fcn48-dense": minifer.models.fcn48_dense,
@@ -39,28 +39,11 @@ def parse(argv):
     add = parser.add_argument
     add("--data", required=True, help="fer2013.csv, or a folder of class folders")
     add("--model", choices=MODELS, default="six", help="the network")
-    add("--out", default="runs/fer2013", help="folder for everything that is written")
-    add("--epochs", type=int, help="passes over the training part (30, or without "
-                                   "limit if --stop is given)")
-    add("--stop", help="settled: when two epochs' losses differ by at most 0.0001; "
-                       "patience:N: after N epochs without a better validation loss")
-    add("--batch", type=int, default=64, help="images in a mini-batch")
+    training_options(add, out="runs/fer2013", epochs=30, batch=64, lr=0.001)
     add("--optimizer", choices=OPTIMIZERS, default="adam", help="the update rule")
-    add("--lr", type=float, default=0.001, help="learning rate")
-    add("--schedule", default="constant",
-        help="constant, quarters, cosine, step:EPOCHS or inverse_time:DECAY")
-    add("--seed", type=int, default=0, help="for everything that is random")
-    add("--weights", help="start from the weights in this file")
-    add("--resume", action="store_true", help="continue an interrupted run")
-    add("--flip", action="store_true", help="mirror training images at random")
     add("--raw", action="store_true",
         help="leave blank, too dark and too bright images and copies in the training "
              "part, copies of test images among them")
-    add("--device", choices=DEVICES, default="cpu",
-        help="where to compute: cuda is an NVIDIA GPU, emu runs its kernels on the "
-             "CPU (slow), auto takes a GPU if there is one")
-    add("--precision", choices=["fp32", "tf32"], default="fp32",
-        help="of a GPU's products: tf32 is faster and less exact")
     args = parser.parse_args(argv)
     if args.epochs is None and args.stop is None:
         args.epochs = 30
@@ -138,13 +121,9 @@ def main(argv=None):
     print(evaluation)
 
     pictures = draw(args.out, result, model, evaluation, test, probabilities)
-    write_history(os.path.join(args.out, "history.csv"), result.history)
     record = describe_run(args, f"FER2013, model {args.model}", args.data, faces,
                           result, evaluation, time.perf_counter() - started)
-    write_json(os.path.join(args.out, "run.json"), record)
-    report = write_report(args.out, record | {"results": {}}, evaluation, pictures)
-    print(f"\n{report} holds the report, "
-          f"{os.path.join(args.out, 'model.npz')} the model.")
+    write_run(args.out, record, result, evaluation, pictures)
     return evaluation
 
 

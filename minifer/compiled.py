@@ -216,7 +216,9 @@ class Function:
     def _results(self, values, wait):
         """The outputs' values, after a step if there are updates."""
         given = self._bind(values)
-        before = [p.value.copy() for p in self.statistics]
+        # On a device only a call that waits finds what is not finite.
+        kept = self.statistics if wait or self.device == "cpu" else []
+        before = [p.value.copy() for p in kept]
         try:
             # What overflows is found by looking at the loss, and said once.
             with explained(), np.errstate(over="ignore", invalid="ignore",
@@ -226,7 +228,7 @@ class Function:
                 if wait:
                     self.check(given)
         except NotFiniteError:
-            for param, value in zip(self.statistics, before):
+            for param, value in zip(kept, before):
                 param.value[...] = value
             raise
         return results

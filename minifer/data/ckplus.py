@@ -24,6 +24,7 @@ from ..errors import DatasetError, LabelError, SettingError
 from ..faces import CropSettings, prepare
 from .dataset import EMOTIONS, Dataset
 from .images import raise_unreadable
+from .listing import files, folders
 
 __all__ = ["scan_ck", "load_ck", "Scan"]
 
@@ -193,7 +194,7 @@ def _find_root(path, names, kind, tree):
     if not os.path.isdir(path):
         raise DatasetError(f"{path}: expected the folder of {kind} files {tree}, "
                            f"found {'a file' if os.path.exists(path) else 'nothing'}.")
-    inside = {name.lower(): name for name in _folders(path)}
+    inside = {name.lower(): name for name in folders(path)}
     for name in names:
         if name in inside:
             return _find_root(os.path.join(path, inside[name]), names, kind, tree)
@@ -207,7 +208,7 @@ def _find_sequences(root, wrong_name):
         pattern = re.compile(rf"{re.escape(subject)}_{re.escape(sequence)}_"
                              r"([0-9]+)\.(png|jpe?g)", re.IGNORECASE)
         frames = []
-        for name in _files(os.path.join(root, subject, sequence)):
+        for name in files(os.path.join(root, subject, sequence)):
             path = os.path.join(root, subject, sequence, name)
             match = pattern.fullmatch(name)
             if match:
@@ -252,7 +253,7 @@ def _read_codes(root, sequences, notes):
 def _label_file(root, subject, sequence):
     """Return the path of a sequence's one label file, or None."""
     folder = os.path.join(root, subject, sequence)
-    names = [name for name in _files(folder) if name.lower().endswith(".txt")]
+    names = [name for name in files(folder) if name.lower().endswith(".txt")]
     if len(names) > 1:
         raise LabelError(f"{folder}: expected one label file, got {len(names)} "
                          f"({', '.join(names[:3])}). Keep the right one.")
@@ -285,25 +286,5 @@ def _read_code(path):
 
 def _pairs(root):
     """List the (subject, sequence) folders under ``root``, sorted."""
-    return [(subject, sequence) for subject in _folders(root)
-            for sequence in _folders(os.path.join(root, subject))]
-
-
-def _folders(path):
-    return [entry.name for entry in _entries(path) if entry.is_dir()]
-
-
-def _files(path):
-    return [entry.name for entry in _entries(path) if entry.is_file()]
-
-
-def _entries(path):
-    """What a folder holds, sorted by name, without macOS' .DS_Store and ._ files."""
-    try:
-        with os.scandir(path) as entries:
-            return sorted((entry for entry in entries
-                           if not entry.name.startswith(".")),
-                          key=lambda entry: entry.name)
-    except OSError as error:
-        raise DatasetError(f"{path}: could not be listed ({error.strerror}). Check "
-                           "its permissions.") from error
+    return [(subject, sequence) for subject in folders(root)
+            for sequence in folders(os.path.join(root, subject))]

@@ -31,5 +31,6 @@ def _entries(path):
                            if not entry.name.startswith(".")),
                           key=lambda entry: entry.name)
     except OSError as error:
-        raise DatasetError(f"{path}: expected a folder that can be listed, got "
-                           f"'{error.strerror}'. Check the path.") from error
+        raise DatasetError(
+            f"{path}: expected a folder that can be listed, got '{error.strerror}'. "
+            "Check the path and its permissions.") from error
