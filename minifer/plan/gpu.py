@@ -55,7 +55,7 @@ class GpuPlan(Plan):
                  targets={}, head=False):
         self.like, self.device = like, backend.device_of(like)
         self.precision, self.may_head = precision, head
-        self.targets, self.streams, self.profiling = targets, [], False
+        self.streams = []
         self.fused = backend.compute_capability(self.device) >= 80
         super().__init__(outputs, options, logits, batch, training)
         uses = Counter(p for layer in self.order for p in layer.params)

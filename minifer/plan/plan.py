@@ -41,7 +41,8 @@ class Plan:
 
     def __init__(self, outputs, options, logits, batch, training):
         self.outputs, self.options, self.logits = outputs, options, logits
-        self.batch, self.training, self.note = batch, training, None
+        self.batch, self.training = batch, training
+        self.note, self.profiling = None, False
         self.order = get_all_layers(outputs)
         self.readers = Counter(i for one in self.order for i in one.incomings)
         self.readers.update(outputs)
