@@ -1,26 +1,33 @@
 """Steps that stand between convolutions: batch norm, pooling, ReLU.
 
 They keep images with channels last in memory (the arrays are still shaped (N, C,
-H, W)), so that a row of numbers is one pixel's channels and whole images are
-long rows; the threads share the pixels or images out among themselves.
+H, W)), so that a row of pixels is one long row of numbers; the threads share the
+images out among themselves.
 """
 
 import numpy as np
 
 from .steps import Step, channels_last, pieces
 
-__all__ = ["NormStep", "FixedNormStep", "PoolStep", "ReluStep"]
+__all__ = ["ImageStep", "NormStep", "FixedNormStep", "PoolStep", "ReluStep"]
 
 # Elements a thread works on at a time. Smaller pieces would stay in its own cache,
 # but the threads would then meet at the interpreter's lock more often: that costs more.
 PIECE = 1 << 18
 
 
-class NormStep(Step):
-    """Batch normalisation of images by the statistics of the batch.
+class ImageStep(Step):
+    """Base of the steps here: channels last, a few images at a time.
 
-    Several pixels are taken as one row, with the channels' numbers repeated, as
-    short rows would cost more in loops than in arithmetic.
+    Attributes
+    ----------
+    y : array, shape (batch, Ho, Wo, C)
+        Where the output goes. A convolution that alone reads it may put its own input
+        buffer here, so that nothing need be copied.
+    dx : array, shape (batch, H, W, C), or None
+        Likewise for the gradient of the input.
+    group : int
+        Images at a time.
     """
 
     algorithm = "fused"
@@ -29,44 +36,76 @@ class NormStep(Step):
         super().__init__(layers, bottoms, learns, need_dx)
         self.layer, self.workers = layers[-1], workers
         _, C, H, W = self.layer.input_shape
-        self.y = np.empty((batch, H, W, C), np.float32)
-        self.dx = np.empty_like(self.y) if need_dx else None
-        self.repeat = next(n for n in (16, 9, 8, 7, 6, 5, 4, 3, 2, 1) if H * W % n == 0)
-        self.width = self.repeat * C
-        self.work = np.empty((workers.count, max(PIECE, self.width)), np.float32)
-        self.ones = np.ones(max(1, PIECE // self.width), np.float32)
-        self.nbytes = self.y.nbytes * (1 + need_dx)
+        self.y = np.empty((batch, *self.layer.output_shape[2:], C), np.float32)
+        self.dx = np.zeros((batch, H, W, C), np.float32) if need_dx else None
+        self.group = max(1, PIECE // (H * W * C))
+
+    @property
+    def nbytes(self):
+        """Bytes in its own buffers."""
+        return sum(a.nbytes for a in vars(self).values()
+                   if isinstance(a, np.ndarray) and a.base is None)
+
+    def _each(self, task, images):
+        """``task(images, worker)`` on a few images at a time, in all threads."""
+        def share(worker, start, stop):
+            for some in pieces(start, stop, self.group):
+                task(some, worker)
+
+        self.workers.run(share, images)
+
+    def _output(self, images):
+        return self.y[:images].transpose(0, 3, 1, 2)
+
+    def _input_gradient(self, images):
+        return [self.dx[:images].transpose(0, 3, 1, 2)]
+
+
+class NormStep(ImageStep):
+    """Batch normalisation of images by the statistics of the batch.
+
+    A row of pixels is worked on as one, with the channels' numbers repeated, as
+    rows of C numbers would cost more in loops than in arithmetic.
+    """
+
+    def __init__(self, layers, bottoms, learns, need_dx, workers, batch):
+        super().__init__(layers, bottoms, learns, need_dx, workers, batch)
+        _, H, W, C = self.y.shape
+        self.work = np.empty((workers.count, self.group, H, W * C), np.float32)
+        self.ones = np.ones(self.group * H, np.float32)
 
     def forward(self, xs):
         layer, N = self.layer, len(xs[0])
-        self.x = x = channels_last(xs[0]).reshape(-1, self.width)
-        y, self.count = self.y[:N].reshape(x.shape), x.size // self.y.shape[-1]
+        self.x = x = rows(channels_last(xs[0]))
+        self.count = x.size // self.y.shape[-1]
         # Mean and variance in one pass: around a first guess of the mean, sums of
         # squares lose nothing to cancellation.
-        guess = self._wide(self._fold(x[:len(self.ones)].mean(axis=0)) / self.repeat)
+        first = x[:self.group]
+        guess = self._fold(first.mean(axis=(0, 1))) / self.y.shape[2]
 
-        def moments(part, work):
-            yield np.subtract(x[part], guess, out=work)
+        def moments(images, work):
+            yield np.subtract(x[images], wide, out=work)
             yield np.multiply(work, work, out=work)
 
+        wide = self._wide(guess)
         first, second = (s / self.count for s in self._sums(moments))
-        self.mean = first + guess[:len(first)]
+        self.mean = first + guess
         variance = np.maximum(second - first * first, 0)
         self.inv_std = 1 / np.sqrt(variance + layer.epsilon)
         self.slope = self.inv_std * (1 if layer.gamma is None else layer.gamma.value)
         shift = (0 if layer.beta is None else layer.beta.value) - self.mean * self.slope
-        scale_and_shift(x, self._wide(self.slope), self._wide(shift), y, self._each)
+        self._scale_and_shift(x, self.slope, shift)
         layer.update_averages(self.mean, self.inv_std)
-        return self.y[:N].transpose(0, 3, 1, 2)
+        return self._output(N)
 
     def backward(self, dy):
         layer, x = self.layer, self.x
-        d, mean = channels_last(dy).reshape(x.shape), self._wide(self.mean)
+        d, mean = rows(channels_last(dy)), self._wide(self.mean)
 
-        def both(part, work):
-            yield d[part]
-            np.subtract(x[part], mean, out=work)
-            yield np.multiply(work, d[part], out=work)
+        def both(images, work):
+            yield d[images]
+            np.subtract(x[images], mean, out=work)
+            yield np.multiply(work, d[images], out=work)
 
         dbeta, dgamma = self._sums(both)
         dgamma *= self.inv_std
@@ -75,42 +114,48 @@ class NormStep(Step):
         if not self.need_dx:
             return [None], gradients
         # dx = slope (d - mean d - normed mean(d normed)), sorted by d, x and 1.
-        dx = self.dx[:len(dy)].reshape(x.shape)
+        dx = rows(self.dx)
         tilt = -self.slope * self.inv_std * dgamma / self.count
         shift = self._wide(-self.slope * dbeta / self.count - tilt * self.mean)
         slope, tilt = self._wide(self.slope), self._wide(tilt)
 
-        def share(part, work, worker):
-            np.multiply(d[part], slope, out=dx[part])
-            np.multiply(x[part], tilt, out=work)
+        def share(images, worker):
+            work, part = self._work(images, worker), dx[images]
+            np.multiply(d[images], slope, out=part)
+            np.multiply(x[images], tilt, out=work)
             work += shift
-            dx[part] += work
+            part += work
 
         self._each(share, len(x))
-        return [self.dx[:len(dy)].transpose(0, 3, 1, 2)], gradients
+        return self._input_gradient(len(x)), gradients
+
+    def _scale_and_shift(self, x, slope, shift):
+        """``y = x * slope + shift``, with a number of each for every channel."""
+        y, slope, shift = rows(self.y), self._wide(slope), self._wide(shift)
+
+        def share(images, worker):
+            part = y[images]
+            np.multiply(x[images], slope, out=part)
+            part += shift
+
+        self._each(share, len(x))
 
     def _wide(self, values):
         """One number a channel, repeated for a row of pixels."""
-        return np.tile(values.astype(np.float32), self.repeat)
+        return np.tile(values.astype(np.float32), self.y.shape[2])
 
-    def _each(self, task, total):
-        """``task(rows, work, worker)`` on pieces of the rows, in all threads."""
-        rows = len(self.ones)
-
-        def share(worker, start, stop):
-            for i in range(start, stop, rows):
-                part = slice(i, min(i + rows, stop))
-                size = (part.stop - part.start) * self.width
-                task(part, self.work[worker, :size].reshape(-1, self.width), worker)
-
-        self.workers.run(share, total, least=rows)
+    def _work(self, images, worker):
+        """A thread's own buffer, as large as these images."""
+        return self.work[worker, :images.stop - images.start]
 
     def _sums(self, values):
-        """Sums over all pixels of the two arrays that ``values(rows, work)`` yields."""
-        totals = np.zeros((2, self.workers.count, self.width), np.float64)
+        """Sums over all pixels of the two arrays that ``values(images, work)`` yields.
+        """
+        totals = np.zeros((2, self.workers.count, self.work.shape[-1]), np.float64)
 
-        def add(part, work, worker):
-            for total, piece in zip(totals, values(part, work)):
+        def add(images, worker):
+            for total, piece in zip(totals, values(images, self._work(images, worker))):
+                piece = piece.reshape(-1, piece.shape[-1])
                 total[worker] += np.matmul(self.ones[:len(piece)], piece)
 
         self._each(add, len(self.x))
@@ -126,116 +171,89 @@ class FixedNormStep(NormStep):
 
     def forward(self, xs):
         layer = self.layer
-        x = channels_last(xs[0]).reshape(-1, self.width)
         gamma = 1 if layer.gamma is None else layer.gamma.value
         slope = layer.inv_std.value * gamma
         beta = 0 if layer.beta is None else layer.beta.value
-        shift = beta - layer.mean.value * slope
-        y = self.y[:len(xs[0])]
-        scale_and_shift(x, self._wide(slope), self._wide(shift), y.reshape(x.shape),
-                        self._each)
-        return y.transpose(0, 3, 1, 2)
+        self._scale_and_shift(rows(channels_last(xs[0])), slope,
+                              beta - layer.mean.value * slope)
+        return self._output(len(xs[0]))
 
 
-def scale_and_shift(x, slope, shift, y, each):
-    """``y = x * slope + shift``, row by row."""
-    def share(part, work, worker):
-        np.multiply(x[part], slope, out=y[part])
-        y[part] += shift
-
-    each(share, len(x))
+def rows(images):
+    """Images (N, H, W, C) as (N, H, W·C): the same memory, in which W and C adjoin."""
+    return images.reshape(*images.shape[:2], -1)
 
 
-class PoolStep(Step):
+class PoolStep(ImageStep):
     """Max-pooling over 2×2 windows that do not overlap."""
 
-    algorithm = "fused"
-
     def __init__(self, layers, bottoms, learns, need_dx, workers, batch):
-        super().__init__(layers, bottoms, learns, need_dx)
-        self.workers = workers
-        _, C, H, W = layers[-1].input_shape
-        self.size = Ho, Wo = H // 2, W // 2
-        self.y = np.empty((batch, Ho, Wo, C), np.float32)
-        self.group = max(1, PIECE // (H * W * C))
+        super().__init__(layers, bottoms, learns, need_dx, workers, batch)
+        # An odd last row or column takes no part.
+        _, Ho, Wo, C = self.y.shape
+        self.inside = slice(None), slice(2 * Ho), slice(2 * Wo)
         self.wide = np.empty((workers.count, self.group, 2 * Ho, Wo, C), np.float32)
-        self.dx = np.zeros((batch, H, W, C), np.float32) if need_dx else None
         if need_dx:
             self.column_mask = np.empty((batch, 2 * Ho, Wo, C), bool)
             self.row_mask = np.empty((batch, Ho, Wo, C), bool)
-        self.nbytes = sum(a.nbytes for a in vars(self).values()
-                          if isinstance(a, np.ndarray))
 
     def forward(self, xs):
-        x, (Ho, Wo) = channels_last(xs[0]), self.size
-        x = x[:, :2 * Ho, :2 * Wo]
+        x = channels_last(xs[0])[self.inside]
 
-        def share(worker, start, stop):
-            for some in pieces(start, stop, self.group):
-                left, right = x[some, :, 0::2], x[some, :, 1::2]
-                wide = np.maximum(left, right, out=self.wide[worker, :len(left)])
-                top, bottom = wide[:, 0::2], wide[:, 1::2]
-                np.maximum(top, bottom, out=self.y[some])
-                if self.need_dx:
-                    np.greater_equal(left, right, out=self.column_mask[some])
-                    np.greater_equal(top, bottom, out=self.row_mask[some])
+        def share(images, worker):
+            left, right = x[images, :, 0::2], x[images, :, 1::2]
+            wide = np.maximum(left, right, out=self.wide[worker, :len(left)])
+            top, bottom = wide[:, 0::2], wide[:, 1::2]
+            np.maximum(top, bottom, out=self.y[images])
+            if self.need_dx:
+                np.greater_equal(left, right, out=self.column_mask[images])
+                np.greater_equal(top, bottom, out=self.row_mask[images])
 
-        self.workers.run(share, len(x))
-        return self.y[:len(x)].transpose(0, 3, 1, 2)
+        self._each(share, len(x))
+        return self._output(len(x))
 
     def backward(self, dy):
         if not self.need_dx:
             return [None], {}
-        d, (Ho, Wo) = channels_last(dy), self.size
-        dx = self.dx[:len(d), :2 * Ho, :2 * Wo]
+        d, dx = channels_last(dy), self.dx[self.inside]
 
-        def share(worker, start, stop):
-            for some in pieces(start, stop, self.group):
-                # To the first maximum: rows first, then columns.
-                wide = self.wide[worker, :some.stop - some.start]
-                top, bottom = wide[:, 0::2], wide[:, 1::2]
-                left, right = dx[some, :, 0::2], dx[some, :, 1::2]
-                np.multiply(d[some], self.row_mask[some], out=top)
-                np.subtract(d[some], top, out=bottom)
-                np.multiply(wide, self.column_mask[some], out=left)
-                np.subtract(wide, left, out=right)
+        def share(images, worker):
+            # To the first maximum: rows first, then columns.
+            wide = self.wide[worker, :images.stop - images.start]
+            top, bottom = wide[:, 0::2], wide[:, 1::2]
+            left, right = dx[images, :, 0::2], dx[images, :, 1::2]
+            np.multiply(d[images], self.row_mask[images], out=top)
+            np.subtract(d[images], top, out=bottom)
+            np.multiply(wide, self.column_mask[images], out=left)
+            np.subtract(wide, left, out=right)
 
-        self.workers.run(share, len(d))
-        return [self.dx[:len(d)].transpose(0, 3, 1, 2)], {}
+        self._each(share, len(d))
+        return self._input_gradient(len(d)), {}
 
 
-class ReluStep(Step):
+class ReluStep(ImageStep):
     """ReLU as a layer of its own."""
 
-    algorithm = "fused"
-
     def __init__(self, layers, bottoms, learns, need_dx, workers, batch):
-        super().__init__(layers, bottoms, learns, need_dx)
-        self.workers = workers
-        _, C, H, W = layers[-1].input_shape
-        self.group = max(1, PIECE // (H * W * C))
-        self.y = np.empty((batch, H, W, C), np.float32)
-        self.dx = np.empty_like(self.y) if need_dx else None
-        self.nbytes = self.y.nbytes * (1 + need_dx)
+        super().__init__(layers, bottoms, learns, need_dx, workers, batch)
+        self.zeros = np.zeros(self.y.shape[2:], np.float32)
 
     def forward(self, xs):
         x = channels_last(xs[0])
 
-        def share(worker, start, stop):
-            for some in pieces(start, stop, self.group):
-                np.maximum(x[some], 0, out=self.y[some])
+        def share(images, worker):
+            np.maximum(x[images], self.zeros, out=self.y[images])
 
-        self.workers.run(share, len(x))
-        return self.y[:len(x)].transpose(0, 3, 1, 2)
+        self._each(share, len(x))
+        return self._output(len(x))
 
     def backward(self, dy):
         if not self.need_dx:
             return [None], {}
         d = channels_last(dy)
 
-        def share(worker, start, stop):
-            for some in pieces(start, stop, self.group):
-                np.multiply(d[some], self.y[some] > 0, out=self.dx[some])
+        def share(images, worker):
+            np.multiply(d[images], self.y[images] > 0, out=self.dx[images])
 
-        self.workers.run(share, len(d))
-        return [self.dx[:len(d)].transpose(0, 3, 1, 2)], {}
+        self._each(share, len(d))
+        return self._input_gradient(len(d)), {}

@@ -84,7 +84,8 @@ class FusedConv:
         self.own_out = self.out = None
         self.filters = (WinogradFilters if self.algorithm == "winograd"
                         else LoweredFilters)(g)
-        self.bias = np.zeros(g.F, np.float32)
+        # NumPy adds and compares a long row much faster than a short one or a number.
+        self.bias, self.zeros = np.zeros((2, g.tiles[1], g.F), np.float32)
         size = g.tiles[0] * g.tiles[1] * g.F * g.step ** 2
         # What the way back has to know of an output: whether ReLU let it through, and
         # if pooled, whether from the upper row; of each row, whether from the left.
@@ -138,7 +139,7 @@ class FusedConv:
         if self.conv.b is not None:
             self.bias[...] = self.conv.b.value
         self.filters.set(W[:, :, ::-1, ::-1] if self.conv.flip_filters else W,
-                         self.bias)
+                         self.bias[0])
 
     def forward(self, do, worker, images):
         """Note the calls that fill ``out[images]`` from ``x[images]``."""
@@ -158,9 +159,11 @@ class FusedConv:
             do(np.add, p, self.bias, out=p)
         if self.training and self.relu:
             do(np.greater, p, ZERO, out=self._mask("on", p, images))
+        if self.relu and self.geometry.step > 1:  # short runs are best copied
+            do(np.maximum, p, self.zeros, out=p)
         for place, tiles in self._places(self.out[images], p):
-            if self.relu:
-                do(np.maximum, tiles, ZERO, out=place)
+            if self.relu and self.geometry.step == 1:
+                do(np.maximum, tiles, self.zeros[:place.shape[-2]], out=place)
             else:
                 do(np.copyto, place, tiles)
 

@@ -7,7 +7,7 @@ out among threads.
 from .. import nonlinearities
 from ..layers import (BatchNormLayer, DenseLayer, DropoutLayer, FrozenBatchNormLayer,
                       NonlinearityLayer)
-from .batchwise import FixedNormStep, NormStep, PoolStep, ReluStep
+from .batchwise import FixedNormStep, ImageStep, NormStep, PoolStep, ReluStep
 from .conv import FusedConv
 from .plan import Plan, halves
 from .steps import ConvChain, DenseStep, DropoutStep, PlainStep
@@ -32,6 +32,20 @@ class CpuPlan(Plan):
                  algorithm="auto"):
         self.workers, self.algorithm = Workers(threads), algorithm
         super().__init__(outputs, options, logits, batch, training)
+        self._join()
+
+    def _join(self):
+        """Let steps write straight into the buffers of the convolutions beside them."""
+        makers = {step.top: step for step in self.steps}
+        for step in self.steps:
+            below = makers.get(step.bottoms[0])
+            if below is None or self.readers[below.top] > 1:
+                continue
+            if isinstance(below, ImageStep) and isinstance(step, ConvChain):
+                below.y, step.fed = step.input, True
+            elif isinstance(below, ConvChain) and isinstance(step, ImageStep) and (
+                    step.need_dx):
+                step.dx, below.fed_back = below.output_gradient, True
 
     def _surroundings(self):
         return self.workers.blas_alone()

@@ -96,20 +96,32 @@ class ConvChain(Step):
         # Zeros beyond the edges, over which tiles may hang, stay as they are.
         self.dout = np.zeros_like(out) if learns else None
         self.dx = np.empty(inside.shape, np.float32) if need_dx else None
+        # Whether the steps below and above write into its buffers by themselves.
+        self.fed = self.fed_back = False
         self.programs, self.joined = {}, {}
         self.clear_time()
+
+    @property
+    def input(self):
+        """The buffer (batch, H, W, C) that the lowest convolution reads."""
+        return self.convs[0].inside
+
+    @property
+    def output_gradient(self):
+        """The buffer (batch, Ho, Wo, F) for the gradient of the output."""
+        return self.convs[-1].within_edges(self.dout)
 
     def forward(self, xs):
         self.N = len(xs[0])
         for conv in self.convs:
             conv.begin()
-        x, inside = xs[0].transpose(0, 2, 3, 1), self.convs[0].inside
-        self._in_groups(0, self._note_forward, inside, x)
+        source = None if self.fed else xs[0].transpose(0, 2, 3, 1)
+        self._in_groups(0, self._note_forward, self.input, source)
         return self.convs[-1].result[:self.N].transpose(0, 3, 1, 2)
 
     def backward(self, dy):
-        dout = self.convs[-1].within_edges(self.dout)
-        self._in_groups(1, self._note_backward, dout, dy.transpose(0, 2, 3, 1))
+        source = None if self.fed_back else dy.transpose(0, 2, 3, 1)
+        self._in_groups(1, self._note_backward, self.output_gradient, source)
         gradients = {}
         for conv in self.convs:
             if conv.training:
@@ -119,14 +131,15 @@ class ConvChain(Step):
         return [self.dx[:self.N].transpose(0, 3, 1, 2)], gradients
 
     def _in_groups(self, way, note, target, source):
-        """Copy ``source`` to ``target``, and run the programs of every group.
+        """Copy ``source``, if any, to ``target``; run the programs of every group.
 
         Groups begin at the same images whatever the batch, so that programs
         serve again when its size changes.
         """
         def work(worker, chunk):
             images = slice(chunk * self.chunk, min((chunk + 1) * self.chunk, self.N))
-            np.copyto(target[images], source[images])
+            if source is not None:
+                np.copyto(target[images], source[images])
             for some in pieces(images.start, images.stop, self.group):
                 key = way, worker, some.start, some.stop
                 if key not in self.programs:

@@ -168,40 +168,39 @@ class WinogradKernel:
         do(np.matmul, self.B, dV.reshape(n, n, -1), out=Z)
         Z = Z.reshape(n, n, k, th, tw, g.C).transpose(2, 3, 0, 4, 1, 5)
         wide = cut(self.rows, k, th, n, Wp, g.C)  # columns added up, rows not yet
-        _overlap_add(do, wide, Z, 3, tw, m, n, self.three)
+        _overlap_add(do, wide, Z, 3, tw, m, n)
         R = cut(self.two, k, th, n, Wp * g.C)
         do(np.matmul, self.B, wide.reshape(k, th, n, -1), out=R)
         dx = cut(self.dx, k, Hp, Wp * g.C)
-        _overlap_add(do, dx, R, 1, th, m, n, self.three)
+        _overlap_add(do, dx, R, 1, th, m, n)
         return dx.reshape(k, Hp, Wp, g.C)
 
 
-def _overlap_add(do, out, tiles, axis, count, m, n, spare):
-    """Add tiles of n that begin every m along ``axis`` of ``out``.
+def _overlap_add(do, out, tiles, axis, count, m, n):
+    """Write tiles of n that begin every m along ``axis`` of ``out``, added up.
 
-    ``tiles`` has that axis split in two: (..., count, n, ...). The first m
-    elements of all tiles lie side by side and are written; the others overlap
-    the next tile and are added, as many at once as fit side by side. ``spare`` is
-    a buffer to work in.
+    ``tiles`` has that axis split in two: (..., count, n, ...). What hangs over a
+    tile's first m elements is added to the tiles behind it, where long runs lie side
+    by side; then the first m of every tile are all that ``out`` needs, and what
+    hangs over the last tile.
     """
     lead = (slice(None),) * axis
 
-    def place(start, width):
-        """The places of elements start … start+width of every tile."""
-        shape = out.shape[:axis] + (count, width) + out.shape[axis + 1:]
-        strides = (out.strides[:axis] + (m * out.strides[axis], out.strides[axis])
-                   + out.strides[axis + 1:])
-        return as_strided(out[lead + (slice(start, None),)], shape, strides)
+    def part(first, last, start, stop):
+        return tiles[lead + (slice(first, last), slice(start, stop))]
 
-    do(np.copyto, out[lead + (slice(count * m, None),)], ZERO)
-    do(np.copyto, place(0, m), tiles[lead + (slice(None), slice(0, m))])
+    beyond = out[lead + (slice(count * m, None),)]
+    do(np.copyto, beyond, ZERO)
     for start in range(m, n, m):
-        width = min(m, n - start)
-        target = place(start, width)
-        part = tiles[lead + (slice(None), slice(start, start + width))]
-        if out.ndim - axis > 2:
-            # NumPy copies short runs much faster than it adds them.
-            together = cut(spare, *target.shape)
-            do(np.copyto, together, part)
-            part = together
-        do(np.add, target, part, out=target)
+        stop, later = min(start + m, n), start // m
+        target = part(later, None, 0, stop - start)
+        do(np.add, target, part(0, -later, start, stop), out=target)
+        for tile in range(max(0, count - later), count):
+            place = (tile + later - count) * m
+            target = beyond[lead + (slice(place, place + stop - start),)]
+            over = part(tile, tile + 1, start, stop).squeeze(axis)
+            do(np.add, target, over, out=target)
+    shape = out.shape[:axis] + (count, m) + out.shape[axis + 1:]
+    strides = (out.strides[:axis] + (m * out.strides[axis], out.strides[axis])
+               + out.strides[axis + 1:])
+    do(np.copyto, as_strided(out, shape, strides), part(0, None, 0, m))
