@@ -18,6 +18,8 @@ __all__ = ["Step", "ConvChain", "DenseStep", "DropoutStep", "PlainStep",
 
 
 CHUNKS = 8  # for each thread
+# Multiply-adds, and elements, below which a second thread costs more than it saves.
+FEW_PRODUCTS, FEW_ELEMENTS = 1 << 20, 1 << 16
 
 
 def pieces(start, stop, size):
@@ -239,7 +241,7 @@ class DenseStep(Step):
             if b is not None:
                 z[:, start:stop] += b.value[start:stop]
 
-        self.workers.run(share, W.shape[1], least=32)
+        self.workers.run(share, W.shape[1], least=max(32, FEW_PRODUCTS // x.size))
         if self.f is None:
             return z
         y, self.cache = self.f.forward(z)
@@ -269,7 +271,7 @@ class DenseStep(Step):
             np.matmul(dz, W[start:stop].T, out=dx[:, start:stop])
 
         if dx is not None:
-            self.workers.run(share, len(W), least=64)
+            self.workers.run(share, len(W), least=max(64, FEW_PRODUCTS // dz.size))
         gradients = {self.layer.W: FactoredGradient(x, dz)}
         if self.layer.b is not None:
             gradients[self.layer.b] = dz.sum(axis=0)
@@ -287,6 +289,7 @@ class DropoutStep(Step):
         shape = (batch,) + tuple(self.layer.input_shape[1:])
         self.y, self.mask = np.empty(shape, np.float32), np.empty(shape, bool)
         self.dx = np.empty(shape, np.float32) if need_dx else None
+        self.least = max(8, FEW_ELEMENTS // self.y[0].size)
         self.scale = np.float32(1 / (1 - self.layer.p) if self.layer.rescale else 1)
         self.nbytes = sum(a.nbytes for a in (self.y, self.mask, self.dx)
                           if a is not None)
@@ -301,7 +304,7 @@ class DropoutStep(Step):
             self.mask[part] = mask.reshape(x[part].shape)
             self._apply(x[part], self.mask[part], self.y[part])
 
-        self.workers.run(share, N, least=8)
+        self.workers.run(share, N, least=self.least)
         stream.step += 1
         return self.y[:N]
 
@@ -312,7 +315,7 @@ class DropoutStep(Step):
 
         if not self.need_dx:
             return [None], {}
-        self.workers.run(share, len(dy), least=8)
+        self.workers.run(share, len(dy), least=self.least)
         return [self.dx[:len(dy)]], {}
 
     def _apply(self, x, mask, out):
