@@ -3,7 +3,8 @@
 On a device the data set lies in its memory as it came, bytes as bytes, and a batch is
 one launch: pick the images of the next numbers in a shuffled order, mirror some,
 make their pixels the network's numbers. Where the data set does not fit, its batches
-come over one ahead, while the device works on the one before.
+come over one ahead, while the device works on the one before. So do images that are
+changed on the host, each epoch anew, by an augmentation.
 
 >>> images = np.arange(12, dtype=np.uint8).reshape(3, 2, 2)
 >>> feed = Feed(images, np.array([0, 1, 2]), "cpu", batch_size=2)
@@ -13,7 +14,9 @@ come over one ahead, while the device works on the one before.
 ([[[4, 5], [6, 7]]], [1])
 """
 
-from concurrent.futures import ThreadPoolExecutor
+import collections
+import os
+from concurrent.futures import ThreadPoolExecutor, wait
 
 import numpy as np
 
@@ -25,7 +28,7 @@ from .preprocessing import Preprocessing
 from .recording import refuse
 from .transfer import slots
 
-__all__ = ["Feed"]
+__all__ = ["Feed", "check_augment"]
 
 
 class Feed:
@@ -49,13 +52,20 @@ class Feed:
         If the data set has more bytes than this, its images stay on the host and
         batches come over as they are needed. Default: half of the device's free
         memory.
+    augment : function, optional
+        ``augment(images, numbers, epoch)`` returns changed images of the same shape
+        and dtype, such as a :class:`minifer.data.Augmentation`. It gets a copy of a
+        batch of images on the host, their numbers in the data set and the number of
+        the epoch, and should depend on nothing else. Other threads call it, ahead
+        of time and maybe several at once.
 
     Attributes
     ----------
     batches : int
         Of this epoch; the last may be smaller.
     streams : bool
-        Whether images come over batch by batch.
+        Whether images are brought batch by batch, by threads of the feed: they are
+        augmented, or do not fit on the device.
 
     Raises
     ------
@@ -64,8 +74,9 @@ class Feed:
     """
 
     def __init__(self, images, labels, device, batch_size, prepare=None, flip=None,
-                 limit=None):
+                 limit=None, augment=None):
         self.device, self.prepare, self.flip = resolve(device), prepare, flip
+        check_augment(augment, flip)
         if not isinstance(batch_size, (int, np.integer)) or batch_size < 1:
             raise SettingError(
                 f"batch size: expected a whole number >= 1, got {batch_size!r}.")
@@ -78,9 +89,9 @@ class Feed:
         self._scaling = ((prepare.scale, prepare.shift)
                          if type(prepare) is Preprocessing else None)
         self.batches, self._order, self._prepared = 0, None, None
-        self.streams = self.device != "cpu" and self._must_stream(limit)
+        self.streams = augment is not None or self._must_stream(limit)
         if self.streams:
-            self._stream = _Stream(images, self._size, self.device)
+            self._stream = _Stream(images, self._size, self.device, augment)
         else:
             self._images = to_device(images, self.device)
         if self.device != "cpu":
@@ -89,6 +100,8 @@ class Feed:
             self._y = self._place(self._labels.dtype, labels.shape)
 
     def _must_stream(self, limit):
+        if self.device == "cpu":
+            return False
         limit = memory_free(self.device) / 2 if limit is None else limit
         return not on_gpu(self._images) and (
             self._images.nbytes + self._labels.nbytes > limit)
@@ -107,13 +120,15 @@ class Feed:
         for number in range(self.batches):
             yield self.batch(number)
 
-    def begin(self, order):
+    def begin(self, order, epoch=0):
         """Begin an epoch.
 
         Parameters
         ----------
         order : int array, shape (M,)
             Numbers of images, 0 … N-1: a permutation, or part of one.
+        epoch : int >= 0, default 0
+            For ``augment``.
 
         Notes
         -----
@@ -126,7 +141,7 @@ class Feed:
             order.shape, 0.5, like=self._order)
         self.batches = -(-len(order) // self._size)
         if self.streams:
-            self._stream.begin(order)
+            self._stream.begin(order, epoch)
 
     def batch(self, number):
         """A batch of this epoch; in any order, but one after the other is faster.
@@ -161,7 +176,11 @@ class Feed:
 
     def _pick_here(self, number, first, n):
         chosen = self._order[first:first + n]
-        x = self._images[chosen]
+        if self.streams:
+            with self._stream.batch(number) as images:
+                x = images[:n].copy()
+        else:
+            x = self._images[chosen]
         if self._mirrored is not None:
             mirrored = self._mirrored[first:first + n]
             x[mirrored] = x[mirrored][..., ::-1]
@@ -196,38 +215,88 @@ class Feed:
 
 
 class _Stream:
-    """Batches on their way from the host, one ahead of the device.
+    """Batches on their way from the host, ahead of the device.
 
-    Two slots take turns: while the device reads one, a thread of its own brings the
-    next batch into the other.
+    Slots take turns: while the device reads one, threads bring the next batches into
+    the others. On the CPU one thread is enough: training needs the cores itself.
     """
 
-    def __init__(self, images, size, device):
-        self.images, self.size = images, size
-        self.slots = slots((size, *images.shape[1:]), images.dtype, device)
-        self.thread = ThreadPoolExecutor(1)
+    def __init__(self, images, size, device, augment=None):
+        self.images = images if augment is None else to_host(images)
+        self.size, self.augment = size, augment
+        self.ahead = 1 if augment is None or device == "cpu" else augmenting_threads()
+        self.slots = slots((size, *images.shape[1:]), images.dtype, device,
+                           self.ahead + 1)
+        self.threads = ThreadPoolExecutor(self.ahead)
+        self.coming = collections.deque()  # numbers of batches, and their futures
 
-    def begin(self, order):
-        self.order = order
-        self._fetch(0)
+    def begin(self, order, epoch):
+        self._forget()
+        self.order, self.epoch = order, epoch
+        self.batches = -(-len(order) // self.size)
 
     def batch(self, number):
         """The images of a batch, for the length of a ``with`` block."""
-        if self.number != number:
-            self._fetch(number)
-        self.coming.result()
-        slot = self._slot(number)
-        if (number + 1) * self.size < len(self.order):
-            self._fetch(number + 1)
-        return slot.opened()
+        if self.coming and self.coming[0][0] != number:
+            self._forget()
+        # The last of these takes the slot of the batch before, which has been read.
+        first = number + len(self.coming)
+        for one in range(first, min(number + self.ahead + 1, self.batches)):
+            rows = self.order[one * self.size:][:self.size]
+            self.coming.append((one, self.threads.submit(
+                self._bring, self._slot(one), rows, self.epoch)))
+        self.coming.popleft()[1].result()
+        return self._slot(number).opened()
 
     def _slot(self, number):
         return self.slots[number % len(self.slots)]
 
-    def _fetch(self, number):
-        rows = self.order[number * self.size:][:self.size]
-        self.number, self.coming = number, self.thread.submit(
-            self._slot(number).load, self.images, rows)
+    def _bring(self, slot, rows, epoch):
+        if self.augment is None:
+            slot.load(self.images, rows)
+            return
+        images = self.images[rows]
+        changed = self.augment(images, rows, epoch)
+        if (getattr(changed, "shape", None), getattr(changed, "dtype", None)) != (
+                images.shape, images.dtype):
+            raise ShapeError(
+                f"augment: expected {images.dtype} {images.shape} back, as it was "
+                f"given, got {getattr(changed, 'dtype', type(changed).__name__)} "
+                f"{np.shape(changed)}. Change pixels, and leave scaling to prepare.")
+        slot.load(changed, np.arange(len(rows)))
+
+    def _forget(self):
+        """Wait until no thread writes into a slot any more."""
+        for _, future in self.coming:
+            future.cancel()
+        wait([future for _, future in self.coming])
+        self.coming.clear()
+
+
+def augmenting_threads():
+    """Threads that change images for a GPU: half of the cores, 1 to 4.
+
+    More would only wait for each other, as Python runs one of them at a time.
+    """
+    return min(4, max(1, os.cpu_count() // 2))
+
+
+def check_augment(augment, flip):
+    """Return ``augment``, or raise SettingError.
+
+    Parameters
+    ----------
+    augment : function or None
+    flip : minifer.random.Stream or None
+        Whether the feed itself mirrors images.
+    """
+    if augment is not None and not callable(augment):
+        raise SettingError("augment: expected a function of images, numbers and epoch, "
+                           f"or None, got {augment!r}.")
+    if flip is not None and getattr(augment, "flip", False):
+        raise SettingError("flip: expected once, got it here and in augment, so that "
+                           "images would be mirrored twice. Leave one of them out.")
+    return augment
 
 
 def _check(images, labels, flip, device):

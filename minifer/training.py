@@ -12,7 +12,6 @@ True
 
 import contextlib
 import functools
-import hashlib
 import os
 import signal
 import threading
@@ -26,7 +25,9 @@ from .checkpoint import load_checkpoint, peek, save_checkpoint
 from .compiled import function
 from .errors import NotFiniteError, SettingError, ShapeError
 from .expressions import Variable
-from .feed import Feed
+from .feed import Feed, check_augment
+from .fingerprint import (describe_function, describe_penalty, describe_update,
+                          digest)
 from .files import make_folder, remove_leftovers
 from .layers import architecture
 from .progress import Progress
@@ -86,11 +87,15 @@ class Trainer:
         Of a GPU's products: see :func:`minifer.function`.
     flip : bool, default False
         Mirror each training image left to right, or not, at random.
+    augment : function, optional
+        Changes training images, such as a :class:`minifer.data.Augmentation`:
+        ``augment(images, numbers, epoch)``; see :class:`minifer.feed.Feed`.
     """
 
     def __init__(self, network, update=None, learning_rate=0.01, batch_size=64,
                  seed=0, schedule=constant, class_weights=None, penalty=None,
-                 prepare=None, device="cpu", precision="fp32", flip=False):
+                 prepare=None, device="cpu", precision="fp32", flip=False,
+                 augment=None):
         if not isinstance(batch_size, (int, np.integer)) or batch_size < 1:
             raise SettingError(
                 f"batch size: expected a whole number >= 1, got {batch_size!r}.")
@@ -103,6 +108,7 @@ class Trainer:
         self.seed, self.prepare = check_seed(seed), prepare
         self.order = Stream(self.seed, "shuffle")
         self.flip = Stream(self.seed, "augment") if flip else None
+        self.augment = check_augment(augment, self.flip)
         self.device = layers.move_to(network, device)
         layers.seed_noise(network, self.seed)
         self._build(update, class_weights, penalty, precision)
@@ -133,14 +139,16 @@ class Trainer:
         self.predict_fn = function([source.input_var], test_prediction, **planned)
         self._settings = {
             "flip": self.flip is not None,
+            "augment": None if self.augment is None
+            else describe_function(self.augment),
             "batch_size": self.batch_size, "seed": self.seed,
             "learning_rate": self.learning_rate,
-            "update": _describe_update(self.update),
-            "penalty": None if penalty is None else _describe_penalty(penalty),
-            "schedule": getattr(self.schedule, "__qualname__", repr(self.schedule)),
+            "update": describe_update(self.update),
+            "penalty": None if penalty is None else describe_penalty(penalty),
+            "schedule": describe_function(self.schedule),
             "class_weights": None if class_weights is None
             else np.asarray(class_weights, float).tolist(),
-            "network": _digest(repr(architecture.to_dict(self.network)).encode())}
+            "network": digest(repr(architecture.to_dict(self.network)).encode())}
 
     def fit(self, images, labels, valid=None, epochs=None, stop=None, folder=None,
             resume=False, model=None, progress=None):
@@ -188,14 +196,14 @@ class Trainer:
         self._epochs, self._model = epochs, model
         self._progress = progress or Progress(enabled=False)
         self._run_settings = dict(
-            self._settings, samples=len(images), data=_digest(
+            self._settings, samples=len(images), data=digest(
                 np.ascontiguousarray(images), np.ascontiguousarray(labels)),
-            validation=None if valid is None else _digest(
+            validation=None if valid is None else digest(
                 *map(np.ascontiguousarray, valid)),
             # Some schedules depend on where the end is.
             schedule_epochs=epochs if self.schedule in (quarters, cosine) else None)
         place = self._start(folder, resume)
-        feed = self._feed(images, labels, self.flip)
+        feed = self._feed(images, labels, self.flip, self.augment)
         valid = valid and self._feed(*valid)
         with _interrupt_flag() as interrupted:
             while not (place["history"] and any(r(place["history"]) for r in rules)):
@@ -220,8 +228,9 @@ class Trainer:
                     for s, one in zip(sums, self.test_fn.queue(x, y))]
         return tuple(float(s) / len(feed) for s in sums)
 
-    def _feed(self, images, labels, flip=None):
-        return Feed(images, labels, self.device, self.batch_size, self.prepare, flip)
+    def _feed(self, images, labels, flip=None, augment=None):
+        return Feed(images, labels, self.device, self.batch_size, self.prepare, flip,
+                    augment=augment)
 
     @staticmethod
     def _check(images, labels):
@@ -258,7 +267,7 @@ class Trainer:
         epoch, n, loss_sum = place["epoch"], len(feed), place["loss_sum"]
         if self.flip:
             self.flip.step = epoch
-        feed.begin(self.order.generator(epoch).permutation(n))
+        feed.begin(self.order.generator(epoch).permutation(n), epoch)
         total = f"/{self._epochs}" if self._epochs else ""
         with self._progress.bar(feed.batches, f"epoch {epoch + 1}{total}") as bar:
             bar.update(place["batch"])
@@ -347,31 +356,6 @@ def _where(place):
     if place.get("batch"):
         text += f" and {place['batch']} batches"
     return text
-
-
-def _describe_update(update):
-    """Its name and numbers: all but the learning rate, which the schedule moves."""
-    numbers = {name: value for name, value in vars(update).items()
-               if isinstance(value, (int, float)) and name != "learning_rate"}
-    inner = getattr(update, "inner", None)
-    return [type(update).__name__, numbers,
-            inner and _describe_update(inner)]
-
-
-def _describe_penalty(expression):
-    """The ops and constants of an expression, JSON-ready."""
-    op = getattr(expression, "op", getattr(expression, "penalty", None))
-    return [getattr(op, "__qualname__", type(expression).__name__),
-            list(getattr(expression, "constants", [])),
-            [_describe_penalty(one) for one in expression.inputs]]
-
-
-def _digest(*parts):
-    """A short fingerprint of bytes or arrays."""
-    digest = hashlib.sha256()
-    for part in parts:
-        digest.update(part)
-    return digest.hexdigest()[:16]
 
 
 @contextlib.contextmanager

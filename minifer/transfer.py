@@ -23,7 +23,7 @@ def slots(shape, dtype, device, count=2):
     shape : tuple of int
         (N, ...)
     dtype : dtype
-    device : {'cuda', 'emu'}
+    device : {'cpu', 'cuda', 'emu'}
     count : int, default 2
 
     Returns
@@ -41,7 +41,7 @@ def slots(shape, dtype, device, count=2):
 
 
 class _PlainSlot:
-    """On the emulator: the same places and calls, and nothing goes on by itself."""
+    """Without a GPU: the same places and calls, and nothing goes on by itself."""
 
     def __init__(self, shape, dtype, device):
         self.there, self.device = to_device(np.empty(shape, dtype), device), device

@@ -84,6 +84,15 @@ def test_generators_are_by_step():
 
 # --- independence -----------------------------------------------------------
 
+def test_generators_in_turn_are_those_one_by_one():
+    stream = Stream(5, "shuffle")
+    for step, generator in zip([3, 0, 2 ** 40], stream.generators([3, 0, 2 ** 40])):
+        alone = stream.generator(step)
+        # 3 bytes leave words over, which the next step must not see
+        for draw in (lambda rng: rng.random(11), lambda rng: rng.bytes(3)):
+            np.testing.assert_array_equal(draw(generator), draw(alone))
+
+
 def test_streams_of_other_seeds_names_places_and_steps_are_independent():
     n, masks = 4096, []
     for seed, name, place, step in itertools.product(

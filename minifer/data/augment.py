@@ -104,7 +104,9 @@ class Augmentation:
             under one number looks the same twice.
         epoch : int >= 0
         workers : int, optional
-            Threads; default: one a core. The result does not depend on it.
+            Threads; default: one for each million pixels, at most one a core, for
+            small batches are done before threads have started. The result does not
+            depend on it.
 
         Returns
         -------
@@ -120,22 +122,27 @@ class Augmentation:
         """
         images, numbers = _check(images, numbers)
         stream = Stream(self.seed, "augment", check_whole("epoch", epoch))
+        if workers is None:
+            workers = min(count_workers(), 1 + images.size // 2 ** 20)
         workers = count_workers(workers)
         views = np.empty(images.shape, np.uint8)
 
         def change(rows):
-            for row in rows:
-                views[row] = self._change(images[row],
-                                          stream.generator(int(numbers[row])))
+            for row, rng in zip(rows, stream.generators(numbers[rows].tolist())):
+                views[row] = self._change(images[row], rng)
 
-        with ThreadPoolExecutor(workers) as pool:
-            list(pool.map(change, np.array_split(np.arange(len(images)), workers)))
+        parts = np.array_split(np.arange(len(images)), workers)
+        if workers == 1:
+            change(*parts)
+        else:
+            with ThreadPoolExecutor(workers) as pool:
+                list(pool.map(change, parts))
         return views
 
     def _change(self, image, rng):
         """One image (C, H, W); ``rng`` is its own."""
-        draw = rng.random(DRAWS)
-        either_way = 2 * draw - 1
+        draw = rng.random(DRAWS).tolist()
+        either_way = [2 * one - 1 for one in draw]
         if self.flip and draw[0] < 0.5:
             image = image[..., ::-1]
         low, high = self.zoom
@@ -179,11 +186,13 @@ def warp(image, degrees=0.0, right=0.0, down=0.0, zoom=1.0):
     cv2 = load_cv2()
     H, W = image.shape[1:]
     matrix = cv2.getRotationMatrix2D(((W - 1) / 2, (H - 1) / 2), degrees, zoom)
-    matrix[:, 2] += right * W, down * H
-    return np.stack([
-        cv2.warpAffine(np.ascontiguousarray(channel), matrix, (W, H),
-                       flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101)
-        for channel in image])
+    matrix[0, 2] += right * W
+    matrix[1, 2] += down * H
+    warped = np.empty(image.shape, np.uint8)
+    for channel, place in zip(np.ascontiguousarray(image), warped):
+        cv2.warpAffine(channel, matrix, (W, H), place, flags=cv2.INTER_CUBIC,
+                       borderMode=cv2.BORDER_REFLECT_101)
+    return warped
 
 
 def brighten(image, factor):
@@ -197,7 +206,10 @@ def brighten(image, factor):
     Returns
     -------
     ndarray, uint8
+        ``image`` itself if there is nothing to do.
     """
+    if factor == 1:
+        return image
     table = np.rint(np.arange(256) * factor).clip(0, 255).astype(np.uint8)
     return table[image]
 
