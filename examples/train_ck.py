@@ -81,6 +81,38 @@ def training_options(add, out, epochs, batch, lr):
     add("--precision", choices=["fp32", "tf32"], default="fp32",
         help="of a GPU's products: tf32 is faster and less exact")
     add("--flip", action="store_true", help="mirror training images at random")
+    add("--rotation", type=float, metavar="DEG",
+        help="turn training images by up to so many degrees, either way; like the "
+             "options below, anew in each epoch")
+    add("--shift", type=float, metavar="F",
+        help="move them by up to this share of width and height")
+    add("--zoom", type=float, metavar="F", help="magnify them by 1 - F to 1 + F")
+    add("--brightness", type=float, metavar="F",
+        help="multiply their grey values by 1 - F to 1 + F")
+    add("--erase", type=float, metavar="F",
+        help="replace a rectangle by noise on this share of them")
+    add("--class-weights", choices=["none", "balanced"], default="none",
+        help="balanced: a mistake counts for more the rarer its class is")
+
+
+def trainer_options(args, training):
+    """What a Trainer takes from these options, for images of ``training``."""
+    return {
+        "learning_rate": args.lr, "batch_size": args.batch, "seed": args.seed,
+        "schedule": schedules.by_name(args.schedule), "device": args.device,
+        "precision": args.precision, "flip": args.flip, "augment": augmentation(args),
+        "class_weights": data.balanced_weights(training.labels, len(training.classes))
+        if args.class_weights == "balanced" else None}
+
+
+def augmentation(args):
+    """What is done to training images beside --flip, or None."""
+    given = {name: getattr(args, name)
+             for name in ("rotation", "shift", "zoom", "brightness", "erase")
+             if getattr(args, name) is not None}
+    if "zoom" in given:
+        given["zoom"] = 1 - args.zoom, 1 + args.zoom
+    return data.Augmentation(**given, seed=args.seed) if given else None
 
 
 def stop_rule(text):
@@ -118,10 +150,7 @@ def train(args, faces, parts, folder, progress):
     steps = Preprocessing(CropSettings(mode=args.faces))
     model = Model(network, faces.classes, steps.to_dict(),
                   {"command": command(args), "seed": args.seed})
-    trainer = Trainer(network, learning_rate=args.lr, batch_size=args.batch,
-                      seed=args.seed, schedule=schedules.by_name(args.schedule),
-                      prepare=steps, device=args.device, precision=args.precision,
-                      flip=args.flip)
+    trainer = Trainer(network, prepare=steps, **trainer_options(args, training))
     result = trainer.fit(training.images, training.labels,
                          valid=(validation.images, validation.labels),
                          epochs=args.epochs, stop=stop_rule(args.stop), folder=folder,
@@ -271,10 +300,11 @@ def command(args):
     for name, value in vars(args).items():
         if name == "script":
             continue
+        option = "--" + name.replace("_", "-")
         if value is True:
-            words.append(f"--{name}")
+            words.append(option)
         elif value is not None and value is not False:
-            words += [f"--{name}", str(value)]
+            words += [option, str(value)]
     return shlex.join(words)
 
 

@@ -5,29 +5,38 @@ training part chooses the epoch; the test part is looked at once, at the end.
 What is written into --out is what train_ck.py writes.
 """
 
+import dataclasses
+import functools
 import os
 import time
 
+import numpy as np
+
 import minifer
-from minifer import data, layers, random, schedules, updates
+from minifer import data, layers, random, updates
 from minifer.backend import resolve
 from minifer.cli import ArgumentParser, run
 from minifer.errors import DatasetError
 from minifer.evaluation import evaluate
-from minifer.faces import CropSettings
+from minifer.faces import CropSettings, extract
 from minifer.files import make_folder
 from minifer.models import fcn48_penalty
 from minifer.preprocessing import Preprocessing
 from minifer.progress import Progress
 from minifer.training import Trainer
 from minifer.weights import Model, load_model, load_params
-from train_ck import (command, describe_run, draw, stop_rule, training_options,
-                      write_run)
+from train_ck import (command, describe_run, draw, stop_rule, trainer_options,
+                      training_options, write_run)
 
-#: Name -> what builds the network for 48×48 faces.
+mlp = minifer.models.mlp
+#: Name -> what builds the network.
 MODELS = {"fcn48": minifer.models.fcn48, "fcn48-dense": minifer.models.fcn48_dense,
-          "r1": minifer.models.r1, "six": minifer.models.six_conv,
-          "mlp": minifer.models.mlp}
+          "r1": minifer.models.r1, "r2": minifer.models.r2,
+          "six": minifer.models.six_conv, "mlp": mlp,
+          "mlp-bn": functools.partial(mlp, batch_norm=True),
+          "mlp-bn-drop": functools.partial(mlp, batch_norm=True, dropout=.5)}
+#: Sides of the images in pixels, of the data set and of the networks that take others.
+SIDE, SIDES = 48, {"r2": 96}
 OPTIMIZERS = {"nesterov": None, "adam": updates.adam, "adamw": updates.adamw}
 SHARES = (0.8, 0.2)
 
@@ -63,6 +72,14 @@ def load(args, progress):
     return faces
 
 
+def scale(faces, crop):
+    """The same faces in the size that the network takes."""
+    if crop.size == SIDE:
+        return faces
+    images = np.stack([extract(face, crop)[0] for face, in faces.images])
+    return dataclasses.replace(faces, images=images)
+
+
 def split(args, faces):
     """Training, validation and test: the last part that the data set names."""
     kinds = [kind for kind in ("test", "validation") if (faces.usage == kind).any()]
@@ -77,20 +94,18 @@ def split(args, faces):
     return *(training.subset(part) for part in parts), faces.part(kinds[0]), kinds[0]
 
 
-def train(args, training, validation, progress):
+def train(args, steps, training, validation, progress):
     """Train, and return the result and the model of the best epoch."""
     random.set_rng(args.seed)
     network = MODELS[args.model](num_classes=len(training.classes))
     if args.weights:
         load_params(args.weights, network)
-    steps = Preprocessing(CropSettings(size=48, mode="whole"))
     model = Model(network, training.classes, steps.to_dict(),
                   {"command": command(args), "seed": args.seed})
     trainer = Trainer(
-        network, OPTIMIZERS[args.optimizer], args.lr, args.batch, args.seed,
-        schedules.by_name(args.schedule), prepare=steps, device=args.device,
-        precision=args.precision, flip=args.flip,
-        penalty=fcn48_penalty(network) if args.model.startswith("fcn48") else None)
+        network, OPTIMIZERS[args.optimizer], prepare=steps,
+        penalty=fcn48_penalty(network) if args.model.startswith("fcn48") else None,
+        **trainer_options(args, training))
     result = trainer.fit(training.images, training.labels,
                          valid=(validation.images, validation.labels),
                          epochs=args.epochs, stop=stop_rule(args.stop),
@@ -110,8 +125,10 @@ def main(argv=None):
     progress = Progress()
     faces = load(args, progress)
     print(faces.summary(), flush=True)
+    steps = Preprocessing(CropSettings(SIDES.get(args.model, SIDE), mode="whole"))
+    faces = scale(faces, steps.crop)
     training, validation, test, kind = split(args, faces)
-    result, model, trainer = train(args, training, validation, progress)
+    result, model, trainer = train(args, steps, training, validation, progress)
     probabilities = trainer.predict(test.images)
     protocol = (f"the data set's own {'private' if kind == 'test' else 'public'} test "
                 f"part, looked at once; validation {SHARES[1]:.0%} of training, copies "

@@ -161,6 +161,10 @@ OPTIONS = {
     "--folds 2 --split random": ["--folds"],
     "--split sometimes": ["--split"], "--faces cat": ["--faces"],
     "--device abacus": ["--device"], "--seed -1": ["seed"], "--seed 1.5": ["--seed"],
+    "--rotation 181": ["rotation", "180"], "--rotation x": ["--rotation"],
+    "--shift -0.1": ["shift", "0 to 1"], "--zoom 1": ["zoom", "(0.0, 2.0)"],
+    "--brightness nan": ["brightness"], "--erase 2": ["erase", "got 2.0"],
+    "--class-weights many": ["--class-weights"],
     "--weights none.npz": ["none.npz", "No such file"],
 }
 

@@ -58,6 +58,24 @@ def test_another_epoch_seed_or_number_is_another_draw():
         assert not any(np.array_equal(a, b) for a, b in zip(views, other))
 
 
+def test_the_number_of_threads_follows_the_size(monkeypatch):
+    """Starting threads takes longer than a small batch."""
+    started = []
+
+    class Pool(module.ThreadPoolExecutor):
+        def __init__(self, workers):
+            started.append(workers)
+            super().__init__(workers)
+
+    monkeypatch.setattr(module, "ThreadPoolExecutor", Pool)
+    monkeypatch.setattr(module.os, "cpu_count", lambda: 3)
+    for side, threads in ((48, []), (400, [2]), (1200, [3])):
+        images = np.zeros((8, 1, side, side), np.uint8)
+        Augmentation(flip=True)(images, range(8), epoch=0)
+        assert started == threads
+        started.clear()
+
+
 def test_draws_do_not_change_between_versions():
     views = Augmentation(flip=True, seed=7)(IMAGES, range(12), epoch=5)
     flipped = [not np.array_equal(a, b) for a, b in zip(views, IMAGES)]
@@ -149,6 +167,7 @@ def test_grey_values_are_cut_off_not_wrapped():
     assert brighten(np.array([0, 100, 101, 200], np.uint8), 1.5).tolist() == [
         0, 150, 152, 255]
     assert brighten(np.array([9], np.uint8), 0).tolist() == [0]
+    assert brighten(IMAGES, 1) is IMAGES
 
 
 @RANDOM_SHAPES

@@ -1,13 +1,15 @@
 """examples/train_fer2013.py, from images to a report, on a tiny set."""
 
 import json
+import shlex
 
 import cv2
 import numpy as np
 import pytest
 
 import runs
-from minifer.data import FER2013_CLASSES
+from minifer.data import FER2013_CLASSES, Augmentation, load_folders
+from minifer.faces import CropSettings
 from minifer.predict import Predictor
 
 FILES = ("model.npz", "history.csv", "run.json", "report.md", "confusion_matrix.png",
@@ -32,6 +34,10 @@ def folders(tmp_path_factory):
 def train(folders, out, *words):
     return runs.process(runs.EXAMPLES / "train_fer2013.py", "--data", folders,
                         "--out", out, "--epochs", "2", "--batch", "16", *words)
+
+
+ALL_CHANGES = ("--rotation", "15", "--shift", "0.1", "--zoom", "0.2", "--brightness",
+               "0.3", "--erase", "0.5", "--class-weights", "balanced")
 
 
 @pytest.mark.parametrize("model", ["mlp", "r1"])
@@ -74,13 +80,62 @@ def test_a_set_without_a_test_part_is_refused(folders, tmp_path):
 
 
 def test_a_run_that_was_stopped_goes_on(folders, tmp_path):
-    words = "--model", "mlp"
+    words = "--model", "mlp", "--flip", *ALL_CHANGES
     whole = train(folders, tmp_path / "whole", *words)
     first = runs.process(runs.EXAMPLES / "train_fer2013.py", "--data", folders, "--out",
                          tmp_path / "parts", "--epochs", "1", "--batch", "16", *words)
     rest = train(folders, tmp_path / "parts", "--resume", *words)
     assert whole.code == first.code == rest.code == 0
-    a, b = (np.load(tmp_path / name / "model.npz") for name in ("whole", "parts"))
+    assert_same_weights(tmp_path / "whole", tmp_path / "parts")
+
+
+def assert_same_weights(one, other):
+    a, b = (np.load(folder / "model.npz") for folder in (one, other))
+    assert sorted(a.files) == sorted(b.files)
     for key in a.files:
         if key.startswith("param"):
             np.testing.assert_array_equal(a[key], b[key])
+
+
+def test_the_command_with_changed_images_repeats_the_run(folders, tmp_path):
+    found = train(folders, tmp_path / "a", "--model", "mlp-bn-drop", *ALL_CHANGES)
+    assert found.code == 0, found.err
+    command = json.loads((tmp_path / "a/run.json").read_text())["command"]
+    assert " --zoom 0.2 " in command and "--class-weights balanced" in command
+    again = runs.process(runs.EXAMPLES / "train_fer2013.py", *shlex.split(
+        command.replace(f"--out {tmp_path}/a", f"--out {tmp_path}/b"))[2:])
+    assert again.code == 0, again.err
+    assert_same_weights(tmp_path / "a", tmp_path / "b")
+
+
+@pytest.fixture
+def script(monkeypatch):
+    """The example as a module; it imports the one beside it."""
+    monkeypatch.syspath_prepend(runs.EXAMPLES)
+    return runs.example("train_fer2013")
+
+
+def test_options_reach_the_trainer(script, folders):
+    training = load_folders(folders).part("train").subset(range(20))
+    options = script.trainer_options(
+        script.parse(["--data", "x", *ALL_CHANGES]), training)
+    assert options["augment"] == Augmentation(
+        rotation=15, shift=.1, zoom=(.8, 1.2), brightness=.3, erase=.5)
+    np.testing.assert_allclose(options["class_weights"],
+                               [20 / (2 * 12), 20 / (2 * 8), 1, 1, 1, 1, 1])
+    options = script.trainer_options(script.parse(["--data", "x", "--flip"]), training)
+    assert options["augment"] is options["class_weights"] is None and options["flip"]
+
+
+def test_r2_takes_the_faces_at_twice_their_size(script, folders, monkeypatch, tmp_path):
+    monkeypatch.setitem(script.MODELS, "r2", lambda num_classes: runs.network(
+        classes=num_classes, size=96))
+    found = runs.command("train_fer2013", "--data", folders, "--out", tmp_path,
+                         "--epochs", 1, "--model", "r2")
+    assert found.code == 0, found.err
+    crop = Predictor.load(tmp_path / "model.npz").preprocessing.crop
+    assert (crop.size, crop.mode) == (96, "whole")
+    faces = load_folders(folders)
+    np.testing.assert_array_equal(script.scale(faces, crop).images,
+                                  load_folders(folders, size=96).images)
+    assert script.scale(faces, CropSettings(48, mode="whole")) is faces

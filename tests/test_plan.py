@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 import minifer
-from minifer import layers, nonlinearities as f, objectives, tensor, updates
+from minifer import layers, models, nonlinearities as f, objectives, tensor, updates
 from minifer.errors import SettingError
 from minifer.layers import (
     BatchNormLayer, ConcatLayer, Conv2DLayer, DenseLayer, DropoutLayer,
@@ -125,6 +125,12 @@ def test_steps_between_convolutions():
     plan = compare(DenseLayer(d, 3, name="dense"), normal((6, 1, 14, 13)))
     assert "plain" not in str(plan)
     compare(DenseLayer(d, 3, name="dense"), normal((6, 1, 14, 13)), training=False)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_a_perceptron_with_batch_norm_and_dropout(training):
+    network = models.mlp(size=6, batch_norm=True, dropout=.5)
+    compare(network, normal((5, 1, 6, 6)), training)
 
 
 def test_a_shared_layer_and_a_shared_parameter_collect_from_every_use():
