@@ -5,7 +5,7 @@
 >>> describe_function(schedule)
 'schedule'
 >>> digest(b"the same data")
-'d4e0dcd8eaf8d7b8'
+'1b1569b9edb95739'
 """
 
 import functools

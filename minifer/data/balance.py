@@ -56,7 +56,7 @@ def balanced_weights(targets, num_classes=None):
         images = np.zeros(0)
     if not images.sum() > 0 or num_classes not in (None, len(images)):
         raise SettingError(
-            "class weights: expected class numbers (N,) from 0 or soft labels (N, K) of "
+            "class weights: expected class numbers (N,) or soft labels (N, K) of "
             f"{num_classes or 'some'} classes, got {targets.dtype} {targets.shape} of "
             f"{len(images)} classes.")
     occurs = images > 0
