@@ -34,7 +34,7 @@ MODELS = {"fcn48": minifer.models.fcn48, "fcn48-dense": minifer.models.fcn48_den
           "r1": minifer.models.r1, "r2": minifer.models.r2,
           "six": minifer.models.six_conv, "mlp": mlp,
           "mlp-bn": functools.partial(mlp, batch_norm=True),
-          "mlp-bn-drop": functools.partial(mlp, batch_norm=True, dropout=.5)}
+          "mlp-bn-drop": functools.partial(mlp, batch_norm=True, dropout=.25)}
 #: Sides of the images in pixels, of the data set and of the networks that take others.
 SIDE, SIDES = 48, {"r2": 96}
 OPTIMIZERS = {"nesterov": None, "adam": updates.adam, "adamw": updates.adamw}

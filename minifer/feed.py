@@ -257,12 +257,13 @@ class _Stream:
             return
         images = self.images[rows]
         changed = self.augment(images, rows, epoch)
-        if (getattr(changed, "shape", None), getattr(changed, "dtype", None)) != (
-                images.shape, images.dtype):
+        found = (getattr(changed, "dtype", type(changed).__name__),
+                 getattr(changed, "shape", ()))
+        if found != (images.dtype, images.shape):
             raise ShapeError(
                 f"augment: expected {images.dtype} {images.shape} back, as it was "
-                f"given, got {getattr(changed, 'dtype', type(changed).__name__)} "
-                f"{np.shape(changed)}. Change pixels, and leave scaling to prepare.")
+                f"given, got {found[0]} {found[1]}. Change pixels, and leave scaling "
+                "to prepare.")
         slot.load(changed, np.arange(len(rows)))
 
     def _forget(self):

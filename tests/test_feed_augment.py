@@ -122,7 +122,7 @@ def test_an_error_of_the_augmentation_comes_as_itself(device, threads):
     (lambda images, *_: images[1:], r"got uint8 \(3, 1, 4, 5\)"),
     (lambda images, *_: images / 255, r"got float64 \(4, 1, 4, 5\)"),
     (lambda images, *_: None, r"got NoneType \(\)"),
-    (lambda images, *_: images.tolist(), "got list")])
+    (lambda images, *_: [images.tolist(), 0], "got list")])
 def test_an_augmentation_that_returns_something_else_is_refused(device, wrong, got):
     feed = Feed(*data(), device, 4, augment=wrong)
     feed.begin(np.arange(N))
