@@ -140,6 +140,14 @@ def load_faces(args, progress):
                         faces=args.faces, progress=progress.callback("finding faces"))
 
 
+def split(args, faces):
+    """Which faces train, choose the best epoch, and test."""
+    if args.split == "random":
+        return data.split_random(faces.labels, SHARES, args.seed, faces.classes)
+    return data.split_by_subject(faces.labels, faces.subjects, SHARES, args.seed,
+                                 faces.classes)
+
+
 def train(args, faces, parts, folder, progress):
     """Train on the first part, choose the epoch on the second, judge the third."""
     training, validation, test = (faces.subset(part) for part in parts)
@@ -200,11 +208,7 @@ def main(argv=None):
         test, folds = faces, number
         protocol = data.describe("k-fold", folds=args.folds, seed=args.seed)
     else:
-        if args.split == "subject":
-            parts = data.split_by_subject(faces.labels, faces.subjects, SHARES,
-                                          args.seed, faces.classes)
-        else:
-            parts = data.split_random(faces.labels, SHARES, args.seed, faces.classes)
+        parts = split(args, faces)
         result, model, probabilities = train(args, faces, parts, args.out, progress)
         test, folds = faces.subset(parts[2]), None
         protocol = data.describe(args.split, SHARES, seed=args.seed)
@@ -274,9 +278,7 @@ def describe_run(args, title, source, faces, result, evaluation, seconds):
     return {
         "title": title,
         "command": command(args), "seed": args.seed, "settings": vars(args),
-        "versions": {"minifer": minifer.__version__, "numpy": np.__version__,
-                     "python": platform.python_version(),
-                     "machine": f"{platform.machine()}, {os.cpu_count()} cores"},
+        "versions": versions(),
         "data": {"source": source,
                  "embedded": source == "faces drawn by minifer", "n": len(faces),
                  "subjects": len(set(faces.subjects)),
@@ -288,6 +290,13 @@ def describe_run(args, title, source, faces, result, evaluation, seconds):
                      "seconds": round(sum(row["seconds"] for row in result.history), 1),
                      "seconds_in_all": round(seconds, 1)},
         "results": evaluation.to_dict()}
+
+
+def versions():
+    """What the numbers may depend on."""
+    return {"minifer": minifer.__version__, "numpy": np.__version__,
+            "python": platform.python_version(),
+            "machine": f"{platform.machine()}, {os.cpu_count()} cores"}
 
 
 def best_accuracy(result):

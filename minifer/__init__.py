@@ -12,7 +12,8 @@
 from . import (config, data, errors, evaluation, faces, files, finetuning,
                gradcheck, init, layers, models, nonlinearities, objectives, ops,
                plots, predict, preprocessing, progress, random, regularization,
-               report, schedules, stopping, tensor, training, updates, weights)
+               report, schedules, search, stopping, tensor, training, updates,
+               weights)
 from ._version import __version__
 from .compiled import function
 
@@ -20,5 +21,5 @@ __all__ = ["config", "data", "errors", "evaluation", "faces", "files",
            "finetuning", "gradcheck", "init", "layers", "models",
            "nonlinearities", "objectives", "ops", "plots", "predict",
            "preprocessing", "progress", "random", "regularization", "report",
-           "schedules", "stopping", "tensor", "training", "updates", "weights",
-           "function", "__version__"]
+           "schedules", "search", "stopping", "tensor", "training", "updates",
+           "weights", "function", "__version__"]

@@ -7,7 +7,6 @@ import argparse
 import sys
 
 from .errors import MiniferError
-from .training import TrainingInterrupted
 
 __all__ = ["ArgumentParser", "run"]
 
@@ -32,9 +31,6 @@ def run(main):
     except MiniferError as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         sys.exit(2)
-    except TrainingInterrupted as stop:
-        print(stop, file=sys.stderr)
-        sys.exit(130)
-    except KeyboardInterrupt:
-        print("stopped", file=sys.stderr)
+    except KeyboardInterrupt as stop:  # its text may say what was saved
+        print(str(stop) or "stopped", file=sys.stderr)
         sys.exit(130)

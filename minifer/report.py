@@ -17,7 +17,8 @@ import urllib.parse
 
 from . import files
 
-__all__ = ["evaluation_text", "history_csv", "write_history", "write_report"]
+__all__ = ["evaluation_text", "history_csv", "write_history", "write_report",
+           "write_search_report"]
 
 HISTORY_COLUMNS = ("epoch", "train_loss", "valid_loss", "valid_accuracy",
                    "seconds", "learning_rate")
@@ -35,6 +36,9 @@ LIMITS = """\
   staff with it.
 - The numbers hold for faces like those tested. Other cameras, ages, skin
   tones, poses and spontaneous expressions can do much worse."""
+BEST_OF_MANY = """\
+The best score is the highest of many on the same validation part, so it flatters.
+Train with the best settings, and believe what the test part says."""
 LISTED_AT_MOST = 20
 RUN_PARTS = ("data", "hashes", "results", "settings", "training", "versions")
 
@@ -137,6 +141,47 @@ def write_report(folder, run, evaluation, pictures=()):
         _section("Training", _pairs(run["training"])),
         _section("To repeat it", _recipe(run)),
         _section("Limits", LIMITS)]
+    files.write_text(path, "\n\n".join(filter(None, sections)) + "\n")
+    return path
+
+
+def write_search_report(folder, run, result, pictures=()):
+    """Write the ``report.md`` of a search for good settings.
+
+    Parameters
+    ----------
+    folder : str or path-like
+        Existing folder of the search; the pictures lie in it.
+    run : dict
+        ``title``, ``method`` (what was searched how, and what a score is), ``best``
+        (the command that trains with the best settings); ``command``, ``seed``,
+        ``settings`` and ``versions`` as for :func:`write_report`; ``embedded`` (bool:
+        the drawn faces).
+    result : minifer.search.SearchResult
+    pictures : list of (file name, caption)
+
+    Returns
+    -------
+    str
+        Path of the report.
+
+    Raises
+    ------
+    OutputError
+        If the file cannot be written.
+    """
+    path = os.path.join(os.fspath(folder), "report.md")
+    header, *rows = result.rows()
+    best = {"score": result.best_score, "trial": result.best.number,
+            **{name: str(value) for name, value in result.best_settings.items()}}
+    sections = [
+        f"# {_cell(run['title'])}", run["method"],
+        f"> **Drawn faces.** {DRAWN_FACES}" if run.get("embedded") else "",
+        _section("Best settings", "\n\n".join(
+            [_pairs(best), f"```sh\n{run['best']}\n```", BEST_OF_MANY])),
+        _section("Pictures", "\n\n".join(_pictures(pictures))),
+        _section("Trials", _table(header, rows)),
+        _section("To repeat it", _recipe({"hashes": {}, **run}))]
     files.write_text(path, "\n\n".join(filter(None, sections)) + "\n")
     return path
 
@@ -307,4 +352,4 @@ def _cell(value):
     """Text on one line that cannot break a table."""
     if isinstance(value, float):
         value = f"{value:.6g}"
-    return " ".join(str(value).split()).replace("|", "\\|")
+    return " ".join(str(value).split()).replace("|", "\\|").replace("<", "&lt;")

@@ -8,7 +8,9 @@ import pytest
 
 from minifer.errors import OutputError
 from minifer.evaluation import evaluate
-from minifer.report import history_csv, write_history, write_report
+from minifer.report import (history_csv, write_history, write_report,
+                            write_search_report)
+from minifer.search import SearchResult, Trial
 
 CLASSES = ("anger", "fear", "joy")
 HISTORY = [
@@ -152,3 +154,22 @@ def test_the_run_is_left_as_it_was(tmp_path):
     run = {"seed": 1}
     report(tmp_path, run)
     assert run == {"seed": 1}
+
+
+def test_a_search_report_holds_every_trial_and_the_command_for_the_best(tmp_path):
+    trials = [Trial(1, {"lr": .5}, None, 1., "failed", "E: <Layer> | no", 7),
+              Trial(2, {"lr": .25}, .625, 2., "ok", None, 7)]
+    path = write_search_report(
+        tmp_path, {"title": "Search", "method": "At random.", "best": "train --lr .25",
+                   "command": "search", "seed": 7, "settings": {"trials": 2},
+                   "versions": {"numpy": "2.4.6"}},
+        SearchResult(trials), [("search.png", "The scores.")])
+    with open(path, encoding="utf-8") as file:
+        text = file.read()
+    for part in ("# Search\n", "At random.", "| score | 0.625 |", "| lr | 0.25 |",
+                 "```sh\ntrain --lr .25\n```", "so it flatters", "![The scores.]",
+                 "| 1 |  | 0.5 | 1.0 | failed: E: &lt;Layer> \\| no |",
+                 "| 2 | 0.6250 | 0.25 | 2.0 | ok, the best |", "```sh\nsearch\n```",
+                 "Seed: 7", "| trials | 2 |", "| numpy | 2.4.6 |"):
+        assert part in text, part
+    assert "Drawn faces" not in text
