@@ -58,6 +58,8 @@ class Doom:
         if len(self.record.read_text("utf-8").splitlines()) > self.count:
             with contextlib.suppress(FileExistsError):  # another trial was faster
                 self.record.with_name("doom").touch(exist_ok=False)
+                if self.sign == signal.SIGINT:  # a terminal tells all processes
+                    os.kill(os.getpid(), self.sign)
                 os.kill(self.searcher, self.sign)
             threading.Event().wait()  # for ever, unless somebody ends this process
         return hill(settings)

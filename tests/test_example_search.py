@@ -14,6 +14,7 @@ import minifer
 import runs
 from minifer import data, layers, nonlinearities
 from minifer.data import FER2013_CLASSES
+from minifer.errors import NotFiniteError
 from minifer.training import Trainer
 
 SPACE = ("--space", "lr=log:1e-4:1e-1", "--space", "batch=8,16", "--space",
@@ -154,6 +155,16 @@ def test_a_trial_that_fails_is_a_line_in_the_table(quick, tmp_path):
         assert (line["score"] is None) == failed
     assert "failed: SettingError: schedule" in found.out
     assert "failed: SettingError: schedule" in (tmp_path / "report.md").read_text()
+    assert not list(tmp_path.glob("trial-*"))
+
+
+def test_a_trial_that_fails_in_its_second_epoch_leaves_no_folder(quick, tmp_path):
+    ends = [None, NotFiniteError("training: no number."), *9 * [None]]
+    with mock.patch.object(Trainer, "_check_finite", side_effect=ends):
+        found = quick("--out", tmp_path)
+    assert found.code == 0, found.err
+    assert [line["reason"] for line in trials(tmp_path)] == [
+        "NotFiniteError: training: no number.", None, None, None]
     assert not list(tmp_path.glob("trial-*"))
 
 

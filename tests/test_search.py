@@ -250,6 +250,12 @@ def test_a_folder_that_cannot_be_written_costs_no_trial(tmp_path):
         search(interrupted_after(0), SPACE, folder=tmp_path / "file")
 
 
+def test_what_a_killed_process_was_writing_is_removed(tmp_path):
+    (tmp_path / ".trials.jsonl.0123abcd.tmp").write_text("{")
+    search(searches.hill, SPACE, trials=1, folder=tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["trials.jsonl"]
+
+
 def test_a_line_for_each_trial(capsys):
     search(searches.cliff, SPACE, "random", trials=8, seed=1, progress=Progress())
     lines = capsys.readouterr().err.splitlines()

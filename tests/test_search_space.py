@@ -65,6 +65,12 @@ def test_neighbours_move_by_whole_steps_and_stay_near_at_the_ends():
     assert Int(5, 7, 5).neighbour(5, rng, .2) == 5
 
 
+def test_rounding_does_not_lead_out_of_a_range():
+    for k in range(1, 200):
+        for one in (Float(k / 7e3, k / 3, log=True), Float(k / 7, k / 3)):
+            assert one._at(0.) >= one.low and one._at(1.) <= one.high
+
+
 def test_the_size_of_a_space():
     assert space_size({"a": Int(5, 50, 5), "b": Choice([1, 2, 3])}) == 30
     assert space_size({"a": Int(5, 50, 5), "b": Float(0, 1)}) == math.inf

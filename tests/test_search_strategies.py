@@ -178,6 +178,14 @@ def test_optuna_finds_the_hill():
     assert {type(value) for value in result.best_settings.values()} == {int, float}
 
 
+def test_optuna_is_told_of_failures():
+    pytest.importorskip("optuna")
+    walk = Optuna(SPACE, 0)
+    walk.tell(trials(walk.ask([1, 2]), (None, .5)))
+    assert [one.state.name for one in walk.study.trials] == ["FAIL", "COMPLETE"]
+    assert walk.study.best_value == .5
+
+
 def test_without_optuna_the_error_says_how_to_get_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "optuna", None)
     with pytest.raises(BackendUnavailable, match=r"pip install minifer\[search\]"):
