@@ -8,6 +8,7 @@ the same in a script, a notebook or a window, with or without a screen.
 """
 
 import os
+import textwrap
 
 import numpy as np
 
@@ -179,7 +180,8 @@ def confusion_matrix(confusion, classes, title="Confusion matrix",
     _tidy(ax, frame=False)
     n = int(confusion.sum())
     right = f"n = {n} · {np.trace(confusion) / max(n, 1):.1%} right"
-    _ax_headline(ax, title, [right, protocol] if protocol else [right])
+    # A line that is wider than the cells would leave them no room.
+    _ax_headline(ax, title, [right, *textwrap.wrap(protocol or "", max(30, 14 * k))])
     return ax
 
 

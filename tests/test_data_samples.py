@@ -1,5 +1,6 @@
 """Samples on disk: stored once, split by subject, mixed by shares, never a pickle."""
 
+import dataclasses
 import os
 import shutil
 
@@ -9,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from checking import RANDOM_SHAPES
-from minifer.data import SOFT_CLASSES, SplitDataset, load_samples, ramp, save_samples
+from minifer.data import (SOFT_CLASSES, SplitDataset, join, load_samples, ramp,
+                          save_samples)
 from minifer.data import samples as samples_file
 from minifer.errors import DatasetError, LeakageWarning, OutputError, SettingError
 
@@ -240,3 +242,32 @@ def test_a_subject_on_both_sides_is_told(tmp_path, stored):
     shutil.copy(path, tmp_path / "ck" / "test" / "copy.npy")
     with pytest.warns(LeakageWarning, match="ck: 1 subjects are in training and in"):
         load_samples(tmp_path)
+
+
+# --- put together ------------------------------------------------------------
+
+def test_data_sets_are_joined_one_behind_the_other():
+    one, two = made_up(people=2), made_up(people=1, prefix="G", seed=1)
+    both = join([one, two])
+    assert len(both) == 45 and both.classes == SOFT_CLASSES
+    assert rows_of(both.subset(np.arange(30))) == rows_of(one)
+    assert rows_of(both.subset(np.arange(30, 45))) == rows_of(two)
+
+
+def test_joining_keeps_parts_and_notes(stored):
+    train, test = load_samples(stored[0])
+    both = join((train, test))
+    assert len(both.part("train")) == len(train) and len(both.part("test")) == len(test)
+    noted = dataclasses.replace(train, notes={"no_face": ["a.png"]})
+    assert join([noted, test]).notes == {"no_face": ["a.png"]}
+
+
+OTHER = SplitDataset(np.zeros((1, 1, 8, 8), np.uint8), [0], ("a",), *[["b"]] * 3)
+
+
+@pytest.mark.parametrize("others", [
+    [], [made_up(1), made_up(1, side=9)], [made_up(1), OTHER]],
+    ids=["none", "size", "classes"])
+def test_what_does_not_belong_together_is_not_joined(others):
+    with pytest.raises(DatasetError, match="same classes and size"):
+        join(others)

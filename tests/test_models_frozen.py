@@ -186,6 +186,20 @@ def test_of_s_all_children_but_the_last_three_are_frozen():
     assert counts_of(network)["fc"] == 16392
 
 
+def test_a_head_on_a_body_that_learns_too():
+    network = models.r_resnet50(size=32, frozen=False)
+    assert count_params(network, batch_norm_stat=True) + count_params(
+        network, trainable=True) == count_params(network) == HEADS["r_resnet50"][0]
+
+
+@pytest.mark.parametrize("bottleneck", [False, True])
+def test_any_resnet_is_frozen_up_to_layer3(bottleneck):
+    network = models.resnet((1, 1, 2, 1), bottleneck, width=2, size=32)
+    models.freeze_to_layer3(network)
+    assert {p.name.split(".")[0] for p in get_all_params(network, trainable=True)} == {
+        "layer4", "fc"}
+
+
 def test_hidden_layers_of_a_head_are_rectified():
     network = models.r_resnet50(size=32)
     assert {one.nonlinearity for one in get_all_layers(network)

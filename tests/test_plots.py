@@ -107,6 +107,13 @@ def test_confusion_cells_hold_counts_and_row_percent():
     np.testing.assert_allclose(picture(ax.figure), [[.75, .25], [0, 1]])
 
 
+def test_a_long_protocol_leaves_a_small_confusion_matrix_its_room(tmp_path):
+    ax = plots.confusion_matrix([[3, 1], [0, 4]], ["calm", "joy"],
+                                protocol=20 * "word ")
+    plots.save(ax, tmp_path / "confusion.png")
+    assert ax.get_window_extent().width > 200
+
+
 def test_confusion_draws_where_it_is_told():
     ax = Figure().subplots()
     assert plots.confusion_matrix([[1]], ["joy"], ax=ax) is ax

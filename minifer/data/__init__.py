@@ -19,6 +19,7 @@ _HOMES = {
     "load_web": "webphotos",
     "save_samples": "samples", "load_samples": "samples",
     "Dataset": "dataset", "EMOTIONS": "dataset", "SplitDataset": "split_dataset",
+    "join": "split_dataset",
     "balanced_weights": "balance",
     "clean": "cleaning", "count_copies": "cleaning",
     "exact_copies": "copies", "near_copies": "copies",

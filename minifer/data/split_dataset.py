@@ -13,7 +13,7 @@ import numpy as np
 from ..errors import DatasetError, ShapeError
 from .dataset import Dataset
 
-__all__ = ["SplitDataset", "PARTS"]
+__all__ = ["SplitDataset", "PARTS", "join"]
 
 #: What ``usage`` may say; an empty word stands for "not split yet".
 PARTS = ("train", "validation", "test")
@@ -130,3 +130,32 @@ class SplitDataset(Dataset):
         counts = {name: int((self.usage == name).sum()) for name in PARTS}
         return ", ".join(f"{name} {count:,d}" for name, count in counts.items()
                          if count)
+
+
+def join(datasets):
+    """Put data sets together, one behind the other.
+
+    Parameters
+    ----------
+    datasets : sequence of SplitDataset
+        Of the same classes and the same size of the images.
+
+    Returns
+    -------
+    SplitDataset
+        With the notes of all; of equal reasons the last one's.
+
+    Raises
+    ------
+    DatasetError
+        If there is none, or if classes or sizes differ.
+    """
+    datasets = list(datasets)
+    kinds = {(one.classes, one.images.shape[1:]) for one in datasets}
+    if len(kinds) != 1:
+        raise DatasetError("join: expected data sets of the same classes and size, got "
+                           f"{len(kinds)} kinds. Name and scale them alike.")
+    columns = {name: np.concatenate([getattr(one, name) for one in datasets])
+               for name in _COLUMNS}
+    notes = {reason: value for one in datasets for reason, value in one.notes.items()}
+    return SplitDataset(classes=datasets[0].classes, notes=notes, **columns)

@@ -12,7 +12,8 @@ from .. import layers, nonlinearities
 from .resnet import resnet50
 from .resnet_keras import keras_resnet50, keras_resnet101, keras_resnet152
 
-__all__ = ["s_resnet50", "r_resnet50", "r_resnet101", "r_resnet152"]
+__all__ = ["s_resnet50", "r_resnet50", "r_resnet101", "r_resnet152",
+           "freeze_to_layer3"]
 
 # The text does not say how much its dropouts drop.
 DROPOUT = .5
@@ -44,12 +45,23 @@ def s_resnet50(input_var=None, num_classes=8, size=224):
     :func:`minifer.layers.freeze`.
     """
     network = resnet50(input_var, num_classes, size)
-    layers.freeze(next(one for one in layers.get_all_layers(network)
-                       if one.name == "layer3.5.relu_2"))
+    freeze_to_layer3(network)
     return network
 
 
-def r_resnet50(input_var=None, num_classes=7, size=224):
+def freeze_to_layer3(network):
+    """Freeze all of torchvision's children but the last three: layer4, avgpool, fc.
+
+    Parameters
+    ----------
+    network : Layer
+        A network of :func:`minifer.models.resnet` or its sisters; changed in place.
+    """
+    layers.freeze([one for one in layers.get_all_layers(network)
+                   if one.name.startswith("layer3.")][-1])
+
+
+def r_resnet50(input_var=None, num_classes=7, size=224, frozen=True):
     """A frozen ResNet-50 with a head of four dense layers.
 
     Mean of each map, 256, 256, dropout, 128, dropout, 7: 24,211,847 parameters,
@@ -61,6 +73,8 @@ def r_resnet50(input_var=None, num_classes=7, size=224):
     num_classes : int, default 7
     size : int, default 224
         Side of the square RGB images, in pixels.
+    frozen : bool, default True
+        Whether the body stays; else all of the network learns.
 
     Returns
     -------
@@ -68,32 +82,33 @@ def r_resnet50(input_var=None, num_classes=7, size=224):
         The output layer, shape (None, num_classes).
     """
     return _with_head(keras_resnet50(input_var, size),
-                      [256, 256, DROPOUT, 128, DROPOUT], num_classes)
+                      [256, 256, DROPOUT, 128, DROPOUT], num_classes, frozen)
 
 
-def r_resnet101(input_var=None, num_classes=7, size=224):
+def r_resnet101(input_var=None, num_classes=7, size=224, frozen=True):
     """A frozen ResNet-101 with a head of five dense layers; see :func:`r_resnet50`.
 
     Mean of each map, 64, 128, dropout, 256, 128, dropout, 7: 42,864,455 parameters,
     206,279 of them trainable.
     """
     return _with_head(keras_resnet101(input_var, size),
-                      [64, 128, DROPOUT, 256, 128, DROPOUT], num_classes)
+                      [64, 128, DROPOUT, 256, 128, DROPOUT], num_classes, frozen)
 
 
-def r_resnet152(input_var=None, num_classes=7, size=224):
+def r_resnet152(input_var=None, num_classes=7, size=224, frozen=True):
     """A frozen ResNet-152 with a head of three dense layers; see :func:`r_resnet50`.
 
     Mean of each map, 1024, 512, dropout, 7: 60,997,511 parameters, 2,626,567 of them
     trainable.
     """
     return _with_head(keras_resnet152(input_var, size), [1024, 512, DROPOUT],
-                      num_classes)
+                      num_classes, frozen)
 
 
-def _with_head(body, head, num_classes):
-    """Freeze ``body``; put dense layers of so many units on it, and dropouts (< 1)."""
-    layers.freeze(body)
+def _with_head(body, head, num_classes, frozen):
+    """Put dense layers of so many units on a body, and dropouts (< 1)."""
+    if frozen:
+        layers.freeze(body)
     network = layers.GlobalPoolLayer(body, name="avg_pool")
     dense, drop = itertools.count(1), itertools.count(1)
     for part in head:
