@@ -188,5 +188,6 @@ def test_every_package_is_installed():
     settings = configparser.ConfigParser()
     settings.read(ROOT / "setup.cfg", "utf-8")
     listed = settings["options"]["packages"].split()
-    assert sorted(listed) == sorted(name for name, path in zip(MODULES, LIBRARY)
-                                    if path.name == "__init__.py")
+    packages = [name for name, path in zip(MODULES, LIBRARY)
+                if path.name == "__init__.py"]
+    assert sorted(listed) == sorted(packages + ["minifer.examples"])

@@ -1,0 +1,42 @@
+"""What ``minifer`` can be told to do, a module a command.
+
+A module NAME.py has a docstring, which ``minifer NAME --help`` shows;
+``arguments(parser)``, which adds its options; and ``main(args)``, which does the work
+and returns None or an exit code. A command that runs a script of ``examples/`` has
+``script(argv)`` in place of both, and gives it the command line to read.
+
+>>> list(COMMANDS)[:2]
+['train', 'search']
+"""
+
+import importlib
+
+__all__ = ["COMMANDS", "command", "script"]
+
+#: Name -> what ``minifer --help`` says of it.
+COMMANDS = {
+    "train": "train a network: on drawn faces, CK+, FER2013, or on a frozen body",
+    "search": "look for good settings of a training",
+}
+
+
+def command(name):
+    """The module of a command, imported when it is needed."""
+    return importlib.import_module(f"{__name__}.{name}")
+
+
+def script(name):
+    """Import a script of ``examples/`` as ``python examples/NAME.py`` would.
+
+    Parameters
+    ----------
+    name : str
+        Such as ``'train_ck'``; its ``main(argv)`` is the command.
+    """
+    import sys
+
+    from .. import examples
+    folder = examples.__path__[0]
+    if folder not in sys.path:
+        sys.path.insert(0, folder)  # the scripts import one another by name
+    return importlib.import_module(name)
