@@ -1,0 +1,159 @@
+"""Run an experiment of one of the five systems again: python examples/reproduce.py NAME
+
+An experiment is a command line of a training script, kept here so that everybody runs
+the same; what the run writes goes into a folder of its own. The row that is printed
+sets what the system's text reported beside what minifer measures. Validation is taken
+from the training part, and the test part is looked at once. --list shows all names.
+"""
+
+import importlib
+import json
+import os
+import shlex
+from dataclasses import dataclass
+
+from minifer.cli import ArgumentParser, run
+from minifer.files import write_text
+
+#: An image's changes each time it is seen.
+CHANGES = "--flip --rotation 10 --shift 0.08 --zoom 0.1"
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """What a text reported, and the command line that does it again.
+
+    Attributes
+    ----------
+    system : str
+        One of L, S, F, R, A.
+    what : str
+    reported : str
+    script : str
+        A training script of this folder.
+    options : str
+        But for --data, --weights, --seed, --device and --out.
+    needs : tuple of str
+        Of the options --data, --weights, --images and --labels, those without which
+        it cannot run.
+    """
+
+    system: str
+    what: str
+    reported: str
+    script: str
+    options: str
+    needs: tuple = ("data",)
+
+
+FER, TRANSFER = "train_fer2013", "train_transfer"
+WITH_WEIGHTS = ("data", "weights")
+EXPERIMENTS = {
+    "l-drawn": Experiment("L", "ck96 on drawn faces", "-", "train_ck", "", ()),
+    "l-ck": Experiment("L", "ck96 on CK+", "no figure", "train_ck", "--epochs 15",
+                       ("images", "labels")),
+    "s-resnet50": Experiment(
+        "S", "ResNet-50, soft labels", "60 %", TRANSFER,
+        "--model resnet50 --epochs 100 --batch 16 --class-weights balanced "
+        "--flip --rotation 15 --brightness 1", WITH_WEIGHTS),
+    "f-fcn": Experiment("F", "fully convolutional net", "no figure", FER,
+                        "--model fcn48 --epochs 20 --schedule cosine --flip"),
+    "r-model1": Experiment("R", "model 1", "20.01 %", FER,
+                           "--model r1 --epochs 10 --schedule cosine --flip"),
+    "r-model2": Experiment("R", "model 2", "17.47 %", FER,
+                           "--model r2 --epochs 30 --schedule cosine --flip"),
+    "r-resnet50": Experiment("R", "head on ResNet-50", "17-21 %", TRANSFER,
+                             "--model resnet50-keras --epochs 20", WITH_WEIGHTS),
+    "a-six": Experiment("A", "six convolutions", "63.78 %", FER,
+                        "--model six --epochs 26 --schedule cosine --flip"),
+    "a-six-augmented": Experiment(
+        "A", "six convolutions, augmented", "68.61 %", FER,
+        f"--model six --epochs 26 --schedule cosine {CHANGES}"),
+    "a-mlp": Experiment(
+        "A", "dense layers", "48.42 %", FER,
+        "--model mlp-bn --epochs 40 --schedule cosine --optimizer adamw --flip "
+        "--rotation 5 --shift 0.05"),
+    "a-resnet18": Experiment(
+        "A", "ResNet-18", "64.36 %", TRANSFER,
+        f"--model resnet18 --train-all --size 96 --batch 64 --epochs 20 {CHANGES}",
+        WITH_WEIGHTS)}
+
+HEADER = ("system", "experiment", "reported then", "measured now", "n", "protocol",
+          "seed", "epochs", "minutes")
+
+
+def parse(argv):
+    parser = ArgumentParser(prog="reproduce.py", description=__doc__.split("\n")[0])
+    add = parser.add_argument
+    add("name", nargs="?", choices=EXPERIMENTS, metavar="NAME",
+        help="of the experiment: " + ", ".join(EXPERIMENTS))
+    add("--list", action="store_true", help="show all experiments, and run none")
+    add("--data", help="fer2013.csv, a folder with train/CLASS and test/CLASS, or "
+                       "system S's samples")
+    add("--images", help="image root of CK+")
+    add("--labels", help="label root of CK+")
+    add("--weights", help="file with the weights of a body trained on ImageNet")
+    add("--seed", type=int, default=0, help="for everything that is random")
+    add("--device", default="cpu", help="where to compute: cpu, cuda, emu or auto")
+    add("--out", default="runs/reproduce", help="folder of the experiments' folders")
+    add("--resume", action="store_true",
+        help="continue an interrupted run, or print the row of one that has ended")
+    args = parser.parse_args(argv)
+    if args.name is None and not args.list:
+        parser.error("expected the NAME of an experiment, or --list")
+    if args.name and not args.list:
+        wanted = EXPERIMENTS[args.name].needs
+        missing = [f"--{one}" for one in wanted if getattr(args, one) is None]
+        if missing:
+            parser.error(f"{args.name}: expected {' and '.join(missing)}")
+    return args
+
+
+def words(args, experiment):
+    """The command line of the training script."""
+    given = [part for one in experiment.needs
+             for part in (f"--{one}", getattr(args, one))]
+    return [*given, *experiment.options.split(), "--seed", str(args.seed), "--device",
+            args.device, "--out", os.path.join(args.out, args.name),
+            *["--resume"] * args.resume]
+
+
+def row(experiment, evaluation, record):
+    """What is printed: then and now."""
+    low, high = evaluation.interval
+    return (experiment.system, experiment.what, experiment.reported,
+            f"{evaluation.accuracy:.2%} ({low:.1%} … {high:.1%})", evaluation.n,
+            evaluation.protocol, record["seed"], record["training"]["epochs"],
+            f"{record['training']['seconds'] / 60:.0f}")
+
+
+def table(*rows):
+    """Rows as a Markdown table."""
+    lines = [HEADER, ["---"] * len(HEADER), *rows]
+    return "\n".join(f"| {' | '.join(map(str, cells))} |" for cells in lines)
+
+
+def main(argv=None):
+    """Run the experiment; return the evaluation."""
+    args = parse(argv)
+    if args.list:
+        for name, one in EXPERIMENTS.items():
+            print(f"{name:<16} {one.system}  {one.what}; reported: {one.reported}\n"
+                  f"{'':<16} python examples/{one.script}.py "
+                  f"{' '.join(f'--{need} …' for need in one.needs)} {one.options}")
+        return None
+    experiment = EXPERIMENTS[args.name]
+    script = importlib.import_module(experiment.script)
+    given = words(args, experiment)
+    print(f"$ python examples/{experiment.script}.py {shlex.join(given)}", flush=True)
+    evaluation = script.main(given)
+    folder = os.path.join(args.out, args.name)
+    with open(os.path.join(folder, "run.json"), encoding="utf-8") as file:
+        text = table(row(experiment, evaluation, json.load(file)))
+    write_text(os.path.join(folder, "row.md"), text + "\n")
+    print(f"\n{text}")
+    return evaluation
+
+
+if __name__ == "__main__":
+    run(main)
