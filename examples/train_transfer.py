@@ -9,7 +9,6 @@ into --out is what train_ck.py writes.
 
 import os
 import time
-from dataclasses import replace
 
 import numpy as np
 
@@ -24,7 +23,7 @@ from minifer.files import make_folder
 from minifer.preprocessing import ColourPreprocessing
 from minifer.progress import Progress
 from minifer.training import Trainer
-from minifer.weights import Model, load_model, load_params, save_model
+from minifer.weights import Model, load_model, load_params
 from train_ck import (augmentation, command, describe_run, draw, stop_rule,
                       trainer_options, training_options, write_run)
 from train_fer2013 import OPTIMIZERS, SHARES, load, split
@@ -163,23 +162,16 @@ def train(args, network, steps, parts, progress):
     """Train; return the result, the model of the best epoch, and probabilities."""
     learner, inputs, prepare = learner_of(args, network, steps, parts, progress)
     answers = [part.targets if has_samples(args) else part.labels for part in parts]
-    whole = model = Model(network, parts[0].classes, steps.to_dict(),
-                          {"command": command(args), "seed": args.seed})
-    folder = args.out
-    if learner is not network:  # images are none of the head's business
-        model = replace(whole, network=learner, preprocessing={})
-        folder = os.path.join(args.out, "head")
+    model = Model(network, parts[0].classes, steps.to_dict(),
+                  {"command": command(args), "seed": args.seed})
     trainer = Trainer(learner, OPTIMIZERS[args.optimizer], prepare=prepare,
                       **trainer_options(args, parts[0]))
     result = trainer.fit(inputs[0], answers[0], valid=(inputs[1], answers[1]),
-                         epochs=args.epochs, stop=stop_rule(args.stop), folder=folder,
+                         epochs=args.epochs, stop=stop_rule(args.stop), folder=args.out,
                          resume=args.resume, model=model, progress=progress)
-    best = load_model(os.path.join(folder, "model.npz"))
-    layers.set_all_param_values(learner, layers.get_all_param_values(best.network))
-    path = os.path.join(args.out, "model.npz")
-    if learner is not network:
-        save_model(path, whole)
-    return result, load_model(path), trainer.predict(inputs[2])
+    best = load_model(os.path.join(args.out, "model.npz"))
+    layers.set_all_param_values(network, layers.get_all_param_values(best.network))
+    return result, best, trainer.predict(inputs[2])
 
 
 def main(argv=None):

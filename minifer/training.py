@@ -172,7 +172,8 @@ class Trainer:
         resume : bool, default False
             Continue from the folder's checkpoint if there is one.
         model : minifer.weights.Model, optional
-            What to save beside the weights: classes, preprocessing, notes.
+            What to save: the network that is trained, or one that shares its
+            parameters; classes, preprocessing, notes.
         progress : Progress, optional
 
         Returns
@@ -328,7 +329,6 @@ class Trainer:
                 > (best["valid_accuracy"], -best["valid_loss"])):
             place["best"] = row
             if folder is not None and self._model is not None:
-                self._model.network = self.network
                 save_model(os.path.join(folder, MODEL), self._model)
         self._save(folder, place)
         total = f"/{self._epochs}" if self._epochs else ""

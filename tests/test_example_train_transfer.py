@@ -128,7 +128,8 @@ def param(network, name):
 def test_a_run_leaves_all_that_is_promised(call, weights, tmp_path):
     found = call("--weights", weights, pictures=True)
     assert found.code == 0, found.err
-    assert {p.name for p in (tmp_path / "out").iterdir()} == {*FILES, *PICTURES, "head"}
+    assert {p.name for p in (tmp_path / "out").iterdir()} == {
+        *FILES, *PICTURES, "checkpoint.npz"}
     assert "parts: train 30, validation 9" in found.out
     assert "n                  9 frames" in found.out
     assert "public test part, looked at once" in found.out
@@ -170,8 +171,6 @@ def test_the_model_file_says_what_a_photo_becomes(call, weights, tmp_path):
     one, = json.loads(outcome.out)[0]["faces"]
     assert list(one["saturations"]) == list(CLASSES)
     assert sum(one["saturations"].values()) == pytest.approx(1)
-    head = load_model(tmp_path / "out" / "head" / "model.npz")
-    assert head.preprocessing == {}  # it takes no photos
 
 
 def test_the_best_epoch_is_judged_and_not_the_last(call, weights, folders, tmp_path):
@@ -254,7 +253,10 @@ def test_ctrl_c_and_resume_give_the_same_result(call, weights, tmp_path):
     with mock.patch.object(Trainer, "_step", interrupted):
         stopped = call("--weights", weights, out="parts")
     assert stopped.code == 130 and "--resume continues" in stopped.err
-    assert not (tmp_path / "parts" / "model.npz").exists()
+    # The whole network of the best epoch so far is there, body and all.
+    so_far = load_model(tmp_path / "parts" / "model.npz").network
+    np.testing.assert_array_equal(param(so_far, "conv1.W"),
+                                  torch_weights()["conv1.weight"])
     refused = call("--weights", weights, out="parts")
     assert refused.code == 2 and "--resume" in refused.err.splitlines()[-1]
     resumed = call("--weights", weights, "--resume", out="parts")
