@@ -6,6 +6,7 @@ import numpy as np
 
 from bench_contenders import LOSS_STEPS, NETS
 from bench_floors import Rates, floor
+from minifer.backend import gpu_name
 
 KINDS = ("train", "infer")
 
@@ -74,10 +75,7 @@ def machine(device):
     """The GPU, as its driver calls it."""
     if device != "cuda":
         return "no GPU: a rehearsal on the emulator, whose times say nothing of one"
-    import subprocess
-    done = subprocess.run(["nvidia-smi", "--query-gpu=name,driver_version",
-                           "--format=csv,noheader"], capture_output=True, text=True)
-    return done.stdout.strip().split("\n")[0] or "a GPU without nvidia-smi"
+    return gpu_name() or "a GPU without nvidia-smi"
 
 
 def table(report):

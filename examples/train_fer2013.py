@@ -50,6 +50,9 @@ def parse(argv):
     add("--model", choices=MODELS, default="six", help="the network")
     training_options(add, out="runs/fer2013", epochs=30, batch=64, lr=0.001)
     add("--optimizer", choices=OPTIMIZERS, default="adam", help="the update rule")
+    add("--strict", action="store_true",
+        help="refuse a csv with a bad row, or a folder with an unreadable image, and "
+             "name it; else they are left out and listed")
     add("--raw", action="store_true",
         help="leave blank, too dark and too bright images and copies in the training "
              "part, copies of test images among them")
@@ -63,9 +66,9 @@ def load(args, progress):
     """FER2013, cleaned unless --raw; what was left out is printed."""
     if os.path.isdir(args.data):
         faces = data.keep_together(data.load_folders(
-            args.data, progress=progress.callback("reading")))
+            args.data, strict=args.strict, progress=progress.callback("reading")))
     else:
-        faces = data.load_fer2013(args.data)
+        faces = data.load_fer2013(args.data, args.strict)
     if not args.raw:
         faces, report = data.clean(faces)
         print(report, flush=True)

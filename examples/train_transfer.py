@@ -68,6 +68,9 @@ def parse(argv):
         help="share of the training samples in ck/ that is used")
     add("--google-fraction", type=float, default=1.0,
         help="the same of the samples in google/")
+    add("--strict", action="store_true",
+        help="refuse a csv with a bad row, or a folder with an unreadable image, and "
+             "name it; else they are left out and listed")
     add("--raw", action="store_true",
         help="leave blank, too dark and too bright images and copies in the training "
              "part of FER2013, copies of test images among them")

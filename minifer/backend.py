@@ -18,6 +18,7 @@ import contextlib
 import functools
 import math
 import shutil
+import subprocess
 import sys
 
 import numpy as np
@@ -29,7 +30,7 @@ from .recording import refuse
 __all__ = ["DEVICES", "resolve", "device_of", "on_gpu", "to_device", "to_host",
            "as_array", "contiguous", "address", "compute_capability", "synchronize",
            "compiler", "cupy_module", "raw_module", "memory_used", "memory_free",
-           "shared_memory", "explained"]
+           "shared_memory", "explained", "gpu_name"]
 
 DEVICES = ("auto", "cpu", "cuda", "emu")
 
@@ -213,6 +214,23 @@ def shared_memory(device):
         return 227 * 1024
     with explained():
         return _cupy().cuda.Device().attributes["MaxSharedMemoryPerBlockOptin"]
+
+
+def gpu_name():
+    """Name and driver version of the first GPU, as ``nvidia-smi`` tells them.
+
+    Returns
+    -------
+    str
+        Such as ``'NVIDIA H100 80GB HBM3, 580.65.06'``; empty if it tells nothing.
+    """
+    try:
+        done = subprocess.run(
+            ["nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader"],
+            capture_output=True, text=True, timeout=30)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return "" if done.returncode else done.stdout.strip().split("\n")[0]
 
 
 @contextlib.contextmanager

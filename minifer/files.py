@@ -10,12 +10,13 @@ import glob
 import json
 import os
 import secrets
+import shutil
 import tempfile
 
-from .errors import OutputError
+from .errors import DatasetError, OutputError
 
 __all__ = ["atomic_write", "write_bytes", "write_text", "write_json", "make_folder",
-           "remove_leftovers"]
+           "new_folder", "remove_leftovers"]
 
 
 @contextlib.contextmanager
@@ -103,3 +104,47 @@ def make_folder(path):
             f"{path}: expected a folder that can be written, got "
             f"'{error.strerror or error}'. Choose another folder.") from error
     return path
+
+
+@contextlib.contextmanager
+def new_folder(path):
+    """Make a folder that appears when the block ends well, or not at all.
+
+    Parameters
+    ----------
+    path : str or path-like
+        Absent or an empty folder.
+
+    Yields
+    ------
+    str
+        A folder beside it to be filled. If the block raises, it is removed.
+
+    Raises
+    ------
+    DatasetError
+        If there is something at ``path`` already: it is left alone.
+    OutputError
+        If the folder cannot be created.
+    """
+    path = os.path.normpath(path)
+    if os.path.exists(path) and (not os.path.isdir(path) or os.listdir(path)):
+        raise DatasetError(f"{path}: expected an empty folder or none, but it is in "
+                           "use. Choose another name, or remove what is there.")
+    partial = f"{path}.{secrets.token_hex(4)}.partial"
+    try:
+        yield make_folder(partial)
+        _put(partial, path)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)  # gone already when all went well
+
+
+def _put(folder, path):
+    """Rename a folder to ``path``, where nothing but an empty folder may be."""
+    try:
+        if os.path.isdir(path):
+            os.rmdir(path)
+        os.rename(folder, path)
+    except OSError as error:
+        raise OutputError(f"{path}: could not be created ({error.strerror}). Choose "
+                          "another folder.") from error

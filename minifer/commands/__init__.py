@@ -3,7 +3,7 @@
 A module NAME.py has a docstring, which ``minifer NAME --help`` shows;
 ``arguments(parser)``, which adds its options; and ``main(args)``, which does the work
 and returns None or an exit code. A command that runs a script of ``examples/`` has
-``script(argv)`` in place of both, and gives it the command line to read.
+``script(argv, parser)`` in place of both, and gives it the command line to read.
 
 >>> list(COMMANDS)[:2]
 ['train', 'search']
@@ -11,12 +11,25 @@ and returns None or an exit code. A command that runs a script of ``examples/`` 
 
 import importlib
 
-__all__ = ["COMMANDS", "command", "script"]
+__all__ = ["COMMANDS", "GROUPS", "command", "script"]
 
 #: Name -> what ``minifer --help`` says of it.
 COMMANDS = {
     "train": "train a network: on drawn faces, CK+, FER2013, or on a frozen body",
     "search": "look for good settings of a training",
+    "data": "look a data set over, or make one: audit, faces, folders, soft",
+    "gradcheck": "see that every gradient is right",
+    "bench": "how fast it is on this machine, beside PyTorch",
+    "doctor": "what is installed and works, and how to mend what does not",
+}
+
+#: How ``minifer --help`` groups them.
+GROUPS = {
+    "begin here": ("doctor",),
+    "train a network": ("train", "search"),
+    "use it, judge it": ("predict", "webcam", "gui", "eval", "compare", "show"),
+    "data": ("data",),
+    "look inside": ("gradcheck", "bench", "check"),
 }
 
 

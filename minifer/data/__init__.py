@@ -14,7 +14,8 @@ _HOMES = {
     "load_ck": "ckplus", "scan_ck": "ckplus",
     "load_fer2013": "fer2013", "FER2013_CLASSES": "fer2013",
     "load_ferplus": "ferplus",
-    "load_folders": "folders", "scan_folders": "folders",
+    "load_folders": "folders", "scan_folders": "folders", "save_folders": "folders",
+    "load": "loading",
     "load_ck_soft": "softlabels", "SOFT_CLASSES": "softlabels", "ramp": "softlabels",
     "load_web": "webphotos",
     "save_samples": "samples", "load_samples": "samples",
@@ -29,7 +30,7 @@ _HOMES = {
     "brightness_boxes": "audit_pictures", "sample_grid": "audit_pictures",
     "split_by_subject": "splits", "split_random": "splits", "k_fold": "splits",
     "describe": "splits", "cache_folder": "cache",
-    "read_image": "images",
+    "read_image": "images", "save_faces": "facefiles",
     "make_faces": "synthetic",
 }
 

@@ -65,6 +65,18 @@ class Audit:
         """Whether a number measured on this split could not be trusted."""
         return any(finding.severity == "severe" for finding in self.findings)
 
+    def to_dict(self):
+        """As plain data, for JSON."""
+        return {"severe": self.severe, "classes": list(self.classes),
+                "counts": {part: counts.tolist()
+                           for part, counts in self.counts.items()},
+                "neighbour": {part: dict(zip(("accuracy", "strangers_only",
+                                              "commonest_class"), map(float, scores)))
+                              for part, scores in self.neighbour.items()},
+                "findings": [{"kind": finding.kind, "severity": finding.severity,
+                              "text": finding.text, "rows": finding.rows.tolist()}
+                             for finding in self.findings]}
+
     def __str__(self):
         columns = ["images", *self.classes]
         widths = [max(8, len(name) + 2) for name in columns]

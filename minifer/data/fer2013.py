@@ -82,8 +82,8 @@ def load_fer2013(path, strict=False, classes=FER2013_CLASSES):
             except _BadRow as fault:
                 if strict:
                     raise DatasetError(
-                        f"{path}, line {line}: {fault}. Mend the row, or load with "
-                        "strict=False, which leaves it out.") from None
+                        f"{path}, line {line}: {fault}. Mend the row, or load "
+                        "without strict, which leaves it out.") from None
                 faults[fault.kind].append(f"line {line}")
                 continue
             pixels += row

@@ -13,18 +13,20 @@ private one: the beginning of the file's name tells which.
 import dataclasses
 import os
 import re
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
 from ..errors import DatasetError
 from ..faces import CropSettings, prepare
+from ..files import make_folder, new_folder
 from .copies import exact_copies
 from .fer2013 import USAGES
-from .images import raise_unreadable
+from .images import raise_unreadable, write_png
 from .listing import files, folders
 from .split_dataset import PARTS, SplitDataset
 
-__all__ = ["load_folders", "scan_folders", "FolderScan"]
+__all__ = ["load_folders", "save_folders", "scan_folders", "FolderScan"]
 
 #: Names of the folders above the classes.
 SPLIT_FOLDERS = {"train": "train", "training": "train", "val": "validation",
@@ -36,6 +38,10 @@ ALLOWED = {"train": ("train",), "validation": ("validation",),
            "test": ("test", "validation"), "": PARTS}
 
 IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
+
+#: Where an image goes: part -> folder, and how its name begins.
+_PLACES = {usage: ("test" if usage == "validation" else usage, prefix)
+           for prefix, usage in USAGES.items()}
 
 _NAME = re.compile(rf"({'|'.join(USAGES)})_([0-9]+)\.\w+")
 
@@ -110,6 +116,68 @@ def load_folders(root, classes=None, faces="whole", size=48, merge=None, strict=
     return SplitDataset(crops, np.array(scan.labels)[found], scan.classes,
                         names[exact_copies(crops)], names, paths[found], notes,
                         np.array(scan.usage)[found])
+
+
+def save_folders(data, root, progress=None):
+    """Write a data set as one folder a class, as :func:`load_folders` reads it.
+
+    Parameters
+    ----------
+    data : SplitDataset
+        With a part for each image, as ``load_fer2013`` returns it.
+    root : str or path-like
+        Absent or an empty folder; it appears when all is written, or not at all.
+    progress : callable, optional
+        Called as ``progress(done, total)`` after each image.
+
+    Returns
+    -------
+    list of str
+        The PNG file of each image, relative to ``root``:
+        ``train/happy/Training_0000007.png``, where the number is that in the name of
+        the image's file, for FER2013 its row in the table, counted from 0.
+
+    Raises
+    ------
+    DatasetError
+        If an image is in no part, two would get one name, a class is no name of a
+        folder, or ``root`` is in use.
+    OutputError
+        If a file cannot be written.
+    """
+    names = _names(data)
+    with new_folder(root) as new:
+        for folder in {os.path.dirname(name) for name in names}:
+            make_folder(os.path.join(new, folder))
+        with ThreadPoolExecutor(os.cpu_count()) as pool:  # most of it waits for disks
+            written = pool.map(lambda name, image: write_png(
+                os.path.join(new, name), image[0]), names, data.images)
+            try:
+                for done, _ in enumerate(written, start=1):
+                    if progress:
+                        progress(done, len(names))
+            finally:
+                pool.shutdown(cancel_futures=True)
+    return names
+
+
+def _names(data):
+    """Where each image goes."""
+    bad = [name for name in data.classes if name != os.path.basename(name) or not name]
+    if bad or "" in data.usage:
+        raise DatasetError("class folders: expected a part for each image and classes "
+                           "that can name folders, got "
+                           f"{repr(bad[0]) if bad else 'images in no part'}.")
+    names = []
+    for label, usage, path in zip(data.labels, data.usage.tolist(), data.paths):
+        folder, prefix = _PLACES[usage]
+        number = re.sub(r"\D", "", os.path.basename(path))
+        names.append(os.path.join(folder, data.classes[label],
+                                  f"{prefix}_{number}.png"))
+    if len(set(names)) < len(names):
+        raise DatasetError("class folders: expected images with a number each in their "
+                           "file's name, got two with the same.")
+    return names
 
 
 def scan_folders(root, classes=None, merge=None):

@@ -4,7 +4,7 @@ import os
 
 from ..errors import DatasetError
 
-__all__ = ["folders", "files"]
+__all__ = ["folders", "files", "tree"]
 
 
 def folders(path):
@@ -21,6 +21,27 @@ def folders(path):
 def files(path):
     """Names of the files inside folder ``path``, as :func:`folders`."""
     return [entry.name for entry in _entries(path) if entry.is_file()]
+
+
+def tree(path):
+    """Paths of the files inside folder ``path`` and all folders in it, relative to it.
+
+    Links to folders are not followed, for they may lead round in a circle.
+
+    Returns
+    -------
+    list of str
+        Sorted by folder and name.
+
+    Raises
+    ------
+    DatasetError
+        As :func:`folders`.
+    """
+    inside = [os.path.join(name, below) for name in folders(path)
+              if not os.path.islink(os.path.join(path, name))
+              for below in tree(os.path.join(path, name))]
+    return files(path) + inside
 
 
 def _entries(path):

@@ -13,15 +13,13 @@ one is refused unread, because unpickling runs whatever program is in it.
 
 import io
 import os
-import secrets
-import shutil
 import tokenize
 import warnings
 
 import numpy as np
 
-from ..errors import DatasetError, LeakageWarning, OutputError, SettingError
-from ..files import make_folder, write_bytes
+from ..errors import DatasetError, LeakageWarning, SettingError
+from ..files import make_folder, new_folder, write_bytes
 from ..random import check_seed
 from .listing import files
 from .softlabels import SOFT_CLASSES
@@ -68,34 +66,18 @@ def save_samples(data, folder, test=0.2, seed=0):
     OutputError
         If nothing can be written there.
     """
-    folder = os.path.normpath(folder)
     if not isinstance(test, (int, float)) or not 0 < test < 1:
         raise SettingError("test: expected a share above 0 and below 1, such as 0.2, "
                            f"got {test!r}.")
     if data.classes != SOFT_CLASSES:
         raise DatasetError(f"samples: expected the classes {', '.join(SOFT_CLASSES)}, "
                            f"got {', '.join(data.classes)}.")
-    if os.path.exists(folder) and (not os.path.isdir(folder) or os.listdir(folder)):
-        raise DatasetError(f"{folder}: expected an empty folder or none, but it is in "
-                           "use. Choose another name, or remove what is there.")
     parts = split_by_subject(data.labels, data.subjects, (1 - test, test), seed,
                              data.classes)
-    partial = f"{folder}.{secrets.token_hex(4)}.partial"
-    try:
-        for rows, place in zip(parts, (partial, os.path.join(partial, TEST))):
-            make_folder(place)
+    with new_folder(folder) as new:
+        for rows, place in zip(parts, (new, make_folder(os.path.join(new, TEST)))):
             for row in rows:
                 write_bytes(os.path.join(place, f"{row:06d}.npy"), _pack(data, row))
-        if os.path.isdir(folder):
-            os.rmdir(folder)
-        os.rename(partial, folder)
-    except OSError as error:
-        if isinstance(error, OutputError):
-            raise
-        raise OutputError(f"{folder}: could not be created ({error.strerror}). Choose "
-                          "another folder.") from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)  # gone already when all went well
     return len(parts[0]), len(parts[1])
 
 
