@@ -94,6 +94,8 @@ def run(main):
 
     A MiniferError becomes one line and code 2.
     """
+    if hasattr(sys.stdout, "reconfigure"):  # names of files may be no valid Unicode
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         code = main()
         sys.stdout.flush()  # a closed pipe shows here, not when Python ends

@@ -26,7 +26,7 @@ from .errors import BackendUnavailable, MiniferError
 from .ops.activation import rectify_forward
 from .plan import default_threads
 
-__all__ = ["Check", "examine", "is_well"]
+__all__ = ["Check", "examine", "fits", "is_well"]
 
 #: Package -> (what is imported, what it is for).
 NEEDED = {"numpy": ("numpy", "arrays"),
@@ -126,6 +126,15 @@ def _requirement(name):
 def fits(version, wanted):
     """Whether a version meets requirements of the forms ``>=``, ``<`` and ``==``.
 
+    Parameters
+    ----------
+    version : str
+        What follows its numbers, as ``rc1``, is not looked at.
+    wanted : str
+        Requirements with commas between them; empty is met by all.
+
+    Examples
+    --------
     >>> fits("4.10.0", ">=4.8,<5"), fits("5.0", ">=4.8,<5")
     (True, False)
     """
@@ -181,10 +190,10 @@ def _cascade():
     try:
         faces.find_faces(np.zeros((64, 64), np.uint8))
     except Exception as error:  # ours, or OpenCV's own of a file that is damaged
-        return Check("face cascade", "broken", f"{faces.CASCADE}: {_line(error)}",
+        return Check("face cascade", "broken", _line(error),
                      "pip install --force-reinstall 'opencv-python-headless"
                      f"{_requirement('opencv-python-headless')}'", True)
-    return Check("face cascade", "ok", faces.CASCADE, needed=True)
+    return Check("face cascade", "ok", "OpenCV's, of Haar features", needed=True)
 
 
 def _window():

@@ -131,6 +131,7 @@ def new_folder(path):
     if os.path.exists(path) and (not os.path.isdir(path) or os.listdir(path)):
         raise DatasetError(f"{path}: expected an empty folder or none, but it is in "
                            "use. Choose another name, or remove what is there.")
+    make_folder(os.path.dirname(path) or ".")
     partial = f"{path}.{secrets.token_hex(4)}.partial"
     try:
         yield make_folder(partial)

@@ -1,4 +1,9 @@
-"""Progress on a terminal as a bar, elsewhere as plain lines."""
+"""Progress on a terminal as a bar, elsewhere as plain lines.
+
+In a file, a pipe or a notebook a bar would leave a heap of half lines, so there are
+whole lines now and then. It all goes to standard error: ``minifer ... > result.txt``
+holds the result alone.
+"""
 
 import sys
 
@@ -17,8 +22,9 @@ class Progress:
 
     def __init__(self, enabled=True, stream=None):
         self.stream = stream or sys.stderr
-        self.enabled = enabled
-        self.terminal = enabled and self.stream.isatty()
+        # a program without a console, such as a window on Windows, has no stderr
+        self.enabled = enabled and self.stream is not None
+        self.terminal = self.enabled and self.stream.isatty()
 
     def line(self, text):
         """Print one line."""

@@ -244,6 +244,18 @@ def command(name, *words, cache=None):
     return Outcome(code, out.getvalue(), err.getvalue())
 
 
+def minifer(*words):
+    """Run the command ``minifer`` in this process."""
+    out, err = io.StringIO(), io.StringIO()
+    code = 0
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        try:
+            cli.main([str(word) for word in words])
+        except SystemExit as end:
+            code = end.code or 0
+    return Outcome(code, out.getvalue(), err.getvalue())
+
+
 def environment(**more):
     """For processes of their own: one thread each, as they are tiny."""
     return os.environ | {"OPENBLAS_NUM_THREADS": "1"} | more

@@ -6,9 +6,9 @@ import pathlib
 
 import pytest
 
-from minifer.errors import OutputError
-from minifer.files import (atomic_write, make_folder, write_bytes, write_json,
-                           write_text)
+from minifer.errors import DatasetError, OutputError
+from minifer.files import (atomic_write, make_folder, new_folder, write_bytes,
+                           write_json, write_text)
 
 
 def names_in(folder):
@@ -143,3 +143,54 @@ def test_make_folder_refuses_a_folder_it_cannot_write_into(tmp_path, monkeypatch
     monkeypatch.setattr("tempfile.TemporaryFile", fail)
     with pytest.raises(OutputError, match="Permission denied.+another folder"):
         make_folder(tmp_path)
+
+
+# --- folders, whole or not at all -------------------------------------------
+
+@pytest.mark.parametrize("existed", [True, False])
+@pytest.mark.parametrize("end", ["", "/"])
+def test_a_folder_appears_when_the_block_ends(tmp_path, existed, end):
+    path = tmp_path / "deep" / "folder"
+    if existed:
+        path.mkdir(parents=True)
+    with new_folder(f"{path}{end}") as new:
+        write_text(os.path.join(new, "f"), "x")
+        assert not path.exists() or names_in(path) == []
+    assert names_in(path) == ["f"] and names_in(tmp_path / "deep") == ["folder"]
+
+
+def test_a_folder_that_fails_leaves_nothing(tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        with new_folder(tmp_path / "folder") as new:
+            write_text(os.path.join(new, "f"), "x")
+            raise KeyboardInterrupt
+    assert names_in(tmp_path) == []
+
+
+def test_one_new_folder_inside_another(tmp_path):
+    """So that a command claims its folder before the work, and a function fills it."""
+    with new_folder(tmp_path / "folder") as claimed, new_folder(claimed) as new:
+        write_text(os.path.join(new, "f"), "x")
+    assert names_in(tmp_path) == ["folder"] and names_in(tmp_path / "folder") == ["f"]
+
+
+@pytest.mark.parametrize("used", ["file", "folder"])
+def test_what_is_in_use_is_left_alone(tmp_path, used):
+    path = tmp_path / used
+    if used == "folder":
+        path.mkdir()
+        path = path / "mine"
+    path.write_text("mine")
+    with pytest.raises(DatasetError, match=f"{used}: expected an empty folder or none"):
+        with new_folder(tmp_path / used):
+            pass
+    assert path.read_text() == "mine" and names_in(tmp_path) == [used]
+
+
+def test_somebody_else_was_faster(tmp_path):
+    path = tmp_path / "folder"
+    with pytest.raises(OutputError, match="folder: could not be created"):
+        with new_folder(path):
+            path.mkdir()
+            (path / "theirs").write_text("theirs")
+    assert names_in(tmp_path) == ["folder"] and names_in(path) == ["theirs"]

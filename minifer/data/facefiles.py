@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from ..errors import DatasetError, ImageError
 from ..faces import CropSettings, extract
-from ..files import make_folder, new_folder, write_text
+from ..files import make_folder, new_folder, write_bytes
 from .folders import IMAGE_ENDINGS
 from .images import raise_unreadable, read_image, write_png
 from .listing import tree
@@ -120,7 +120,9 @@ def save_faces(photos, folder, settings=CropSettings(), which="all", strict=Fals
         if strict:
             raise_unreadable([ImageError(one.error) for one in found if one.error],
                              len(names))
-        write_text(os.path.join(new, TABLE), _table(found))
+        # names of files that are no valid Unicode keep their bytes
+        write_bytes(os.path.join(new, TABLE),
+                    _table(found).encode("utf-8", "surrogateescape"))
     return found
 
 
