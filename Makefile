@@ -1,18 +1,23 @@
 # make train: create the environment, install minifer, train the headline network.
 # make test:  install what the tests need, and run them all.
+# make docs:  lessons, explained by what they print and draw, and the reference.
 # make gpu-check: everything a machine with an NVIDIA GPU should prove.
 PYTHON ?= python3
 VENV ?= .venv
 RUN = $(VENV)/bin/python
 CUDA = $(shell nvidia-smi 2>/dev/null | sed -n 's/.*CUDA[A-Z ]*Version: *\([0-9]*\).*/\1/p')
 
-.PHONY: train test gpu-check driver clean
+.PHONY: train test docs gpu-check driver clean
 
 train: $(VENV)/.installed
 	$(RUN) examples/train_ck.py
 
 test: $(VENV)/.dev
 	$(RUN) -m pytest
+
+docs: $(VENV)/.docs
+	$(RUN) -m sphinx -q -W --keep-going -b html docs docs/_build/html
+	@echo "open docs/_build/html/index.html"
 
 gpu-check: driver $(VENV)/.gpu
 	$(RUN) examples/gpu_check.py
@@ -28,6 +33,10 @@ $(VENV)/.dev: $(VENV)/.installed
 	$(RUN) -m pip install --quiet --disable-pip-version-check -e '.[dev]'
 	touch $@
 
+$(VENV)/.docs: $(VENV)/.installed
+	$(RUN) -m pip install --quiet --disable-pip-version-check -e '.[docs]'
+	touch $@
+
 driver:
 	@test "0$(CUDA)" -ge 12 || { echo "gpu-check: expected an NVIDIA GPU with a driver" \
 	  "for CUDA 12 or newer, as nvidia-smi shows it, got $(or $(CUDA),none). Without" \
@@ -41,3 +50,4 @@ $(VENV)/.gpu: $(VENV)/.dev
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .hypothesis
+	rm -rf docs/_build docs/api docs/learn

@@ -108,7 +108,7 @@ def check(network, inputs=None, deterministic=False, batch=3, seed=0,
     seed : int
         For inputs, upstream gradients and directions.
     tolerance : float, default 1e-6
-        Largest relative error that passes: |measured − claimed| over the
+        Largest relative error that passes: ``|measured − claimed|`` over the
         larger of both (or over the array's typical gradient, if that is larger).
     directions : int, default 4
         Random directions in which a large array is probed.

@@ -103,8 +103,8 @@ class Glorot(_FanIn):
 
     References
     ----------
-    .. [1] Glorot & Bengio (2010): Understanding the difficulty of training
-       deep feedforward neural networks. AISTATS.
+    Glorot & Bengio (2010): Understanding the difficulty of training
+    deep feedforward neural networks. AISTATS.
     """
 
     def variance(self, shape):
@@ -132,7 +132,7 @@ class He(_FanIn):
 
     References
     ----------
-    .. [1] He et al. (2015): Delving deep into rectifiers. arXiv:1502.01852.
+    He et al. (2015): Delving deep into rectifiers. arXiv:1502.01852.
     """
 
     def variance(self, shape):
@@ -159,8 +159,8 @@ class Orthogonal(Initializer):
 
     References
     ----------
-    .. [1] Saxe, McClelland & Ganguli (2013): Exact solutions to the nonlinear
-       dynamics of learning in deep linear neural networks. arXiv:1312.6120.
+    Saxe, McClelland & Ganguli (2013): Exact solutions to the nonlinear
+    dynamics of learning in deep linear neural networks. arXiv:1312.6120.
     """
 
     def __init__(self, gain=1.0, rng=None):

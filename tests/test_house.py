@@ -16,7 +16,7 @@ import minifer
 ROOT = pathlib.Path(minifer.__file__).resolve().parent.parent
 LIBRARY = sorted(path for folder in ("minifer", "kernels")
                  for path in (ROOT / folder).rglob("*.py"))
-PYTHON = LIBRARY + sorted(path for folder in ("examples", "tests")
+PYTHON = LIBRARY + sorted(path for folder in ("examples", "tests", "docs/lessons")
                           for path in (ROOT / folder).rglob("*.py"))
 CODE = PYTHON + sorted(path for end in ("cu", "cuh", "h", "cpp")
                        for path in (ROOT / "kernels").rglob("*." + end))
@@ -107,9 +107,10 @@ def test_only_the_backend_imports_cupy():
     assert not wrong
 
 
-def test_examples_use_public_names_only():
+def test_examples_and_lessons_use_public_names_only():
     wrong = [f"{name_of(path)} imports {name}"
-             for path in (ROOT / "examples").rglob("*.py")
+             for folder in ("examples", "docs/lessons")
+             for path in (ROOT / folder).rglob("*.py")
              for name in imports_of(path) if is_in(name, "minifer")
              and any(part.startswith("_") for part in name.split("."))]
     assert not wrong
@@ -162,7 +163,7 @@ def test_a_file_ends_before_400_lines(path):
 
 def test_the_code_is_flake8_clean():
     pytest.importorskip("flake8", reason="flake8 is not installed: pip install .[dev]")
-    folders = [f for f in ("minifer", "examples", "tests", "kernels")
+    folders = [f for f in ("minifer", "examples", "tests", "kernels", "docs")
                if list((ROOT / f).rglob("*.py"))]
     done = subprocess.run([sys.executable, "-m", "flake8", *folders], cwd=ROOT,
                           text=True, capture_output=True)

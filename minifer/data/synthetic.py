@@ -41,7 +41,7 @@ VERSION = 1
 
 def make_faces(folder, subjects=60, emotions=EMOTIONS, frames=(8, 12), seed=0,
                threads=None, progress=None):
-    """Draw facial expressions in the layout of CK+ [1]_ into ``folder``.
+    """Draw facial expressions in the layout of CK+ into ``folder``.
 
     For trying and testing only: drawn faces say nothing about how well a
     network does on real ones. The default set has about 4,000 pictures in 400
@@ -87,8 +87,8 @@ def make_faces(folder, subjects=60, emotions=EMOTIONS, frames=(8, 12), seed=0,
 
     References
     ----------
-    .. [1] P. Lucey et al. (2010): The Extended Cohn-Kanade Dataset (CK+).
-           CVPR Workshops.
+    P. Lucey et al. (2010): The Extended Cohn-Kanade Dataset (CK+).
+    CVPR Workshops.
     """
     settings = _check(subjects, emotions, frames, seed)
     if threads is not None and not (_is_int(threads) and threads >= 1):

@@ -11,9 +11,9 @@ a face are 0 (left in the picture) and 1 (right in the picture).
 
 References
 ----------
-.. [1] P. Ekman, W. Friesen and J. Hager (2002): Facial Action Coding System.
-.. [2] P. Lucey et al. (2010): The Extended Cohn-Kanade Dataset (CK+). CVPR
-       Workshops. Table 1 lists the action units that define each emotion.
+* P. Ekman, W. Friesen and J. Hager (2002): Facial Action Coding System.
+* P. Lucey et al. (2010): The Extended Cohn-Kanade Dataset (CK+). CVPR
+  Workshops. Table 1 lists the action units that define each emotion.
 """
 
 import dataclasses

@@ -12,17 +12,17 @@ __all__ = ["ck96"]
 def ck96(input_var=None, num_classes=7, size=96):
     """Build the network, untrained.
 
-    ========================  =============  ==========
-    layer                     output         parameters
-    ========================  =============  ==========
-    input                     1 × 96 × 96
-    conv1, 32 of 5×5, ReLU    32 × 92 × 92   832
-    pool1, max 2×2            32 × 46 × 46
-    conv2, 32 of 5×5, ReLU    32 × 42 × 42   25,632
-    pool2, max 2×2            32 × 21 × 21
-    dropout ½, dense, ReLU    256            3,612,928
-    dropout ½, dense, softmax 7              1,799
-    ========================  =============  ==========
+    =========================  =============  ==========
+    layer                      output         parameters
+    =========================  =============  ==========
+    input                      1 × 96 × 96
+    conv1, 32 of 5×5, ReLU     32 × 92 × 92   832
+    pool1, max 2×2             32 × 46 × 46
+    conv2, 32 of 5×5, ReLU     32 × 42 × 42   25,632
+    pool2, max 2×2             32 × 21 × 21
+    dropout ½, dense, ReLU     256            3,612,928
+    dropout ½, dense, softmax  7              1,799
+    =========================  =============  ==========
 
     3,641,191 parameters in all.
 

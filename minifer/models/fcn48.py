@@ -16,21 +16,21 @@ FCN48_L2 = 1e-4
 def fcn48(input_var=None, num_classes=7):
     """Build the fully convolutional network, untrained.
 
-    ==========================  ============  ==========
-    layer                       output        parameters
-    ==========================  ============  ==========
+    ==========================  =============  ==========
+    layer                       output         parameters
+    ==========================  =============  ==========
     input                       1 × 48 × 48
-    conv1, 32 of 3×3, ReLU      32 × 46 × 46  320
-    conv2, 64 of 3×3, ReLU      64 × 44 × 44  18,496
+    conv1, 32 of 3×3, ReLU      32 × 46 × 46   320
+    conv2, 64 of 3×3, ReLU      64 × 44 × 44   18,496
     pool1, max 2×2              64 × 22 × 22
-    conv3, 128 of 3×3, ReLU     128 × 20 × 20 73,856
+    conv3, 128 of 3×3, ReLU     128 × 20 × 20  73,856
     pool2, max 2×2              128 × 10 × 10
-    conv4, 128 of 3×3, ReLU     128 × 8 × 8   147,584
+    conv4, 128 of 3×3, ReLU     128 × 8 × 8    147,584
     pool3, max 2×2              128 × 4 × 4
-    dropout ¼, conv5, 7 of 1×1  7 × 4 × 4     903
-    conv6, 7 of 4×4, ReLU       7 × 1 × 1     791
+    dropout ¼, conv5, 7 of 1×1  7 × 4 × 4      903
+    conv6, 7 of 4×4, ReLU       7 × 1 × 1      791
     flatten, softmax            7
-    ==========================  ============  ==========
+    ==========================  =============  ==========
 
     241,950 parameters in all. It was trained with :func:`fcn48_penalty` on the
     loss.

@@ -8,17 +8,17 @@ arXiv:1512.03385. Shapes, names and constants are those of torchvision's
 
 Parameters carry torchvision's names, but for the last part:
 
-============================  ==================  ==============================
-there                         here                value here
-============================  ==================  ==============================
-``layer1.0.conv1.weight``     layer1.0.conv1.W    as it is
-``layer1.0.bn1.weight``       layer1.0.bn1.gamma  as it is
-``layer1.0.bn1.bias``         layer1.0.bn1.beta   as it is
-``layer1.0.bn1.running_mean`` layer1.0.bn1.mean   as it is
-``layer1.0.bn1.running_var``  …bn1.inv_std        1 / √(running_var + epsilon)
-``fc.weight``                 fc.W                transposed
-``fc.bias``                   fc.b                as it is
-============================  ==================  ==============================
+=============================  ==================  ==============================
+there                          here                value here
+=============================  ==================  ==============================
+``layer1.0.conv1.weight``      layer1.0.conv1.W    as it is
+``layer1.0.bn1.weight``        layer1.0.bn1.gamma  as it is
+``layer1.0.bn1.bias``          layer1.0.bn1.beta   as it is
+``layer1.0.bn1.running_mean``  layer1.0.bn1.mean   as it is
+``layer1.0.bn1.running_var``   …bn1.inv_std        1 / √(running_var + epsilon)
+``fc.weight``                  fc.W                transposed
+``fc.bias``                    fc.b                as it is
+=============================  ==================  ==============================
 
 Predictions then agree. Training on differs a little: minifer averages
 1 / √(σ² + ε), as Lasagne does, where PyTorch averages σ²·n / (n - 1).

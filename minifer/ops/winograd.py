@@ -12,9 +12,9 @@ paid is accuracy, since large and small points are mixed.
 
 References
 ----------
-.. [1] Winograd (1980): Arithmetic complexity of computations. SIAM.
-.. [2] Lavin & Gray (2016): Fast algorithms for convolutional neural networks.
-   CVPR, arXiv:1509.09308.
+* Winograd (1980): Arithmetic complexity of computations. SIAM.
+* Lavin & Gray (2016): Fast algorithms for convolutional neural networks.
+  CVPR, arXiv:1509.09308.
 """
 
 import functools

@@ -1,0 +1,51 @@
+"""How Sphinx builds the documentation: ``make docs``."""
+
+import pathlib
+import sys
+
+import minifer
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+
+project = "minifer"
+version = release = minifer.__version__
+copyright = author = "the minifer authors"
+
+extensions = ["sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode",
+              "sphinx_gallery.gen_gallery", "myst_parser", "apipages", "mathml"]
+exclude_patterns = ["_build", "lessons"]
+
+html_theme = "alabaster"
+html_theme_options = {
+    "description": "Deep learning to be read, and facial expressions",
+    "page_width": "1090px", "sidebar_width": "230px", "body_max_width": "auto",
+    "fixed_sidebar": True, "show_relbars": False,
+}
+html_title = "minifer"
+html_static_path = ["_static"]
+html_css_files = ["minifer.css"]
+html_show_copyright = False
+html_math_renderer = "mathml"
+
+autodoc_member_order = "bysource"
+autodoc_default_options = {"show-inheritance": True}
+autodoc_typehints = "none"
+napoleon_google_docstring = False
+napoleon_use_ivar = True
+napoleon_use_rtype = False
+
+myst_heading_anchors = 3
+
+sphinx_gallery_conf = {
+    "examples_dirs": "lessons",
+    "gallery_dirs": "learn",
+    "filename_pattern": r"/plot_",
+    "within_subsection_order": "FileNameSortKey",
+    "download_all_examples": False,
+    "show_signature": False,
+    "write_computation_times": False,
+    "show_memory": False,
+    "min_reported_time": 60,
+    "plot_gallery": "True",
+    "abort_on_example_error": True,
+}

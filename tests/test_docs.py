@@ -1,0 +1,66 @@
+"""The documentation: a page for every public module, and a build without warnings."""
+
+import importlib.util
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+import runs
+from test_house import MODULES
+
+DOCS = runs.TESTS.parent / "docs"
+PUBLIC = [name for name in MODULES
+          if not any(part.startswith("_") for part in name.split("."))]
+
+
+@pytest.fixture
+def apipages(monkeypatch):
+    monkeypatch.syspath_prepend(str(DOCS))
+    return importlib.import_module("apipages")
+
+
+def test_the_reference_has_a_page_for_every_public_module(apipages, tmp_path):
+    apipages.write(tmp_path)
+    assert {path.stem for path in tmp_path.glob("*.rst")} == set(PUBLIC)
+    for name in PUBLIC:
+        page = (tmp_path / f"{name}.rst").read_text("utf-8")
+        assert page.startswith(f"{name}\n{'=' * len(name)}\n")
+        package = name.rpartition(".")[0]
+        if package:  # and its package's page leads to it
+            above = (tmp_path / f"{package}.rst").read_text("utf-8")
+            assert f"\n   {name}\n" in above.partition(".. toctree::")[2]
+
+
+def test_a_name_is_explained_where_it_is_defined(apipages):
+    page = apipages.page("minifer.layers", PUBLIC)
+    assert "* :py:obj:`DenseLayer <minifer.layers.dense.DenseLayer>`: A fully" in page
+    assert ":members:" not in page
+    page = apipages.page("minifer.layers.dense", PUBLIC)
+    assert "   :members: DenseLayer\n" in page and ":py:obj:" not in page
+
+
+def test_old_pages_go_and_unchanged_ones_stay(apipages, tmp_path):
+    apipages.write(tmp_path)
+    (tmp_path / "minifer.gone.rst").write_text("gone")
+    (tmp_path / "minifer.param.rst").write_text("old")
+    kept = (tmp_path / "minifer.ops.rst").stat().st_mtime_ns
+    apipages.write(tmp_path)
+    assert not (tmp_path / "minifer.gone.rst").exists()
+    assert "Param" in (tmp_path / "minifer.param.rst").read_text("utf-8")
+    assert (tmp_path / "minifer.ops.rst").stat().st_mtime_ns == kept
+
+
+def test_the_documentation_builds_without_warnings(tmp_path):
+    """All pages are read and all links resolved; the lessons are run elsewhere."""
+    for needed in ("sphinx", "sphinx_gallery", "myst_parser"):
+        if importlib.util.find_spec(needed) is None:
+            pytest.skip(f"{needed} is not installed: pip install .[docs]")
+    docs = shutil.copytree(DOCS, tmp_path / "docs", ignore=shutil.ignore_patterns(
+        "_build", "api", "learn", "__pycache__"))  # a build of one's own stays
+    done = subprocess.run(
+        [sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", "-b", "dummy",
+         "-D", "plot_gallery=0", docs, tmp_path / "out"],
+        text=True, capture_output=True, timeout=300)
+    assert done.returncode == 0, done.stderr
