@@ -64,7 +64,7 @@ def page(name, names):
     if own:
         parts.append("   :members: " + ", ".join(own))
     if passed_on:
-        parts += ["", ".. rubric:: Names that other modules define", "", *passed_on]
+        parts += ["", ".. rubric:: Names", "", *passed_on]
     if below:
         parts += ["", ".. rubric:: Modules", "", ".. toctree::", "   :maxdepth: 1", "",
                   *(f"   {other}" for other in below)]

@@ -27,6 +27,7 @@ html_css_files = ["minifer.css"]
 html_show_copyright = False
 html_math_renderer = "mathml"
 
+add_module_names = False
 autodoc_member_order = "bysource"
 autodoc_default_options = {"show-inheritance": True}
 autodoc_typehints = "none"

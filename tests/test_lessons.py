@@ -9,6 +9,8 @@ import pytest
 
 import runs
 
+#: The exercise's name in ``minifer check NAME FILE``.
+CHECK = re.compile(r"minifer check ([a-z]\w*)(?= \w+\.py)")
 LESSONS = sorted((runs.TESTS.parent / "docs" / "lessons").glob("plot_*.py"))
 
 
@@ -41,3 +43,10 @@ def test_a_lesson_ends_in_exercises_and_asserts_what_it_says(path):
     *_, exercises = text.split("# Exercises\n# -----")
     assert exercises != text and 2 <= len(re.findall(r"^# \d\. ", exercises, re.M)) <= 4
     assert "# %%" not in exercises and "\nassert " in text
+
+
+def test_exercises_name_checks_that_exist():
+    checks = pytest.importorskip("minifer.checks", reason="no minifer.checks yet")
+    text = " ".join(path.read_text("utf-8").replace("\n#", "") for path in LESSONS)
+    named = set(CHECK.findall(text))
+    assert {"dense", "conv", "adam"} <= named <= set(checks.EXERCISES)

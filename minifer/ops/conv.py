@@ -71,10 +71,10 @@ def conv2d_forward(x, W, b=None, stride=(1, 1), pad=(0, 0), flip_filters=True):
     r"""Convolve images with a bank of filters.
 
     .. math:: y_{n,f,i,j} = b_f + \sum_{c,u,v} W_{f,c,k_h-1-u,k_w-1-v}\,
-              \tilde x_{n,c,s_h i+u,s_w j+v}
+              p_{n,c,s_h i+u,s_w j+v}
 
-    where :math:`\tilde x` is ``x`` padded with zeros. With
-    ``flip_filters=False`` it is W_{f,c,u,v} (cross-correlation).
+    where :math:`p` is ``x`` padded with zeros. With ``flip_filters=False`` it is
+    :math:`W_{f,c,u,v}` (cross-correlation).
 
     Parameters
     ----------

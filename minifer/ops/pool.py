@@ -39,9 +39,9 @@ def pool2d_forward(x, pool_size, stride=None, pad=(0, 0), ignore_border=True,
                    mode="max"):
     r"""Pool each channel over windows.
 
-    .. math:: y_{n,c,i,j} = \max_{u,v} \tilde x_{n,c,s_h i+u,s_w j+v}
+    .. math:: y_{n,c,i,j} = \max_{u,v} p_{n,c,s_h i+u,s_w j+v}
 
-    or the mean over the window.
+    or the mean over the window, where :math:`p` is ``x`` padded.
 
     Parameters
     ----------
