@@ -5,7 +5,7 @@ words that make it. The tests below say which kinds a command owes, by the optio
 its own help names, so a new command without rows fails here.
 
 Words in braces stand for what :func:`places` makes: ``{file}`` is a text, ``{empty}``
-a folder, ``{gone}`` is not there, ``{blocked}`` is where no folder can be, ``{archive}``
+a folder, ``{gone}`` is nothing, ``{blocked}`` is where no folder can be, ``{archive}``
 is an ``.npz`` and no model, ``{csv}`` a small FER2013, and ``{bad_csv}`` has a bad row.
 """
 

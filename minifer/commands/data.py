@@ -27,8 +27,8 @@ trusted."""
 FACES = """\
 Find every face on the photos of a folder and of the folders inside it, and save each
 as a square grey PNG file. faces.csv tells of every file what was found: none is lost.
-Photos sorted by class give crops sorted by class, which `minifer train fer2013` and
-`minifer data audit` read."""
+Photos sorted by class give crops sorted by class, which `minifer data audit` reads, and
+`minifer train fer2013` if they are in folders train/ and test/."""
 
 FOLDERS = """\
 Write the images of fer2013.csv, or of a table like it, as train/CLASS/*.png and
