@@ -57,7 +57,7 @@ EXPERIMENTS = {
         "--model resnet50 --epochs 100 --batch 16 --class-weights balanced "
         "--flip --rotation 15 --brightness 1", WITH_WEIGHTS),
     "f-fcn": Experiment("F", "fully convolutional net", "no figure", FER,
-                        "--model fcn48 --epochs 20 --schedule cosine --flip"),
+                        "--model fcn48 --epochs 12 --schedule cosine --flip"),
     "r-model1": Experiment("R", "model 1", "20.01 %", FER,
                            "--model r1 --epochs 10 --schedule cosine --flip"),
     "r-model2": Experiment("R", "model 2", "17.47 %", FER,
