@@ -1,13 +1,17 @@
 """Writing the answers on a photo: a box around each face, a label beside it."""
 
+import itertools
+import os
 import unicodedata
 from collections.abc import Mapping
 
 import numpy as np
 
+from .data.images import read_colour, write_png
 from .errors import ShapeError
+from .faces import shared_area
 
-__all__ = ["annotate_photo"]
+__all__ = ["annotate_photo", "annotate_faces", "Copies"]
 
 # After Okabe and Ito, lightened for a dark plate; RGB.
 COLORS = ((86, 180, 233), (230, 159, 0), (0, 200, 150), (240, 228, 66),
@@ -67,6 +71,66 @@ def annotate_photo(photo, boxes, texts):
         taken.append(_place(box, width, height, canvas.shape, taken))
         _draw_label(canvas, taken[-1], rows, fitting, color)
     return canvas
+
+
+def annotate_faces(photo, faces, bars=False):
+    """Draw what was judged on a copy of a photo or frame.
+
+    Parameters
+    ----------
+    photo : array of uint8, shape (H, W) or (H, W, 3) in RGB
+    faces : sequence of minifer.predict.Face
+    bars : bool, default False
+        Show all saturations as bars, instead of the label and its saturation.
+
+    Returns
+    -------
+    array of uint8, shape (H, W, 3), RGB
+    """
+    texts = [face.saturations if bars
+             else f"{face.label} {100 * face.saturations[face.label]:.0f} %"
+             for face in faces]
+    return annotate_photo(photo, [face.box for face in faces], texts)
+
+
+class Copies:
+    """Annotated copies in a folder, none written over another of the same run.
+
+    Parameters
+    ----------
+    folder : str
+    """
+
+    def __init__(self, folder):
+        self.folder, self.used = folder, set()
+
+    def name(self, source, ending):
+        """``FOLDER/NAME_faces.ending`` for a file, ``NAME_2_faces`` for a second NAME.
+
+        Parameters
+        ----------
+        source : str
+            Path of the file that is copied.
+        ending : str
+            Such as ``'.png'``.
+        """
+        stem = os.path.splitext(os.path.basename(source))[0]
+        numbers = itertools.chain([""], (f"_{k}" for k in itertools.count(2)))
+        name = next(name for name in (f"{stem}{number}_faces{ending}"
+                                      for number in numbers) if name not in self.used)
+        self.used.add(name)
+        return os.path.join(self.folder, name)
+
+    def write(self, photo):
+        """Read a judged :class:`~minifer.predict.Photo` anew and write its copy.
+
+        Raises
+        ------
+        OutputError
+            If it cannot be written.
+        """
+        write_png(self.name(photo.name, ".png"),
+                  annotate_faces(read_colour(photo.name), photo.faces))
 
 
 def _check(photo, boxes, k):
@@ -132,15 +196,8 @@ def _place(box, width, height, shape, taken):
     places = [(min(max(left, 0), right - width), min(max(top, 0), bottom - height),
                width, height)
               for left, top in beside]
-    return min(places, key=lambda place: sum(_overlap(place, other)
+    return min(places, key=lambda place: sum(shared_area(place, other)
                                              for other in taken))
-
-
-def _overlap(a, b):
-    """Area, in pixels, that two rectangles (x, y, w, h) share."""
-    wide = min(a[0] + a[2], b[0] + b[2]) - max(a[0], b[0])
-    tall = min(a[1] + a[3], b[1] + b[3]) - max(a[1], b[1])
-    return max(wide, 0) * max(tall, 0)
 
 
 def _write(canvas, text, left, baseline, size, ink):

@@ -35,6 +35,10 @@ class ImageError(DatasetError):
     """An image file is unreadable, truncated, empty or far too small."""
 
 
+class VideoError(DatasetError):
+    """A video cannot be read or holds no frame, or a camera is not there."""
+
+
 class NoFaceError(MiniferError, ValueError):
     """No face was found where one is needed."""
 

@@ -27,8 +27,8 @@ from .data.cache import CropCache, cache_folder
 from .data.images import to_grey
 from .errors import BackendUnavailable, ImageError, SettingError, ShapeError
 
-__all__ = ["CropSettings", "find_faces", "crop", "extract", "prepare", "to_grey",
-           "cache_folder"]
+__all__ = ["CropSettings", "find_faces", "crop", "extract", "prepare", "shared_area",
+           "to_grey", "cache_folder"]
 
 #: Raise it when :func:`extract` changes, so that no old crop is taken for new.
 CROP_VERSION = 1
@@ -236,6 +236,17 @@ def extract(grey, settings=CropSettings(), which="all"):
     for face, box in zip(crops, boxes):
         face[:] = crop(grey, box, size)
     return crops, boxes
+
+
+def shared_area(a, b):
+    """Area, in pixels, that two boxes (x, y, width, height) share.
+
+    >>> shared_area((0, 0, 4, 4), (2, 1, 9, 9))
+    6
+    """
+    wide = min(a[0] + a[2], b[0] + b[2]) - max(a[0], b[0])
+    tall = min(a[1] + a[3], b[1] + b[3]) - max(a[1], b[1])
+    return max(wide, 0) * max(tall, 0)
 
 
 def prepare(paths, settings=CropSettings(), cache=None, progress=None, workers=None):

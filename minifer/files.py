@@ -6,17 +6,19 @@ step. A crash, a full disk or a killed process leaves the old file as it was.
 """
 
 import contextlib
+import csv
 import glob
 import json
 import os
 import secrets
 import shutil
 import tempfile
+import types
 
 from .errors import DatasetError, OutputError
 
-__all__ = ["atomic_write", "write_bytes", "write_text", "write_json", "make_folder",
-           "new_folder", "remove_leftovers"]
+__all__ = ["atomic_write", "atomic_path", "write_bytes", "write_text", "write_json",
+           "csv_writer", "make_folder", "new_folder", "remove_leftovers"]
 
 
 @contextlib.contextmanager
@@ -39,14 +41,36 @@ def atomic_write(path):
     OutputError
         If the file cannot be written (permission, full disk, no folder).
     """
+    with _temporary(path) as temporary, open(temporary, "xb") as file:
+        yield file
+        file.flush()
+        os.fsync(file.fileno())
+
+
+@contextlib.contextmanager
+def atomic_path(path):
+    """:func:`atomic_write` for libraries that open files by name, as OpenCV does.
+
+    Yields
+    ------
+    str
+        A name in the same folder with the same ending, of no file as yet. When the
+        block ends well, the file of that name replaces ``path``.
+    """
+    with _temporary(path, os.path.splitext(path)[1]) as temporary:
+        yield temporary
+        with open(temporary, "rb") as file:
+            os.fsync(file.fileno())
+
+
+@contextlib.contextmanager
+def _temporary(path, ending=""):
+    """Yield a name beside ``path``; rename its file to ``path``, or remove it."""
     path = os.fspath(path)
     folder, name = os.path.split(path)
-    temporary = os.path.join(folder, f".{name}.{secrets.token_hex(4)}.tmp")
+    temporary = os.path.join(folder, f".{name}.{secrets.token_hex(4)}.tmp{ending}")
     try:
-        with open(temporary, "xb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
+        yield temporary
         os.replace(temporary, path)
     except OSError as error:
         if isinstance(error, OutputError):
@@ -83,6 +107,27 @@ def write_text(path, text):
 def write_json(path, value):
     """Write ``value`` to ``path`` as indented JSON, whole or not at all."""
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+@contextlib.contextmanager
+def csv_writer(path):
+    """Open a table that replaces ``path``, whole, when the block ends well.
+
+    Yields
+    ------
+    csv.writer
+        ``.writerow(values)`` adds a row; nothing is kept in memory. Names of files
+        that are no valid Unicode keep their bytes.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written.
+    """
+    with atomic_write(path) as file:
+        text = types.SimpleNamespace(write=lambda row: file.write(
+            row.encode("utf-8", "surrogateescape")))
+        yield csv.writer(text, lineterminator="\n")
 
 
 def make_folder(path):

@@ -5,15 +5,25 @@ settings and class names stand in it.
 """
 
 import dataclasses
+import itertools
+import threading
+
+import numpy as np
 
 from . import layers
+from .ahead import ahead
+from .compiled import function
 from .data.images import read_image
-from .errors import ImageError, ShapeError
+from .errors import ImageError, SettingError, ShapeError
 from .faces import extract
+from .plan import default_threads
 from .preprocessing import Preprocessing
 from .weights import load_model
 
 __all__ = ["Face", "Photo", "Predictor"]
+
+#: Pictures looked at, and at most so many faces judged, together.
+BATCH = 16
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,6 +45,10 @@ class Face:
     def label(self):
         """The expression that shows most."""
         return max(self.saturations, key=self.saturations.get)
+
+    def __str__(self):
+        values = "  ".join(f"{name} {p:.2f}" for name, p in self.saturations.items())
+        return f"{values}  -> {self.label}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,6 +78,12 @@ class Photo:
              "label": face.label} for face in self.faces]}
         return result | {"error": self.error} if self.error else result
 
+    def lines(self):
+        """What to print: a line for each face, or one that says why there is none."""
+        if self.status != "ok":
+            return [f"{self.name}: {self.error or self.status}"]
+        return [f"{self.name}: face at {face.box}: {face}" for face in self.faces]
+
 
 class Predictor:
     """A trained network at work.
@@ -89,6 +109,11 @@ class Predictor:
         self.model = model
         self.device = layers.move_to(model.network, device)
         self.preprocessing = Preprocessing.from_dict(model.preprocessing)
+        source = next(one for one in layers.get_all_layers(model.network)
+                      if isinstance(one, layers.InputLayer))
+        saturations = layers.get_output(model.network, deterministic=True)
+        self._compute = function([source.input_var], saturations)
+        self._turn = threading.Lock()  # a plan has one set of buffers
 
     @classmethod
     def load(cls, path, device="cpu"):
@@ -109,9 +134,10 @@ class Predictor:
         if crops.ndim != 4 or crops.shape[1] != 1:
             raise ShapeError(
                 f"predict: expected crops (N, 1, S, S), got {crops.shape}.")
-        p = layers.get_output(self.model.network, self.preprocessing(crops),
-                              deterministic=True)
-        return [dict(zip(self.model.classes, map(float, row))) for row in p]
+        with self._turn:
+            p = [row for start in range(0, len(crops), BATCH) for row in self._compute(
+                self.preprocessing(crops[start:start + BATCH])).tolist()]
+        return [dict(zip(self.model.classes, row)) for row in p]
 
     def photo(self, path, which="all"):
         """Find and judge the faces on one photo.
@@ -126,13 +152,85 @@ class Predictor:
         Photo
             Nothing is raised for a photo that cannot be read: its status says so.
         """
-        try:
-            grey = read_image(path)
-        except ImageError as error:
-            return Photo(str(path), "unreadable", error=str(error))
-        crops, boxes = extract(grey, self.preprocessing.crop, which)
-        if not len(crops):
-            return Photo(str(path), "no face")
-        found = self.saturations(crops[:, None])
-        return Photo(str(path), "ok", tuple(
-            Face(tuple(int(n) for n in box), s) for box, s in zip(boxes, found)))
+        photo, = self.photos([path], which, threads=0)
+        return photo
+
+    def photos(self, paths, which="all", batch_size=BATCH, threads=None):
+        """Find and judge the faces on any number of photos.
+
+        Threads read ahead and find faces; the faces of several photos are judged in
+        one batch. A few photos are in memory at a time, however many there are.
+
+        Parameters
+        ----------
+        paths : iterable of str
+        which, batch_size, threads
+            As for :meth:`faces`.
+
+        Yields
+        ------
+        Photo
+            One for each path, in order. Nothing is raised for a photo that cannot be
+            read: its status says so.
+        """
+        for path, faces in self.faces(paths, read_image, which, batch_size, threads):
+            if isinstance(faces, ImageError):
+                yield Photo(str(path), "unreadable", error=str(faces))
+            else:
+                yield Photo(str(path), "ok" if faces else "no face", faces)
+
+    def faces(self, items, read, which="all", batch_size=BATCH, threads=None):
+        """Find and judge the faces on pictures from anywhere: files, frames, a camera.
+
+        Parameters
+        ----------
+        items : iterable
+            One for each picture; read ``batch_size`` and two a thread ahead.
+        read : function
+            ``read(item)`` returns grey values, uint8 (H, W); called on the threads.
+        which : {'all', 'largest'}
+        batch_size : int >= 1
+            Pictures whose faces are judged together.
+        threads : int >= 0, optional
+            For reading and finding faces. With 0 there are none and nothing is read
+            ahead. Default: one a core.
+
+        Yields
+        ------
+        item : object
+        faces : tuple of Face, or ImageError
+            The largest face first; the error where ``read`` raised one.
+
+        Raises
+        ------
+        SettingError
+            If a setting is out of range.
+        """
+        threads = default_threads() if threads is None else threads
+        for name, value, least in [("batch_size", batch_size, 1),
+                                   ("threads", threads, 0)]:
+            if type(value) is not int or value < least:
+                raise SettingError(f"predict: expected a whole number >= {least} as "
+                                   f"{name}, got {value!r}.")
+
+        def look(item):
+            try:
+                return item, extract(read(item), self.preprocessing.crop, which)
+            except ImageError as error:
+                return item, error
+
+        looks = ahead(look, items, threads, batch_size + 2 * threads)
+        while batch := list(itertools.islice(looks, batch_size)):
+            yield from self._judge(batch)
+
+    def _judge(self, batch):
+        """Yield each item with its Faces, from a list of (item, crops and boxes)."""
+        crops = [found[0] for _, found in batch if not isinstance(found, ImageError)]
+        crops = np.concatenate(crops)[:, None] if crops else ()
+        judged = iter(self.saturations(crops) if len(crops) else ())
+        for item, found in batch:
+            if isinstance(found, ImageError):
+                yield item, found
+            else:
+                yield item, tuple(Face(tuple(box), next(judged))
+                                  for box in found[1].tolist())

@@ -164,7 +164,7 @@ def test_the_log_level_of_opencv_is_put_back_when_threads_overlap():
     inside, leave = threading.Event(), threading.Event()
 
     def stay():
-        with images._quiet(cv2):
+        with images.quiet(cv2):
             inside.set()
             leave.wait(10)
 

@@ -1,5 +1,6 @@
 """Files are written whole or not at all."""
 
+import csv
 import json
 import os
 import pathlib
@@ -7,8 +8,8 @@ import pathlib
 import pytest
 
 from minifer.errors import DatasetError, OutputError
-from minifer.files import (atomic_write, make_folder, new_folder, write_bytes,
-                           write_json, write_text)
+from minifer.files import (atomic_path, atomic_write, csv_writer, make_folder,
+                           new_folder, write_bytes, write_json, write_text)
 
 
 def names_in(folder):
@@ -194,3 +195,46 @@ def test_somebody_else_was_faster(tmp_path):
             path.mkdir()
             (path / "theirs").write_text("theirs")
     assert names_in(tmp_path) == ["folder"] and names_in(path) == ["theirs"]
+
+
+# --- tables, and files that others open ---------------------------------------
+
+def test_a_table_keeps_every_name(tmp_path):
+    names = ["a,b", 'say "cheese"', "two\nlines", "zażółć", os.fsdecode(b"\xff.png")]
+    with csv_writer(tmp_path / "t.csv") as table:
+        for name in names:
+            table.writerow([name, 1])
+    assert b"\xff.png,1\n" in (tmp_path / "t.csv").read_bytes()
+    with open(tmp_path / "t.csv", encoding="utf-8", errors="surrogateescape",
+              newline="") as file:
+        assert [row[0] for row in csv.reader(file)] == names
+
+
+@pytest.mark.parametrize("opened", [csv_writer, atomic_path])
+def test_what_fails_half_way_leaves_all_as_it_was(tmp_path, opened):
+    (tmp_path / "f.mp4").write_bytes(b"old")
+    with pytest.raises(KeyboardInterrupt):
+        with opened(tmp_path / "f.mp4") as half:
+            if opened is atomic_path:
+                pathlib.Path(half).write_bytes(b"half")
+            else:
+                half.writerow(["half"])
+            raise KeyboardInterrupt
+    assert (tmp_path / "f.mp4").read_bytes() == b"old"
+    assert names_in(tmp_path) == ["f.mp4"]
+
+
+def test_a_file_that_somebody_else_opens_by_name(tmp_path):
+    (tmp_path / "f.mp4").write_bytes(b"old")
+    with atomic_path(tmp_path / "f.mp4") as name:
+        assert name.endswith(".mp4") and os.path.dirname(name) == str(tmp_path)
+        pathlib.Path(name).write_bytes(b"new")
+        assert (tmp_path / "f.mp4").read_bytes() == b"old"
+    assert (tmp_path / "f.mp4").read_bytes() == b"new"
+    assert names_in(tmp_path) == ["f.mp4"]
+
+
+def test_a_file_that_nobody_wrote(tmp_path):
+    with pytest.raises(OutputError, match="f.mp4: could not be written"):
+        with atomic_path(tmp_path / "f.mp4"):
+            pass

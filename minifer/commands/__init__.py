@@ -6,7 +6,7 @@ and returns None or an exit code. A command that runs a script of ``examples/`` 
 ``script(argv, parser)`` in place of both, and gives it the command line to read.
 
 >>> list(COMMANDS)[:2]
-['train', 'search']
+['train', 'predict']
 """
 
 import importlib
@@ -16,6 +16,8 @@ __all__ = ["COMMANDS", "GROUPS", "command", "script"]
 #: Name -> what ``minifer --help`` says of it.
 COMMANDS = {
     "train": "train a network: on drawn faces, CK+, FER2013, or on a frozen body",
+    "predict": "judge the faces on photos and videos with a trained model",
+    "webcam": "judge the faces before a camera, live",
     "search": "look for good settings of a training",
     "data": "look a data set over, or make one: audit, faces, folders, soft",
     "gradcheck": "see that every gradient is right",

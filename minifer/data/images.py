@@ -27,7 +27,8 @@ from ..errors import BackendUnavailable, ImageError, ShapeError
 from ..files import write_bytes
 
 __all__ = ["read_image", "read_colour", "read_bytes", "decode", "content_hash",
-           "encode_png", "write_png", "to_grey", "raise_unreadable", "load_cv2"]
+           "encode_png", "write_png", "to_grey", "raise_unreadable", "load_cv2",
+           "quiet"]
 
 #: Shorter sides than this cannot show a face (the cascade looks at 24 pixels).
 SMALLEST_SIDE = 24
@@ -148,7 +149,7 @@ def decode(data, name, colour=False):
             f"{name}: the image is truncated (only {len(data)} bytes are "
             "there). Copy or download it again, or remove it.")
     flag = cv2.IMREAD_COLOR if colour else cv2.IMREAD_GRAYSCALE
-    with _quiet(cv2):
+    with quiet(cv2):
         try:
             image = cv2.imdecode(np.frombuffer(data, np.uint8), flag)
         except cv2.error:  # such as more pixels than OpenCV agrees to hold
@@ -320,8 +321,8 @@ _quiet_now = {"users": 0, "level": None}
 
 
 @contextlib.contextmanager
-def _quiet(cv2):
-    """Keep OpenCV's warnings off the screen: our error says it better.
+def quiet(cv2):
+    """Keep OpenCV's warnings off the screen in a block: our error says it better.
 
     The level is global, so the first thread in sets it and the last thread
     out puts the old one back.

@@ -1,10 +1,11 @@
 """What a folder holds, sorted by name, so that every machine reads one order."""
 
+import glob
 import os
 
 from ..errors import DatasetError
 
-__all__ = ["folders", "files", "tree"]
+__all__ = ["folders", "files", "tree", "expand"]
 
 
 def folders(path):
@@ -31,7 +32,7 @@ def tree(path):
     Returns
     -------
     list of str
-        Sorted by folder and name.
+        Files first, then those in folders; each sorted by name.
 
     Raises
     ------
@@ -42,6 +43,45 @@ def tree(path):
               if not os.path.islink(os.path.join(path, name))
               for below in tree(os.path.join(path, name))]
     return files(path) + inside
+
+
+def expand(words, endings):
+    """The files that the words of a command line name, in their order.
+
+    Parameters
+    ----------
+    words : iterable of str
+        A folder stands for the files in it and below that have one of the endings,
+        as :func:`tree` sorts them; a pattern with ``*``, ``?`` or ``[`` for what it
+        matches, ``**`` for folders at any depth; any other word for itself, be it
+        there or not.
+    endings : tuple of str
+        Such as ``(".jpg", ".png")``, in small letters; names may have capitals.
+
+    Returns
+    -------
+    list of str
+
+    Raises
+    ------
+    DatasetError
+        If a folder cannot be listed.
+    """
+    found = []
+    for word in map(os.fspath, words):
+        there = os.path.exists(word)
+        matches = () if there else sorted(glob.glob(word, recursive=True))
+        for path in matches or [word]:
+            found.extend(_inside(path, endings))
+    return found
+
+
+def _inside(path, endings):
+    """The files of a folder that have one of the endings, or the file itself."""
+    if not os.path.isdir(path):
+        return [path]
+    return [os.path.join(path, name) for name in tree(path)
+            if name.lower().endswith(endings)]
 
 
 def _entries(path):

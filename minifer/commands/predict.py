@@ -1,0 +1,199 @@
+"""Judge photos and videos with a trained model: minifer predict PATH... [options].
+
+A PATH is a photo, a video (.mp4 .avi .mov .mkv .webm), a folder, which stands for all
+photos and videos in it and below, or a pattern such as 'party/*.jpg'. Every face is
+found and gets the saturation of each expression, 0...1, sum 1. What cannot be read
+gets a line that says why, and the others go on.
+
+--csv writes a table. Of photos: a row each, with the number of faces, and label and
+saturations of the largest. Of videos: a row for each face on each frame; a face keeps
+its number from frame to frame, and its saturations are smoothed over --smooth seconds.
+
+Exit code 1 if no face was judged. The same for a few photos, to be read:
+examples/predict.py.
+"""
+
+import collections
+import contextlib
+import itertools
+import json
+import os
+import sys
+
+from ..annotate import Copies, annotate_faces
+from ..backend import DEVICES, resolve
+from ..data.folders import IMAGE_ENDINGS
+from ..data.listing import expand
+from ..errors import SettingError, VideoError
+from ..files import csv_writer, make_folder
+from ..predict import Face, Predictor
+from ..progress import Progress
+from ..tracking import Tracker
+from ..video import VIDEO_ENDINGS, Video, follow, write_video
+
+BOX = ("left", "top", "width", "height")
+
+
+def arguments(parser):
+    """Add the options."""
+    add = parser.add_argument
+    add("paths", nargs="+", metavar="PATH", help="photos, videos, folders, patterns")
+    add("--model", metavar="FILE", default="runs/ck/model.npz",
+        help="a model file, as minifer train writes it")
+    add("--out", metavar="FOLDER", help="write copies with boxes and labels there: "
+        "NAME_faces.png of a photo, NAME_faces.mp4 of a video")
+    add("--csv", metavar="FILE", help="write a table, whole or not at all")
+    add("--json", action="store_true", help="print JSON; of a video, a mean a face")
+    add("--which", choices=("all", "largest"), default="all",
+        help="judge all faces of a picture, or the largest")
+    add("--every", type=int, metavar="K", default=1,
+        help="of a video, judge every K-th frame")
+    add("--smooth", type=float, metavar="SECONDS", default=0.5,
+        help="of a video, over how long saturations are smoothed; 0: not at all")
+    add("--device", choices=DEVICES, default="cpu",
+        help="where to compute: cuda is an NVIDIA GPU")
+
+
+def main(args):
+    """Judge the photos, then the videos; 1 if no face was judged."""
+    resolve(args.device)
+    names = expand(args.paths, IMAGE_ENDINGS + VIDEO_ENDINGS)
+    videos = [name for name in names if name.lower().endswith(VIDEO_ENDINGS)]
+    photos = [name for name in names if not name.lower().endswith(VIDEO_ENDINGS)]
+    if args.csv and videos and photos:
+        raise SettingError("--csv: expected photos or videos, whose tables differ, got "
+                           f"{_count(photos, videos)}. Judge them in two calls.")
+    _check(args)
+    predictor = Predictor.load(args.model, args.device)
+    copies = Copies(make_folder(args.out)) if args.out else None
+    statuses, results = collections.Counter(), []
+    with contextlib.ExitStack() as stack:
+        row = (stack.enter_context(csv_writer(args.csv)).writerow if args.csv
+               else lambda values: None)
+        for result in itertools.chain(_photos(args, predictor, photos, copies, row),
+                                      _videos(args, predictor, videos, copies, row)):
+            statuses[result["status"]] += 1
+            if args.json:
+                results.append(result)
+    if args.json:
+        print(json.dumps(results, indent=2))
+    print(f"{_count(photos, videos)}: " + ", ".join(
+        f"{statuses[status]} {status}" for status in ("ok", "no face", "unreadable")),
+        file=sys.stderr if args.json else sys.stdout)
+    return 0 if statuses["ok"] else 1
+
+
+def _count(photos, videos):
+    """As in "3 photos and 1 video"."""
+    counts = [(len(photos), "photo"), (len(videos), "video")]
+    return " and ".join(f"{n} {word}{'s' if n > 1 else ''}" for n, word in counts
+                        if n) or "no photos"
+
+
+def _check(args):
+    """Wrong settings are refused before any work."""
+    Tracker(args.smooth)
+    if args.every < 1:
+        raise SettingError("--every: expected a whole number from 1, got "
+                           f"{args.every}.")
+    if args.csv:
+        make_folder(os.path.dirname(args.csv) or ".")
+
+
+def _tell(args, result, lines):
+    """Print a result, unless it is JSON's turn at the end."""
+    if "error" in result:
+        print(f"error: {result['error']}", file=sys.stderr)
+    elif not args.json:
+        print(*lines, sep="\n")
+
+
+# --- photos ----------------------------------------------------------------------
+
+def _photos(args, predictor, names, copies, row):
+    """Judge, tell, copy and tabulate photos; yield each as plain data."""
+    classes = predictor.model.classes
+    if names:
+        row(["photo", "status", "faces", "label", *classes, "error"])
+    for photo in predictor.photos(names, args.which):
+        if copies and photo.faces:
+            copies.write(photo)
+        first = photo.faces[0] if photo.faces else None
+        row([photo.name, photo.status, len(photo.faces), first.label if first else "",
+             *_cells(first.saturations if first else dict.fromkeys(classes)),
+             photo.error])
+        result = photo.to_dict()
+        _tell(args, result, photo.lines())
+        yield result
+
+
+def _cells(saturations):
+    return ["" if value is None else f"{value:.6f}" for value in saturations.values()]
+
+
+# --- videos ----------------------------------------------------------------------
+
+def _videos(args, predictor, names, copies, row):
+    """The same of videos."""
+    if names:
+        row(["video", "frame", "seconds", "face", *BOX, "label",
+             *predictor.model.classes])
+    for name in names:
+        result, faces = {"video": name}, []
+        try:
+            faces, frames = _video(args, predictor, name, copies, row)
+        except VideoError as error:
+            result |= {"status": "unreadable", "error": str(error)}
+        else:
+            result |= {"status": "ok" if faces else "no face", "frames": frames,
+                       "faces": [face.to_dict() for face in faces]}
+        _tell(args, result, [f"{name}: {face}" for face in faces or ["no face"]])
+        yield result
+
+
+def _video(args, predictor, name, copies, row):
+    """Judge a video; return what was seen of each face, and the number of frames."""
+    video = Video(name, args.every)
+    faces, frames = {}, 0
+    with contextlib.ExitStack() as stack:
+        if copies:
+            write = stack.enter_context(
+                write_video(copies.name(name, ".mp4"), video.fps))
+        bar = stack.enter_context(Progress(not args.json).bar(video.total, name))
+        for frame, tracks in follow(predictor, video, args.smooth, args.which):
+            if copies:
+                write(annotate_faces(frame.picture, tracks))
+            for face in tracks:
+                faces.setdefault(face.number, _Seen(face.number)).add(frame, face)
+                row([name, frame.number, f"{frame.seconds:.3f}", face.number, *face.box,
+                     face.label, *_cells(face.saturations)])
+            frames += 1
+            bar.update(1)
+    return list(faces.values()), frames
+
+
+class _Seen:
+    """What is told of a face that was followed: from when to when, and its mean."""
+
+    def __init__(self, number):
+        self.number, self.frames, self.sums = number, 0, collections.Counter()
+
+    def add(self, frame, face):
+        if not self.frames:
+            self.start = frame.seconds
+        self.end = frame.seconds
+        self.frames += 1
+        self.sums.update(face.saturations)
+
+    def mean(self):
+        return Face(None, {name: total / self.frames
+                           for name, total in self.sums.items()})
+
+    def to_dict(self):
+        mean = self.mean()
+        return {"face": self.number, "frames": self.frames, "from": self.start,
+                "to": self.end, "saturations": mean.saturations, "label": mean.label}
+
+    def __str__(self):
+        return (f"face {self.number}: {self.frames} frames, {self.start:.1f} to "
+                f"{self.end:.1f} s: {self.mean()}")

@@ -1,0 +1,60 @@
+"""Judge the faces before a camera, live: minifer webcam [options].
+
+A window shows what the camera sees, with a box around each face and a bar for the
+saturation of each expression, smoothed over --smooth seconds. Esc or q ends it, and
+so does closing the window.
+
+Ask those who can be seen. The bars say what faces look like to a network, not what
+people feel.
+
+Exit code 1 if there is no camera or no window.
+"""
+
+import contextlib
+import sys
+
+from ..backend import DEVICES, resolve
+from ..errors import BackendUnavailable, VideoError
+from ..predict import Predictor
+from ..video import write_video
+from ..webcam import Camera, at_rate, live, open_window
+
+
+def arguments(parser):
+    """Add the options."""
+    add = parser.add_argument
+    add("--model", metavar="FILE", default="runs/ck/model.npz",
+        help="a model file, as minifer train writes it")
+    add("--camera", type=int, metavar="N", default=0,
+        help="which camera: 0 is the first")
+    add("--record", metavar="FILE", help="write what the window shows to an .mp4 file")
+    add("--which", choices=("all", "largest"), default="all",
+        help="judge all faces, or the largest")
+    add("--smooth", type=float, metavar="SECONDS", default=0.5,
+        help="over how long saturations are smoothed; 0: not at all")
+    add("--device", choices=DEVICES, default="cpu",
+        help="where to compute: cuda is an NVIDIA GPU")
+
+
+def main(args):
+    """Watch until the window is closed; 1 if there is no camera or no window."""
+    resolve(args.device)
+    predictor = Predictor.load(args.model, args.device)
+    stopped = False
+    try:
+        camera = Camera(args.camera)
+        with contextlib.ExitStack() as stack:
+            record = args.record and at_rate(stack.enter_context(
+                write_video(args.record, camera.fps)), camera.fps)
+            show = stack.enter_context(open_window("minifer webcam: q ends"))
+            try:
+                if not live(predictor, camera, show, record, args.smooth, args.which):
+                    raise VideoError(f"camera {args.camera}: it gave no picture.")
+            except KeyboardInterrupt:
+                stopped = True  # what was recorded is kept
+    except (VideoError, BackendUnavailable) as error:
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        return 1
+    if stopped:
+        raise KeyboardInterrupt
+    return 0
