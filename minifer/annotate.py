@@ -81,15 +81,13 @@ def annotate_faces(photo, faces, bars=False):
     photo : array of uint8, shape (H, W) or (H, W, 3) in RGB
     faces : sequence of minifer.predict.Face
     bars : bool, default False
-        Show all saturations as bars, instead of the label and its saturation.
+        Show all saturations as bars, instead of the face's caption.
 
     Returns
     -------
     array of uint8, shape (H, W, 3), RGB
     """
-    texts = [face.saturations if bars
-             else f"{face.label} {100 * face.saturations[face.label]:.0f} %"
-             for face in faces]
+    texts = [face.saturations if bars else face.caption for face in faces]
     return annotate_photo(photo, [face.box for face in faces], texts)
 
 

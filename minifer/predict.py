@@ -46,6 +46,11 @@ class Face:
         """The expression that shows most."""
         return max(self.saturations, key=self.saturations.get)
 
+    @property
+    def caption(self):
+        """What is written beside it on a picture: ``'happiness 87 %'``."""
+        return f"{self.label} {100 * self.saturations[self.label]:.0f} %"
+
     def __str__(self):
         values = "  ".join(f"{name} {p:.2f}" for name, p in self.saturations.items())
         return f"{values}  -> {self.label}"

@@ -37,6 +37,11 @@ class Track(Face):
 
     number: int = 0
 
+    @property
+    def caption(self):
+        """With its number, by which tables name it: ``'2: happiness 87 %'``."""
+        return f"{self.number}: {super().caption}"
+
 
 class Tracker:
     r"""Follow faces by the overlap of their boxes, and smooth what they show.

@@ -14,7 +14,7 @@ from .errors import OutputError, SettingError, VideoError
 from .files import atomic_path, make_folder
 from .tracking import Tracker
 
-__all__ = ["VIDEO_ENDINGS", "Frame", "Video", "write_video", "follow"]
+__all__ = ["VIDEO_ENDINGS", "Frame", "Video", "open_capture", "write_video", "follow"]
 
 #: Files that are taken for videos.
 VIDEO_ENDINGS = (".mp4", ".avi", ".mov", ".mkv", ".webm")
@@ -121,8 +121,10 @@ def open_capture(source):
     """
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # read at the first video
     cv2 = load_cv2()
+    # Other decoders that OpenCV would try next complain on the terminal.
+    how = cv2.CAP_FFMPEG if isinstance(source, str) else cv2.CAP_ANY
     with quiet(cv2):
-        return cv2.VideoCapture(source)
+        return cv2.VideoCapture(source, how)
 
 
 @contextlib.contextmanager
@@ -215,11 +217,13 @@ def follow(predictor, frames, smooth=0.5, which="all", batch_size=4, threads=Non
     Yields
     ------
     frame : Frame
-    faces : tuple of minifer.tracking.Track
+    faces : list of minifer.tracking.Track
+        By their numbers: a face keeps its place and, drawn, its colour.
     """
     tracker = Tracker(smooth)
     for frame, faces in predictor.faces(frames, _grey, which, batch_size, threads):
-        yield frame, tracker.update(faces, frame.seconds)
+        tracks = tracker.update(faces, frame.seconds)
+        yield frame, sorted(tracks, key=lambda track: track.number)
 
 
 def _grey(frame):

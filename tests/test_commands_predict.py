@@ -236,14 +236,15 @@ def test_one_table_for_photos_and_videos_is_refused(judge, album, clip, tmp_path
     assert judge(album, clip).code == 0
 
 
-def test_nothing_of_the_libraries_below_is_seen(judge, tmp_path):
+def test_nothing_of_the_libraries_below_is_seen(tmp_path):
     """In a process of its own: FFmpeg writes to the terminal by itself."""
-    judge(tmp_path)
+    clips.save_judge(tmp_path / "model.npz")
     (tmp_path / "bad.mp4").write_bytes(b"Dear reader")
+    (tmp_path / "bad.avi").write_bytes(b"RIFF" + bytes(100))
     (tmp_path / "run.py").write_text("import sys\nfrom minifer.cli import main\n"
                                      "main(sys.argv[1:])\n")
-    outcome = runs.process(tmp_path / "run.py", "predict", tmp_path / "bad.mp4",
-                           "--model", tmp_path / "model.npz",
-                           PYTHONPATH=str(runs.TESTS.parent))
-    assert outcome.code == 1 and outcome.err.count("\n") == 1
-    assert outcome.err.startswith("error: ")
+    outcome = runs.process(
+        tmp_path / "run.py", "predict", tmp_path / "bad.mp4", tmp_path / "bad.avi",
+        "--model", tmp_path / "model.npz", PYTHONPATH=str(runs.TESTS.parent))
+    assert outcome.code == 1
+    assert [line[:7] for line in outcome.err.splitlines()] == ["error: "] * 2

@@ -88,6 +88,7 @@ def test_without_smoothing_each_frame_stands_for_itself():
     tracker.update([face(0, glad=0.1)], 0.0)
     track, = tracker.update([face(0, glad=0.9)], 0.1)
     assert track.saturations == {"glad": 0.9, "sad": pytest.approx(0.1)}
+    assert track.caption == "1: glad 90 %"
 
 
 @pytest.mark.parametrize("wrong", [{"smooth": -1}, {"smooth": math.nan}, {"least": 1.1},

@@ -3,7 +3,7 @@
 A PATH is a photo, a video (.mp4 .avi .mov .mkv .webm), a folder, which stands for all
 photos and videos in it and below, or a pattern such as 'party/*.jpg'. Every face is
 found and gets the saturation of each expression, 0...1, sum 1. What cannot be read
-gets a line that says why, and the others go on.
+gets a line that says why, and the others go on. Photos come first, then videos.
 
 --csv writes a table. Of photos: a row each, with the number of faces, and label and
 saturations of the largest. Of videos: a row for each face on each frame; a face keeps
