@@ -134,8 +134,10 @@ def test_code_1_if_nothing_was_judged(judge, album, name):
 
 def test_an_empty_folder(judge, tmp_path):
     (tmp_path / "empty").mkdir()
-    assert judge(tmp_path / "empty", "--csv", tmp_path / "t.csv") == (
-        1, "no photos: 0 ok, 0 no face, 0 unreadable\n", "")
+    outcome = judge(tmp_path / "empty", "--csv", tmp_path / "t.csv")
+    assert (outcome.code, outcome.out) == (2, "")
+    assert "empty: expected photos or videos, found none" in outcome.err
+    assert not (tmp_path / "t.csv").exists()
 
 
 def test_a_table_is_written_whole_or_not_at_all(judge, album, tmp_path, monkeypatch):

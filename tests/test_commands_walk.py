@@ -6,7 +6,8 @@ its own help names, so a new command without rows fails here.
 
 Words in braces stand for what :func:`places` makes: ``{file}`` is a text, ``{empty}``
 a folder, ``{gone}`` is nothing, ``{blocked}`` is where no folder can be, ``{archive}``
-is an ``.npz`` and no model, ``{csv}`` a small FER2013, and ``{bad_csv}`` has a bad row.
+is an ``.npz`` and no model, ``{model}`` is one, ``{csv}`` a small FER2013, and
+``{bad_csv}`` has a bad row.
 """
 
 import re
@@ -18,6 +19,7 @@ import pytest
 import runs
 from minifer.commands import COMMANDS, GROUPS
 from minifer.data.images import write_png
+from minifer.weights import save_model
 
 CK = "--images {images} --labels {labels} --faces whole"
 FER = "--data {csv} --out {out}"
@@ -123,6 +125,25 @@ WALK = {
         "wrong seed": (f"{CK} --out {{out}} --size 24 --seed -1", "seed: expected"),
         "wrong size": (f"{CK} --out {{out}} --size 0", "size: expected"),
         "out in use": (f"{CK} --out {{classes}}", IN_USE)},
+    "predict": {
+        **NO_WORDS,
+        "missing file": ("{gone} --model {model}", "gone: no such file"),
+        "folder for file": ("{photos} --model {empty}", "empty: could not be read"),
+        "empty folder": ("{empty} --model {model}", "found none"),
+        "no model": ("{photo} --model {gone}", "gone: could not be read"),
+        "not a model": ("{photo} --model {archive}", "archive.npz: "),
+        "not a photo": ("{file} --model {model}", "file.txt: "),
+        "unknown name": ("{photo} --model {model} --device abacus", "'abacus'"),
+        "wrong option value": ("{photo} --model {model} --every 0", "--every: "),
+        "wrong number": ("{photo} --model {model} --smooth x", "--smooth: invalid"),
+        "unwritable table": ("{photo} --model {model} --csv {blocked}", "be written"),
+        "unwritable out": ("{photo} --model {model} --out {blocked}", "be written")},
+    "webcam": {
+        "no model": ("--model {gone}", "gone: could not be read"),
+        "not a model": ("--model {archive}", "archive.npz: "),
+        "no camera": ("--model {model} --camera 77", "camera 77: expected a camera"),
+        "unknown name": ("--model {model} --device abacus", "'abacus'"),
+        "wrong number": ("--model {model} --camera x", "--camera: invalid int")},
     "gradcheck": {"unknown name": ("--device abacus", "'abacus'"),
                   "a word too many": ("all", "all")},
     "bench": {
@@ -178,11 +199,13 @@ def places(tmp_path_factory):
     (folder / "bad.csv").write_text("\n".join(["emotion,pixels,Usage", *rows,
                                                "9,1 2,Training"]))
     np.savez(folder / "archive.npz", np.zeros(3))
+    save_model(folder / "model.npz", runs.model(runs.network()))
     return {"file": folder / "file.txt", "empty": folder / "empty",
             "gone": folder / "gone", "photo": folder / "photos" / "noise.png",
             "photos": folder / "photos", "classes": folder / "classes",
             "csv": folder / "f.csv", "bad_csv": folder / "bad.csv",
             "half_bad": folder / "half_bad", "archive": folder / "archive.npz",
+            "model": folder / "model.npz",
             "images": images, "labels": labels,
             "out": folder / "out", "blocked": folder / "file.txt" / "out"}
 

@@ -24,7 +24,7 @@ from ..annotate import Copies, annotate_faces
 from ..backend import DEVICES, resolve
 from ..data.folders import IMAGE_ENDINGS
 from ..data.listing import expand
-from ..errors import SettingError, VideoError
+from ..errors import DatasetError, SettingError, VideoError
 from ..files import csv_writer, make_folder
 from ..predict import Face, Predictor
 from ..progress import Progress
@@ -58,6 +58,10 @@ def main(args):
     """Judge the photos, then the videos; 1 if no face was judged."""
     resolve(args.device)
     names = expand(args.paths, IMAGE_ENDINGS + VIDEO_ENDINGS)
+    if not names:
+        raise DatasetError(f"{', '.join(args.paths)}: expected photos or videos, found "
+                           f"none. Files end in {', '.join(IMAGE_ENDINGS)}, or "
+                           f"{', '.join(VIDEO_ENDINGS)}.")
     videos = [name for name in names if name.lower().endswith(VIDEO_ENDINGS)]
     photos = [name for name in names if not name.lower().endswith(VIDEO_ENDINGS)]
     if args.csv and videos and photos:
@@ -86,8 +90,7 @@ def main(args):
 def _count(photos, videos):
     """As in "3 photos and 1 video"."""
     counts = [(len(photos), "photo"), (len(videos), "video")]
-    return " and ".join(f"{n} {word}{'s' if n > 1 else ''}" for n, word in counts
-                        if n) or "no photos"
+    return " and ".join(f"{n} {word}{'s' * (n > 1)}" for n, word in counts if n)
 
 
 def _check(args):
