@@ -3,7 +3,7 @@
 Without folders it draws a data set of its own, of faces that belong to nobody.
 With --images and --labels it takes CK+ as distributed, or photos laid out
 alike. It writes into --out: model.npz (all that prediction needs), history.csv,
-run.json, report.md and pictures.
+run.json, report.md, report.html and pictures.
 """
 
 import os
@@ -16,11 +16,13 @@ import numpy as np
 import minifer
 from minifer import data, layers, plots, random, schedules, stopping
 from minifer.backend import DEVICES, resolve
+from minifer.calibration import calibrate, reliability_diagram
 from minifer.cli import ArgumentParser, run
 from minifer.errors import SettingError
 from minifer.evaluation import evaluate
 from minifer.faces import CropSettings
 from minifer.files import make_folder, write_json
+from minifer.html_report import write_html_report
 from minifer.preprocessing import Preprocessing
 from minifer.progress import Progress
 from minifer.report import write_history, write_report
@@ -229,12 +231,15 @@ def write_run(out, record, result, evaluation, pictures):
     """Write what describes a run, beside its pictures and the model."""
     write_history(os.path.join(out, "history.csv"), result.history)
     write_json(os.path.join(out, "run.json"), record)
-    report = write_report(out, record | {"results": {}}, evaluation, pictures)
+    record = record | {"results": {}}
+    write_report(out, record, evaluation, pictures)
+    report = write_html_report(out, record, evaluation, pictures)
     print(f"\n{report} holds the report, {os.path.join(out, 'model.npz')} the model.")
 
 
 def draw(out, result, model, evaluation, test, probabilities):
     """Draw the pictures of the report; return their names and captions."""
+    calibration = calibrate(probabilities, test.labels)
     pictures = {
         "learning_curves.png": (
             plots.learning_curves(result.history, result.best_epoch),
@@ -243,6 +248,7 @@ def draw(out, result, model, evaluation, test, probabilities):
             plots.confusion_matrix(evaluation.confusion, evaluation.classes,
                                    protocol=evaluation.protocol),
             "Who is taken for whom on the test part."),
+        "calibration.png": (reliability_diagram(calibration), str(calibration)),
         **draw_first_layer(model, test.images[:1]),
         "most_wrong.png": (
             plots.most_wrong(test.images[:, 0], probabilities, test.labels,

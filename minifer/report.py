@@ -13,12 +13,13 @@ import csv
 import io
 import os
 import shlex
-import urllib.parse
 
 from . import files
+from .blocks import (Code, Items, Mono, Note, Picture, Section, Strong, Table, pairs,
+                     to_markdown)
 
-__all__ = ["evaluation_text", "history_csv", "write_history", "write_report",
-           "write_search_report"]
+__all__ = ["evaluation_text", "history_csv", "write_history", "run_report",
+           "write_report", "write_search_report"]
 
 HISTORY_COLUMNS = ("epoch", "train_loss", "valid_loss", "valid_accuracy",
                    "seconds", "learning_rate")
@@ -26,16 +27,15 @@ LEAKY = ("the test set leaks into training, so these numbers flatter. They "
          "say nothing about a face the network has never met.")
 DRAWN_FACES = ("The data are the drawn faces embedded in minifer, for trying "
                "and testing. This result says nothing about real faces.")
-LIMITS = """\
-- This is for learning how networks work. It measures how often a network
-  gives a *picture* the label that somebody once gave it; what the person felt
-  is not in the picture.
-- Inferring the emotions of people at work or in education is prohibited in
-  the European Union, except for medical or safety reasons (Regulation (EU)
-  2024/1689, the AI Act, Article 5(1)(f)). Do not assess pupils, students or
-  staff with it.
-- The numbers hold for faces like those tested. Other cameras, ages, skin
-  tones, poses and spontaneous expressions can do much worse."""
+LIMITS = (
+    "This is for learning how networks work. It measures how often a network gives a "
+    "picture the label that somebody once gave it; what the person felt is not in the "
+    "picture.",
+    "Inferring the emotions of people at work or in education is prohibited in the "
+    "European Union, except for medical or safety reasons (Regulation (EU) 2024/1689, "
+    "the AI Act, Article 5(1)(f)). Do not assess pupils, students or staff with it.",
+    "The numbers hold for faces like those tested. Other cameras, ages, skin tones, "
+    "poses and spontaneous expressions can do much worse.")
 BEST_OF_MANY = """\
 The best score is the highest of many on the same validation part, so it flatters.
 Train with the best settings, and believe what the test part says."""
@@ -98,13 +98,11 @@ def write_history(path, history):
     files.write_text(path, history_csv(history))
 
 
-def write_report(folder, run, evaluation, pictures=()):
-    """Write ``report.md``: what was done, what came out, what it is worth.
+def run_report(run, evaluation, pictures=()):
+    """What was done, what came out, what it is worth.
 
     Parameters
     ----------
-    folder : str or path-like
-        Existing folder of the run; the pictures lie in it.
     run : dict
         What is known about the run. What is missing or None is left out.
 
@@ -117,7 +115,36 @@ def write_report(folder, run, evaluation, pictures=()):
           (list of files), ``left_out`` (reason → count)
     evaluation : minifer.evaluation.Evaluation
     pictures : list of (file name, caption)
-        File names relative to ``folder``.
+        File names relative to the folder of the report.
+
+    Returns
+    -------
+    title : str
+    blocks : list of blocks
+        See :mod:`minifer.blocks`.
+    """
+    run = run | {part: run.get(part) or {} for part in RUN_PARTS}
+    return run.get("title") or "Report of a training run", [
+        *_opening(run, evaluation),
+        Section("Results", _results(run, evaluation)),
+        Section("Classes", [_classes(evaluation)]),
+        Section("Confusion matrix", _confusion(evaluation)),
+        Section("Pictures", [Picture(*picture) for picture in pictures]),
+        Section("Data", _data(run["data"])),
+        Section("Training", [pairs(run["training"])]),
+        Section("To repeat it", _recipe(run)),
+        Section("Limits", [Items(LIMITS)])]
+
+
+def write_report(folder, run, evaluation, pictures=()):
+    """Write ``report.md``: :func:`run_report` as Markdown.
+
+    Parameters
+    ----------
+    folder : str or path-like
+        Existing folder of the run; the pictures lie in it.
+    run, evaluation, pictures
+        As for :func:`run_report`.
 
     Returns
     -------
@@ -130,18 +157,7 @@ def write_report(folder, run, evaluation, pictures=()):
         If the file cannot be written.
     """
     path = os.path.join(os.fspath(folder), "report.md")
-    run = run | {part: run.get(part) or {} for part in RUN_PARTS}
-    sections = [
-        _opening(run, evaluation),
-        _section("Results", _results(run, evaluation)),
-        _section("Classes", _classes(evaluation)),
-        _section("Confusion matrix", _confusion(evaluation)),
-        _section("Pictures", "\n\n".join(_pictures(pictures))),
-        _section("Data", _data(run["data"])),
-        _section("Training", _pairs(run["training"])),
-        _section("To repeat it", _recipe(run)),
-        _section("Limits", LIMITS)]
-    files.write_text(path, "\n\n".join(filter(None, sections)) + "\n")
+    files.write_text(path, to_markdown(*run_report(run, evaluation, pictures)))
     return path
 
 
@@ -174,15 +190,13 @@ def write_search_report(folder, run, result, pictures=()):
     header, *rows = result.rows()
     best = {"score": result.best_score, "trial": result.best.number,
             **{name: str(value) for name, value in result.best_settings.items()}}
-    sections = [
-        f"# {_cell(run['title'])}", run["method"],
-        f"> **Drawn faces.** {DRAWN_FACES}" if run.get("embedded") else "",
-        _section("Best settings", "\n\n".join(
-            [_pairs(best), f"```sh\n{run['best']}\n```", BEST_OF_MANY])),
-        _section("Pictures", "\n\n".join(_pictures(pictures))),
-        _section("Trials", _table(header, rows)),
-        _section("To repeat it", _recipe({"hashes": {}, **run}))]
-    files.write_text(path, "\n\n".join(filter(None, sections)) + "\n")
+    files.write_text(path, to_markdown(run["title"], [
+        run["method"],
+        *[Note("Drawn faces.", DRAWN_FACES)] * bool(run.get("embedded")),
+        Section("Best settings", [pairs(best), Code(run["best"]), BEST_OF_MANY]),
+        Section("Pictures", [Picture(*picture) for picture in pictures]),
+        Section("Trials", [Table(header, rows)]),
+        Section("To repeat it", _recipe({"hashes": {}, **run}))]))
     return path
 
 
@@ -239,19 +253,13 @@ def _fold_lines(result):
         yield f"{fold['fold']!s:5} {fold['n']:6d}  {fold['accuracy']:8.1%}"
 
 
-def _section(title, body):
-    return f"## {title}\n\n{body}" if body else ""
-
-
 def _opening(run, evaluation):
-    lines = [f"# {_cell(run.get('title', 'Report of a training run'))}",
-             "A network that sorts pictures of faces by expression, trained and "
-             "evaluated with minifer, a deep-learning library for teaching."]
+    yield ("A network that sorts pictures of faces by expression, trained and "
+           "evaluated with minifer, a deep-learning library for teaching.")
     if evaluation.leaky:
-        lines.append(f"> **LEAKY:** {LEAKY}")
+        yield Note("LEAKY:", LEAKY)
     if run["data"].get("embedded"):
-        lines.append(f"> **Drawn faces.** {DRAWN_FACES}")
-    return "\n\n".join(lines)
+        yield Note("Drawn faces.", DRAWN_FACES)
 
 
 def _results(run, evaluation):
@@ -259,7 +267,7 @@ def _results(run, evaluation):
     others = {name: value for name, value in run["results"].items()
               if name not in known}
     rows = {
-        "accuracy": f"**{_accuracy(evaluation)}**",
+        "accuracy": Strong(_accuracy(evaluation)),
         "balanced accuracy": f"{evaluation.balanced_accuracy:.1%}",
         "macro F1": f"{evaluation.macro.f1:.1%}",
         "n": _size(evaluation),
@@ -269,87 +277,46 @@ def _results(run, evaluation):
     for fold in evaluation.folds:
         rows[f"fold {fold['fold']}"] = (
             f"{fold['accuracy']:.1%} of {fold['n']} frames")
-    notes = [f"- {note}" for note in evaluation.notes]
-    return "\n\n".join(filter(None, [_pairs(rows), "\n".join(notes)]))
+    return [pairs(rows), Items(evaluation.notes)]
 
 
 def _classes(evaluation):
-    return _table(
+    return Table(
         ["class", "precision", "recall", "F1", "frames"],
         [[name, f"{precision:.1%}", f"{recall:.1%}", f"{f1:.1%}", support]
          for name, precision, recall, f1, support in _score_rows(evaluation)])
 
 
 def _confusion(evaluation):
-    rows = [[f"**{_cell(name)}**", *row] for name, row in
+    rows = [[Strong(name), *row] for name, row in
             zip(evaluation.classes, evaluation.confusion.tolist())]
-    return ("Rows are the true classes, columns what the network said.\n\n"
-            + _table(["", *evaluation.classes], rows))
-
-
-def _pictures(pictures):
-    for name, caption in pictures:
-        caption = _cell(caption)
-        yield f"![{caption}]({urllib.parse.quote(name)})\n\n*{caption}*"
+    return ["Rows are the true classes, columns what the network said.",
+            Table(["", *evaluation.classes], rows, shaded=True)]
 
 
 def _data(data):
-    parts = [
-        _pairs({name: data.get(name) for name in ("source", "n", "subjects")}),
-        _table(["class", "frames"], (data.get("per_class") or {}).items()),
-        _table(["left out because", "frames"],
-               (data.get("left_out") or {}).items()),
-        _listing("No face was found in", data.get("no_face") or [])]
-    return "\n\n".join(filter(None, parts))
+    return [
+        pairs({name: data.get(name) for name in ("source", "n", "subjects")}),
+        Table(["class", "frames"], (data.get("per_class") or {}).items()),
+        Table(["left out because", "frames"], (data.get("left_out") or {}).items()),
+        *_listing("No face was found in", data.get("no_face") or [])]
 
 
 def _listing(title, names):
-    if not names:
-        return ""
-    lines = [f"{title} {len(names)} file(s):", ""]
-    lines += [f"- `{name}`" for name in names[:LISTED_AT_MOST]]
-    if len(names) > LISTED_AT_MOST:
-        lines.append(f"- … and {len(names) - LISTED_AT_MOST} more")
-    return "\n".join(lines)
+    if names:
+        more = len(names) - LISTED_AT_MOST
+        yield f"{title} {len(names)} file(s):"
+        yield Items([*map(Mono, names[:LISTED_AT_MOST]),
+                     *[f"… and {more} more"] * (more > 0)])
 
 
 def _recipe(run):
     command = run.get("command", "")
     if not isinstance(command, str):
         command = shlex.join(map(str, command))
-    parts = [
-        f"```sh\n{command}\n```" if command else "",
+    return [
+        Code(command),
         f"Seed: {run['seed']}" if run.get("seed") is not None else "",
-        _table(["setting", "value"], run["settings"].items()),
-        _table(["software", "version"], run["versions"].items()),
-        _table(["file", "sha256"], run["hashes"].items())]
-    return "\n\n".join(filter(None, parts))
-
-
-def _pairs(values):
-    """A table of what is known; None is what is not."""
-    return _table(["", ""], [[name.replace("_", " "), value]
-                             for name, value in values.items()
-                             if value is not None])
-
-
-def _table(header, rows):
-    """A Markdown table; numbers stand to the right, nothing if it is empty."""
-    rows = [list(row) for row in rows]
-    if not rows:
-        return ""
-    rule = ["---:" if all(map(_is_number, column)) else "---"
-            for column in zip(*rows)]
-    return "\n".join("| " + " | ".join(map(_cell, row)) + " |"
-                     for row in [header, rule, *rows])
-
-
-def _is_number(value):
-    return isinstance(value, (int, float)) or str(value).endswith("%")
-
-
-def _cell(value):
-    """Text on one line that cannot break a table."""
-    if isinstance(value, float):
-        value = f"{value:.6g}"
-    return " ".join(str(value).split()).replace("|", "\\|").replace("<", "&lt;")
+        Table(["setting", "value"], run["settings"].items()),
+        Table(["software", "version"], run["versions"].items()),
+        Table(["file", "sha256"], run["hashes"].items())]

@@ -20,9 +20,9 @@ from minifer.training import Trainer
 from minifer.weights import load_model, read_arrays
 
 PICTURES = ("learning_curves.png", "confusion_matrix.png", "filters.png",
-            "activations.png", "most_wrong.png")
+            "activations.png", "calibration.png", "most_wrong.png")
 WRITTEN = {*PICTURES, "model.npz", "checkpoint.npz", "history.csv", "run.json",
-           "report.md"}
+           "report.md", "report.html"}
 
 
 @pytest.fixture(scope="module")

@@ -12,8 +12,8 @@ from minifer.data import FER2013_CLASSES, Augmentation, load_folders
 from minifer.faces import CropSettings
 from minifer.predict import Predictor
 
-FILES = ("model.npz", "history.csv", "run.json", "report.md", "confusion_matrix.png",
-         "learning_curves.png", "most_wrong.png")
+FILES = ("model.npz", "history.csv", "run.json", "report.md", "report.html",
+         "confusion_matrix.png", "calibration.png", "learning_curves.png", "most_wrong.png")
 
 
 @pytest.fixture(scope="module")

@@ -18,8 +18,9 @@ from minifer.predict import Predictor
 from minifer.training import Trainer
 from minifer.weights import load_model
 
-FILES = {"model.npz", "history.csv", "run.json", "report.md"}
-PICTURES = {"confusion_matrix.png", "learning_curves.png", "most_wrong.png",
+FILES = {"model.npz", "history.csv", "run.json", "report.md", "report.html"}
+PICTURES = {"calibration.png", "confusion_matrix.png",
+            "learning_curves.png", "most_wrong.png",
             "filters.png", "activations.png"}
 CLASSES = ("happy", "neutral", "sad")
 
