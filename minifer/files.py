@@ -8,6 +8,7 @@ step. A crash, a full disk or a killed process leaves the old file as it was.
 import contextlib
 import csv
 import glob
+import hashlib
 import json
 import os
 import secrets
@@ -18,7 +19,7 @@ import types
 from .errors import DatasetError, OutputError
 
 __all__ = ["atomic_write", "atomic_path", "write_bytes", "write_text", "write_json",
-           "csv_writer", "make_folder", "new_folder", "remove_leftovers"]
+           "csv_writer", "make_folder", "new_folder", "remove_leftovers", "sha256"]
 
 
 @contextlib.contextmanager
@@ -194,3 +195,9 @@ def _put(folder, path):
     except OSError as error:
         raise OutputError(f"{path}: could not be created ({error.strerror}). Choose "
                           "another folder.") from error
+
+
+def sha256(path):
+    """The SHA-256 of a file's bytes, 64 hexadecimal digits."""
+    with open(path, "rb") as file:
+        return hashlib.sha256(file.read()).hexdigest()

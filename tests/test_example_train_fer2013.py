@@ -13,7 +13,8 @@ from minifer.faces import CropSettings
 from minifer.predict import Predictor
 
 FILES = ("model.npz", "history.csv", "run.json", "report.md", "report.html",
-         "confusion_matrix.png", "calibration.png", "learning_curves.png", "most_wrong.png")
+         "confusion_matrix.png", "calibration.png", "learning_curves.png",
+         "most_wrong.png")
 
 
 @pytest.fixture(scope="module")

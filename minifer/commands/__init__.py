@@ -19,6 +19,7 @@ COMMANDS = {
     "predict": "judge the faces on photos and videos with a trained model",
     "webcam": "judge the faces before a camera, live",
     "search": "look for good settings of a training",
+    "eval": "judge a model on data: a table, a report to look at, every prediction",
     "data": "look a data set over, or make one: audit, faces, folders, soft",
     "gradcheck": "see that every gradient is right",
     "bench": "how fast it is on this machine, beside PyTorch",
