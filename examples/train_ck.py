@@ -232,8 +232,8 @@ def write_run(out, record, result, evaluation, pictures):
     write_history(os.path.join(out, "history.csv"), result.history)
     write_json(os.path.join(out, "run.json"), record)
     record = record | {"results": {}}
-    write_report(out, record, evaluation, pictures)
-    report = write_html_report(out, record, evaluation, pictures)
+    report = write_report(out, record, evaluation, pictures)
+    write_html_report(out, record, evaluation, pictures)
     print(f"\n{report} holds the report, {os.path.join(out, 'model.npz')} the model.")
 
 
