@@ -75,6 +75,8 @@ ARROWS = {
     "minifer/layers": ["training", "plan", "data", "faces", "models", "predict",
                        "evaluation", "plots", "finetuning", "checkpoint", "weights"],
     "minifer/models": ["training", "data", "faces", "predict", "evaluation", "plots"],
+    "minifer/checks": ["training", "models", "data", "faces", "weights", "predict",
+                       "evaluation", "plots", "commands"],
     "minifer/search": ["layers", "ops", "expressions", "compiled", "training", "models",
                        "data", "faces", "weights", "predict", "evaluation"],
     "minifer/training.py": ["faces", "predict", "plots", "evaluation"],

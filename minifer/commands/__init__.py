@@ -20,6 +20,7 @@ COMMANDS = {
     "webcam": "judge the faces before a camera, live",
     "search": "look for good settings of a training",
     "eval": "judge a model on data: a table, a report to look at, every prediction",
+    "check": "run your solution of an exercise, and learn what is wrong with it",
     "data": "look a data set over, or make one: audit, faces, folders, soft",
     "gradcheck": "see that every gradient is right",
     "bench": "how fast it is on this machine, beside PyTorch",
