@@ -53,6 +53,8 @@ RETURNS = [
     ("return y, (x, y)", "return y.astype(float), x", "np.zeros and np.array make"),
     ("return y, (x, y)", "return y @ y, x", "line 6: ValueError: "),
     ("return dy * (x > 0)", "raise NotImplementedError('later')", "line 10: NotImpl"),
+    ("return dy * (x > 0)", "return (dy * (x > 0)).astype(float)",
+     "dx (a matrix): expected float32 as x has, got float64"),
     ("return dy * (x > 0)", "return dy, x", "expected to return dx; got 2 results"),
     ("return dy * (x > 0)", "return relu_backward(dy, cache)", "RecursionError"),
 ]

@@ -100,7 +100,8 @@ for name, split in splits.items():
                      (faces.subjects[twin] == faces.subjects[test]).mean()])
     accuracy[name], same_film, same_person[name] = np.transpose(rows)
     print(f"{name:<11} right {accuracy[name].mean():4.0%}   neighbour of the same film "
-          f"{same_film.mean():4.0%}, of the same person {same_person[name].mean():4.0%}")
+          f"{same_film.mean():4.0%}, of the same person "
+          f"{same_person[name].mean():4.0%}")
 gap = accuracy["at random"].mean() - accuracy["by subject"].mean()
 print(f"the gap: {100 * gap:.0f} points")
 assert gap > 0.2 and same_person["by subject"].max() == 0

@@ -5,8 +5,8 @@ r"""
 A GPU runs thousands of threads at a time, and the text that each of them runs is called
 a *kernel*. minifer's kernels are in the folder ``kernels/``, and its *emulator*
 compiles the same text with ``g++`` and runs it on the CPU, thread by thread. That is
-slow, and it shows what a GPU hides. In this lesson we run a kernel of the library, watch
-threads work together, and catch a mistake that a GPU would forgive on most days.
+slow, and it shows what a GPU hides. In this lesson we run a kernel of the library,
+watch threads work together, and catch a mistake that a GPU forgives on most days.
 """
 
 import pathlib
@@ -21,8 +21,8 @@ from minifer.kernels import emulator
 
 CAN_RUN = emulator.available()
 if not CAN_RUN:
-    print("The emulator compiles kernels with g++, which is not installed: below is the "
-          "text alone,\nand nothing runs. On Debian or Ubuntu: apt-get install g++")
+    print("The emulator needs Linux and g++, which are not here: below is the text "
+          "alone, and\nnothing runs. On Debian or Ubuntu: apt-get install g++")
 
 # %%
 # One thread, one number
@@ -56,8 +56,8 @@ if CAN_RUN:
     assert np.array_equal(y, np.maximum(x, 0))
 
 # %%
-# Forget the condition, and a GPU writes to memory that belongs to another array, without
-# a word. The emulator knows where each array ends:
+# Forget the condition, and a GPU writes to memory that belongs to another array,
+# without a word. The emulator knows where each array ends:
 
 
 folder = tempfile.TemporaryDirectory()

@@ -25,12 +25,12 @@ import inspect
 
 import numpy as np
 
-import minifer
-
-from .. import gradcheck, layers, nonlinearities, tensor
+from .. import gradcheck, layers, nonlinearities, objectives, random, tensor, updates
+from ..compiled import function
 from ..errors import ShapeError
-from .exercise import Exercise, as_result, check_like, compare, same
-from .student import Fault, against, seconds
+from .exercise import (Exercise, against, as_result, check_like, compare, same,
+                       seconds)
+from .student import Fault
 
 __all__ = ["EXERCISE"]
 
@@ -205,15 +205,15 @@ class _LayerExercise(Exercise):
         for mode in ("eager", "compiled"):
             X = (tensor.tensor4 if len(student.on) == 4 else tensor.matrix)("x")
             t = tensor.ivector("t")
-            minifer.random.set_rng(0)
+            random.set_rng(0)
             net = layers.InputLayer(student.on, X)
             net = layers.DenseLayer(_build(student, net), 2, name="out",
                                     nonlinearity=nonlinearities.softmax)
-            loss = minifer.objectives.categorical_crossentropy(
+            loss = objectives.categorical_crossentropy(
                 layers.get_output(net), t).mean()
-            step = minifer.updates.sgd(
+            step = updates.sgd(
                 loss, layers.get_all_params(net, trainable=True), learning_rate=0.1)
-            train = minifer.function([X, t], loss, step, mode=mode)
+            train = function([X, t], loss, step, mode=mode)
             x, classes = _x(student, "float32"), np.arange(BATCH) % 2
             results[mode] = [float(student.run(train, x, classes)) for _ in range(3)]
         if not np.allclose(results["eager"], results["compiled"], rtol=1e-4):
@@ -233,7 +233,7 @@ class _LayerExercise(Exercise):
 
 def _build(student, incoming=None):
     """The student's layer on an input, with the same initial weights every time."""
-    minifer.random.set_rng(1)
+    random.set_rng(1)
     incoming = incoming or layers.InputLayer(student.on, name="input")
     layer = student.run(functools.partial(student.layer, incoming, name="mine"))
     student.run(lambda: layer.output_shape)

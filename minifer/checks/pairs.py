@@ -10,9 +10,9 @@ from typing import NamedTuple
 import numpy as np
 
 from .. import gradcheck
-from .exercise import (Exercise, as_result, check_like, compare, is_like,
-                       name_mistake)
-from .student import Fault, against, seconds
+from .exercise import (Exercise, against, as_result, check_like, compare, is_like,
+                       name_mistake, seconds)
+from .student import Fault
 
 __all__ = ["Case", "Pair"]
 

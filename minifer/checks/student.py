@@ -5,7 +5,6 @@ import difflib
 import inspect
 import os
 import sys
-import time
 import tokenize
 import traceback
 import types
@@ -100,23 +99,3 @@ class Student:
                      if frame.filename == self.path]
             where = f"line {lines[-1]}: " if lines else ""
             raise Fault(f"{where}{type(error).__name__}: {one_line(error)}") from error
-
-
-def seconds(function, repeat=3):
-    """The shortest of ``repeat`` runs, in seconds; of one run if that takes 1 s."""
-    best = float("inf")
-    for _ in range(repeat):
-        start = time.perf_counter()
-        function()
-        best = min(best, time.perf_counter() - start)
-        if best > 1:
-            break
-    return best
-
-
-def against(mine, house):
-    """A note that holds two times against each other, both in seconds."""
-    ratio = mine / house
-    words = (f"{ratio:.1f} times as long" if ratio >= 1.05 else
-             "as long" if ratio > 0.95 else f"{1 / ratio:.1f} times as fast")
-    return f"{1e3 * mine:.2f} ms, minifer's {1e3 * house:.2f} ms: {words}"
