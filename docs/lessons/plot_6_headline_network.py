@@ -82,7 +82,7 @@ left.plot(epochs, [row["valid_loss"] for row in history], color="#0072B2",
           label="validation")
 left.axhline(np.log(7), color="0.5", linestyle="--", linewidth=1)
 left.text(epochs[-1], np.log(7) + 0.03, "guessing, log 7", color="0.4", ha="right")
-left.set(xlabel="epoch", ylabel="loss", ylim=(0, None))
+left.set(xlabel="epoch", ylabel="loss", ylim=(0, 2.3))
 left.legend()
 right.plot(epochs, [100 * row["valid_accuracy"] for row in history], color="#0072B2")
 right.set(xlabel="epoch", ylabel="validation pictures right, %", ylim=(0, 100))
@@ -90,9 +90,10 @@ plt.show()
 assert history[-1]["train_loss"] < 0.7 * history[0]["train_loss"]
 
 # %%
-# Two things to see: at first the loss hardly moves, and from the moment when it falls,
-# training and validation part. The training loss is measured with dropout, so it looks
-# worse than it is.
+# A network that guesses has the loss :math:`\log 7`. That is where it begins and, for
+# some epochs, stays: as long as the filters find nothing, the layers behind them have
+# nothing to learn from. The training loss is measured with half of the units dropped,
+# which makes it look worse than it is; the validation loss with all of them.
 #
 # How good is it?
 # ---------------
