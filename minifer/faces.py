@@ -5,35 +5,35 @@ training, every test number would still look right and every photo would be
 judged worse. So both call :func:`extract`, and the :class:`CropSettings` used
 in training are stored in the model file.
 
-Faces are found by the cascade of Haar features ``haarcascade_frontalface_
-default.xml`` that comes with OpenCV 4.
-
-P. Viola, M. Jones (2001): Rapid object detection using a boosted cascade of
-simple features. CVPR.
+Faces and eyes are found by cascades of Haar features that come with OpenCV 4
+(:mod:`minifer.cascades`).
 """
 
 import dataclasses
 import hashlib
 import json
 import os
-import threading
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
+from . import cascades
 from .data import images
 from .data.cache import CropCache, cache_folder
 from .data.images import to_grey
-from .errors import BackendUnavailable, ImageError, SettingError, ShapeError
+from .errors import ImageError, SettingError, ShapeError
 
-__all__ = ["CropSettings", "find_faces", "crop", "extract", "prepare", "shared_area",
-           "to_grey", "cache_folder"]
+__all__ = ["CropSettings", "find_faces", "find_eyes", "crop", "extract", "prepare",
+           "shared_area", "to_grey", "cache_folder"]
 
 #: Raise it when :func:`extract` changes, so that no old crop is taken for new.
 CROP_VERSION = 1
 
-CASCADE = "haarcascade_frontalface_default.xml"
+#: Eyes lie in so much of a face, from its top; below, nostrils look like eyes.
+EYES_ABOVE = 0.6
+#: Wider faces are searched for eyes in a copy scaled down to this.
+EYES_SIDE = 400
 
 
 @dataclasses.dataclass(frozen=True)
@@ -147,7 +147,7 @@ def find_faces(grey, settings=CropSettings(), which="largest"):
     height, width = grey.shape
     if settings.mode == "whole":
         return np.array([[0, 0, width, height]])
-    cascade = _cascade()
+    cascade = cascades.load(cascades.FACE)
     shrink = min(1.0, settings.search_side / max(height, width))
     small = grey if shrink == 1.0 else _resize(
         grey, max(1, round(width * shrink)), max(1, round(height * shrink)))
@@ -160,6 +160,41 @@ def find_faces(grey, settings=CropSettings(), which="largest"):
     x, y, w, h = boxes.T
     boxes = boxes[np.lexsort((x, y, -w * h))]  # OpenCV's threads give no order
     return boxes[:1] if which == "largest" else boxes
+
+
+def find_eyes(grey, box):
+    """Find the eyes of a face, to tell it from what only looks like one.
+
+    Parameters
+    ----------
+    grey : ndarray (H, W), uint8
+    box : sequence of 4 int
+        x, y, width, height of the face in pixels of ``grey``.
+
+    Returns
+    -------
+    ndarray (K, 4), int64
+        x, y, width, height of each eye in pixels of ``grey``, from left to right.
+        K is 2 at best: glasses, shadows and closed lids hide eyes, brows add some.
+
+    Raises
+    ------
+    ShapeError
+        If ``grey`` is not (H, W) uint8, or the box lies outside of it.
+    BackendUnavailable
+        If OpenCV or its cascade is missing.
+    """
+    left, top, side = _square(grey, box)
+    upper = grey[top:top + max(1, round(EYES_ABOVE * side)), left:left + side]
+    shrink = min(1.0, EYES_SIDE / side)
+    small = _resize(upper, max(1, round(shrink * side)),
+                    max(1, round(shrink * len(upper))))
+    least = round(shrink * side / 10)
+    found = cascades.load(cascades.EYE).detectMultiScale(
+        small, scaleFactor=1.1, minNeighbors=5, minSize=(least, least))
+    boxes = np.array(found, dtype=np.int64).reshape(-1, 4)
+    boxes = np.rint(boxes / shrink).astype(np.int64) + (left, top, 0, 0)
+    return boxes[np.lexsort((boxes[:, 1], boxes[:, 0]))]
 
 
 def crop(grey, box, size):
@@ -192,17 +227,7 @@ def crop(grey, box, size):
     >>> crop(photo, (60, 10, 16, 16), size=4)[0].tolist()
     [62, 66, 70, 74]
     """
-    _check_grey(grey)
-    x, y, width, height = (int(value) for value in box)
-    rows, columns = grey.shape
-    if (width < 1 or height < 1 or x >= columns or y >= rows
-            or x + width <= 0 or y + height <= 0):
-        raise ShapeError(
-            f"crop: expected a box x, y, width, height on a photo of {columns}x"
-            f"{rows} pixels, got {(x, y, width, height)}.")
-    side = min(max(width, height), rows, columns)
-    left = min(max(x + (width - side) // 2, 0), columns - side)
-    top = min(max(y + (height - side) // 2, 0), rows - side)
+    left, top, side = _square(grey, box)
     return _resize(grey[top:top + side, left:left + side], size, size)
 
 
@@ -335,29 +360,20 @@ def _key(data, settings):
     return hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()
 
 
-_thread = threading.local()
-
-
-def _cascade():
-    """Return this thread's own cascade: one may not serve two threads at once."""
-    if not hasattr(_thread, "cascade"):
-        _thread.cascade = _load_cascade(images.load_cv2())
-    return _thread.cascade
-
-
-def _load_cascade(cv2):
-    folder = getattr(getattr(cv2, "data", None), "haarcascades", "")
-    path = os.path.join(folder, CASCADE)
-    missing = None
-    if not hasattr(cv2, "CascadeClassifier"):
-        missing = "has no CascadeClassifier"
-    elif not os.path.isfile(path):
-        missing = f"comes without {CASCADE}"
-    if missing:
-        raise BackendUnavailable(
-            f"Finding faces needs OpenCV 4, but the installed OpenCV "
-            f"{cv2.__version__} {missing}. Install it: {images.REMEDY_CV2}")
-    return cv2.CascadeClassifier(path)
+def _square(grey, box):
+    """Left, top and side of the square that :func:`crop` cuts out."""
+    _check_grey(grey)
+    x, y, width, height = (int(value) for value in box)
+    rows, columns = grey.shape
+    if (width < 1 or height < 1 or x >= columns or y >= rows
+            or x + width <= 0 or y + height <= 0):
+        raise ShapeError(
+            f"crop: expected a box x, y, width, height on a photo of {columns}x"
+            f"{rows} pixels, got {(x, y, width, height)}.")
+    side = min(max(width, height), rows, columns)
+    left = min(max(x + (width - side) // 2, 0), columns - side)
+    top = min(max(y + (height - side) // 2, 0), rows - side)
+    return left, top, side
 
 
 def _check_grey(grey):

@@ -5,7 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from minifer import faces
+import runs
+from minifer import cascades, faces
 from minifer.data.cache import CropCache, cache_folder
 from minifer.data.images import encode_png, write_png
 from minifer.errors import BackendUnavailable, SettingError, ShapeError
@@ -57,7 +58,7 @@ def test_equal_faces_come_in_reading_order(monkeypatch):
         def detectMultiScale(self, photo, **options):
             return [(50, 60, 30, 30), (9, 60, 30, 30), (70, 5, 30, 30), (0, 0, 99, 99)]
 
-    monkeypatch.setattr(faces, "_cascade", Cascade)
+    monkeypatch.setattr(cascades, "load", lambda name: Cascade())
     boxes = faces.find_faces(np.zeros((100, 100), np.uint8), which="all")
     assert boxes[:, :2].tolist() == [[0, 0], [70, 5], [9, 60], [50, 60]]
 
@@ -155,10 +156,46 @@ def test_settings_survive_json():
     (lambda patch: patch.setattr(cv2.data, "haarcascades", "/none"), "without haar"),
     (lambda patch: patch.delattr(cv2, "data"), "without haar")])
 def test_without_the_cascade_the_remedy_is_named(monkeypatch, break_opencv, message):
-    monkeypatch.setattr(faces, "_thread", type("Empty", (), {})())
+    monkeypatch.setattr(cascades, "_thread", type("Empty", (), {})())
     break_opencv(monkeypatch)
     with pytest.raises(BackendUnavailable, match=message + ".*headless<5"):
         faces.find_faces(np.zeros((50, 50), np.uint8))
+
+
+# --- eyes ------------------------------------------------------------------------
+
+def test_a_drawn_person_has_two_eyes():
+    for photo in runs.faces():
+        box, = faces.find_faces(photo)
+        left, right = faces.find_eyes(photo, box)
+        x, y, width, height = box
+        assert x < centre(left)[0] < x + width / 2 < centre(right)[0] < x + width
+        assert all(y < centre(eye)[1] < y + .6 * height for eye in (left, right))
+
+
+def test_eyes_on_a_huge_photo_are_those_on_a_small_one():
+    photo = runs.faces()[0]
+    box, = faces.find_faces(photo)
+    huge = cv2.resize(photo, None, fx=8, fy=8)
+    eyes = faces.find_eyes(huge, 8 * box)[[0, -1]]
+    assert np.abs(eyes / 8 - faces.find_eyes(photo, box)).max() < .1 * box[2]
+
+
+def test_no_eyes_where_they_are_painted_over():
+    photo = runs.faces()[0].copy()
+    box, = faces.find_faces(photo)
+    x, y, width, height = box
+    photo[y + height // 4:y + height // 2, x:x + width] = 150
+    assert faces.find_eyes(photo, box).shape == (0, 4)
+
+
+def test_eyes_of_a_face_at_the_edge_and_of_no_face():
+    photo = np.full((60, 50), 128, np.uint8)
+    assert faces.find_eyes(photo, (-5, -5, 70, 90)).shape == (0, 4)
+    with pytest.raises(ShapeError, match="50x60 pixels"):
+        faces.find_eyes(photo, (50, 0, 9, 9))
+    with pytest.raises(ShapeError, match="expected a photo"):
+        faces.find_eyes(photo / 2, (0, 0, 9, 9))
 
 
 # --- prepare and its cache -------------------------------------------------------

@@ -21,6 +21,7 @@ COMMANDS = {
     "search": "look for good settings of a training",
     "eval": "judge a model on data: a table, a report to look at, every prediction",
     "check": "run your solution of an exercise, and learn what is wrong with it",
+    "gui": "open a window: a photo, its faces, and what several models say of them",
     "data": "look a data set over, or make one: audit, faces, folders, soft",
     "gradcheck": "see that every gradient is right",
     "bench": "how fast it is on this machine, beside PyTorch",
