@@ -89,7 +89,7 @@ class Bars:
         title = self.bold.measure(name_of(column.path))
         if column.problem:
             return max(title, 14 * line)
-        return max(title, self._names(column) + 8.5 * line)
+        return max(title, self._names(column) + 8 * line)
 
     def _names(self, column):
         return max((self.bold.measure(name) for name in column.classes), default=0)

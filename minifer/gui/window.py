@@ -214,8 +214,8 @@ class Window:
         root = self.root
         em = font.nametofont("TkDefaultFont", root=root).metrics("linespace")
         root.title("minifer")
-        root.geometry(f"{min(76 * em, root.winfo_screenwidth())}x"
-                      f"{min(40 * em, root.winfo_screenheight())}")
+        root.geometry(f"{min(84 * em, root.winfo_screenwidth())}x"
+                      f"{min(34 * em, root.winfo_screenheight())}")
         root.minsize(40 * em, 20 * em)
         root.columnconfigure(0, weight=1)
         root.rowconfigure(1, weight=1)
@@ -228,8 +228,8 @@ class Window:
         halves.add(self.photo.canvas, weight=1)
         halves.add(self.bars.frame, weight=1)
         halves.grid(sticky="nsew")
-        self.photo.canvas.configure(width=34 * em)
-        self.bars.canvas.configure(width=40 * em)
+        self.photo.canvas.configure(width=33 * em)
+        self.bars.canvas.configure(width=49 * em)
         self._bottom(ttk.Frame(root, padding=em // 3)).grid(sticky="ew")
 
     def _menu(self):
