@@ -51,7 +51,9 @@ def page(name, names):
     own, passed_on = [], []
     for public in getattr(module, "__all__", ()):
         thing = getattr(module, public)
-        home = getattr(thing, "__module__", name)
+        # An object has its class's __module__, but is defined here.
+        made = inspect.isclass(thing) or inspect.isroutine(thing)
+        home = thing.__module__ if made else name
         if inspect.ismodule(thing):
             continue
         if home == name:

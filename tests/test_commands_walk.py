@@ -144,6 +144,18 @@ WALK = {
         "no camera": ("--model {model} --camera 77", "camera 77: expected a camera"),
         "unknown name": ("--model {model} --device abacus", "'abacus'"),
         "wrong number": ("--model {model} --camera x", "--camera: invalid int")},
+    "gui": {
+        "unknown name": ("--device abacus", "'abacus'"),
+        "wrong option value": ("--scale 0", "scale: expected"),
+        "wrong number": ("--scale big", "--scale")},
+    "check": {
+        "unknown name": ("dragons", "'dragons'"),
+        "missing file": ("conv {gone}", "gone: "),
+        "folder for file": ("conv {empty}", "empty: "),
+        "in use": ("conv --template {file}", "file.txt: "),
+        "no name": ("--template {out}", "expected an exercise"),
+        "wrong option value": ("conv {file} --limit 0", "limit"),
+        "unwritable template": ("conv --template {blocked}", "could not be made")},
     "gradcheck": {"unknown name": ("--device abacus", "'abacus'"),
                   "a word too many": ("all", "all")},
     "bench": {
