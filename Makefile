@@ -13,7 +13,7 @@ train: $(VENV)/.installed
 	$(RUN) examples/train_ck.py
 
 test: $(VENV)/.dev
-	$(RUN) -m pytest
+	$(RUN) -m pytest -n auto --dist loadfile
 
 docs: $(VENV)/.docs
 	$(RUN) -m sphinx -q -W --keep-going -b html docs docs/_build/html
