@@ -144,6 +144,18 @@ WALK = {
         "no camera": ("--model {model} --camera 77", "camera 77: expected a camera"),
         "unknown name": ("--model {model} --device abacus", "'abacus'"),
         "wrong number": ("--model {model} --camera x", "--camera: invalid int")},
+    "eval": after("--model {model}", {
+        "missing file": ("--data {gone}", "gone: expected a CSV file"),
+        "not a table": ("--data {file}", "expected the columns"),
+        "other classes": ("--data {classes}", "found none for left, right, top"),
+        "empty folder": ("--images {empty} --labels {labels}", "found none"),
+        "only images": ("--images {images}", "--images and --labels together"),
+        "unknown name": ("--device abacus", "'abacus'"),
+        "unknown part": ("--part magic", "'magic'"),
+        "wrong option value": ("--seed -1", "seed: expected"),
+        "unwritable out": ("--out {blocked}", "can be written")}) | {
+        "no model": ("--model {gone} --data {csv}", "gone: could not be read"),
+        "not a model": ("--model {archive} --data {csv}", "archive.npz: ")},
     "gui": {
         "unknown name": ("--device abacus", "'abacus'"),
         "wrong option value": ("--scale 0", "scale: expected"),
