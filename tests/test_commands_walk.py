@@ -49,6 +49,15 @@ NO_CK = {
     "only images": ("--images {images} --out {out}", "--labels"),
     "unwritable out": (f"{CK} --out {{blocked}}", "can be written")}
 NO_WORDS = {"nothing": ("", "required")}
+JUDGING = {  # what eval and compare owe
+    "missing file": ("--data {gone}", "gone: expected"),
+    "empty folder": ("--data {empty}", "a folder for each class"),
+    "not a table": ("--data {file}", "expected the columns"),
+    "other classes": ("--data {csv}", "the model's classes"),
+    "only images": ("--images {images}", "--labels"),
+    "unknown name": ("--device abacus", "'abacus'"),
+    "wrong option value": ("--part magic", "'magic'"),
+    "unwritable out": ("--data {csv} --out {blocked}", "can be written")}
 IN_USE = "classes: expected an empty folder or none"
 
 
@@ -144,18 +153,6 @@ WALK = {
         "no camera": ("--model {model} --camera 77", "camera 77: expected a camera"),
         "unknown name": ("--model {model} --device abacus", "'abacus'"),
         "wrong number": ("--model {model} --camera x", "--camera: invalid int")},
-    "eval": after("--model {model}", {
-        "missing file": ("--data {gone}", "gone: expected a CSV file"),
-        "not a table": ("--data {file}", "expected the columns"),
-        "other classes": ("--data {classes}", "found none for left, right, top"),
-        "empty folder": ("--images {empty} --labels {labels}", "found none"),
-        "only images": ("--images {images}", "--images and --labels together"),
-        "unknown name": ("--device abacus", "'abacus'"),
-        "unknown part": ("--part magic", "'magic'"),
-        "wrong option value": ("--seed -1", "seed: expected"),
-        "unwritable out": ("--out {blocked}", "can be written")}) | {
-        "no model": ("--model {gone} --data {csv}", "gone: could not be read"),
-        "not a model": ("--model {archive} --data {csv}", "archive.npz: ")},
     "gui": {
         "unknown name": ("--device abacus", "'abacus'"),
         "wrong option value": ("--scale 0", "scale: expected"),
@@ -168,6 +165,26 @@ WALK = {
         "no name": ("--template {out}", "expected an exercise"),
         "wrong option value": ("conv {file} --limit 0", "limit"),
         "unwritable template": ("conv --template {blocked}", "could not be made")},
+    "eval": {**NO_WORDS, **after("--model {model}", JUDGING),
+             "no model": ("--model {gone}", "gone: could not be read"),
+             "not a model": ("--model {archive}", "archive.npz: ")},
+    "compare": {**NO_WORDS, **after("{model} {model}", JUDGING),
+                "one model": ("{model}", "two models or more"),
+                "not a model": ("{model} {archive}", "archive.npz: ")},
+    "show": {**NO_WORDS, "unknown name": ("dragons", "'dragons'")},
+    "show filters": {
+        **NO_WORDS,
+        "not a model": ("--model {archive} --out {out}.png", "archive.npz: "),
+        "wrong option value": ("--model {model} --out {out}.png --layer 9", "--layer"),
+        "no png": ("--model {model} --out {out}.gif", "ends in .png"),
+        "unwritable out": ("--model {model} --out {blocked}.png", "written")},
+    **{f"show {name}": {
+        **NO_WORDS,
+        "not a photo": ("{file} --model {model} --out {out}.png", "file.txt: "),
+        "missing file": ("{gone} --model {model} --out {out}.png", "gone: "),
+        "not a model": ("{photo} --model {archive} --out {out}.png", "archive.npz: "),
+        "unknown name": ("{photo} --model {model} --device abacus", "'abacus'")}
+       for name in ("activations", "saliency", "gradcam")},
     "gradcheck": {"unknown name": ("--device abacus", "'abacus'"),
                   "a word too many": ("all", "all")},
     "bench": {

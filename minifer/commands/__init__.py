@@ -22,6 +22,8 @@ COMMANDS = {
     "eval": "judge a model on data: a table, a report to look at, every prediction",
     "check": "run your solution of an exercise, and learn what is wrong with it",
     "gui": "open a window: a photo, its faces, and what several models say of them",
+    "compare": "judge models on the same images: is one better, or is it luck?",
+    "show": "look inside a model: filters, activations, saliency, Grad-CAM",
     "data": "look a data set over, or make one: audit, faces, folders, soft",
     "gradcheck": "see that every gradient is right",
     "bench": "how fast it is on this machine, beside PyTorch",

@@ -1,0 +1,133 @@
+"""Look inside a model: minifer show filters | activations | saliency | gradcam.
+
+  filters      the weights of a convolution, as pictures
+  activations  what a convolution makes of the face on a photo
+  saliency     which pixels of the face the decision hangs on
+  gradcam      where on the face the network found what speaks for its decision
+
+`minifer show saliency --help` explains it and its options, and so for the others.
+"""
+
+import numpy as np
+
+from .. import explain, layers, plots
+from ..backend import DEVICES
+from ..data.images import read_image
+from ..errors import NoFaceError, SettingError
+from ..faces import extract
+from ..predict import Face, Predictor
+from ..weights import load_model
+
+FILTERS = """\
+Draw the weights of a convolution, those of the first unless told otherwise. The first
+ones look at the picture itself: edges, spots and slopes of brightness. Those further in
+look at maps, and say little to the eye."""
+
+ACTIVATIONS = """\
+Draw the maps that a convolution makes of the largest face on a photo: bright is where
+a filter found what it looks for."""
+
+SALIENCY = """\
+Lay over the largest face on a photo how much each pixel matters: the gradient of the
+label's score, before softmax (Simonyan, Vedaldi, Zisserman 2014, arXiv:1312.6034)."""
+
+GRADCAM = """\
+Lay over the largest face on a photo where the last convolution found what speaks for
+the label (Grad-CAM: Selvaraju et al. 2017, arXiv:1610.02391). Coarser than saliency,
+and easier to read."""
+
+
+def arguments(parser):
+    """The subcommands and their options."""
+    kinds = parser.add_subparsers(dest="what", required=True)
+    for main, name, text in [(filters, "filters", FILTERS),
+                             (activations, "activations", ACTIVATIONS),
+                             (saliency, "saliency", SALIENCY),
+                             (gradcam, "gradcam", GRADCAM)]:
+        one = kinds.add_parser(name, description=text,
+                               formatter_class=parser.formatter_class)
+        one.set_defaults(main=main)
+        add = one.add_argument
+        if name != "filters":
+            add("photo", metavar="PHOTO", help="a photo that shows a face")
+        add("--model", required=True, metavar="FILE", help="a model file")
+        add("--out", required=True, metavar="FILE.png", help="the picture to write")
+        if name in ("filters", "activations"):
+            add("--layer", type=int, metavar="K", default=1,
+                help="the K-th convolution, counted from the picture")
+        if name != "filters":
+            add("--device", choices=DEVICES, default="cpu",
+                help="where to compute: cuda is an NVIDIA GPU")
+
+
+def main(args):
+    """Draw the picture that was asked for."""
+    plots.save(args.main(args), args.out)
+    print(f"{args.out} holds the picture.")
+
+
+def filters(args):
+    """The weights of a convolution."""
+    layer = _convolution(load_model(args.model).network, args)
+    return plots.filters(layer.W.get_value(), f"Filters of {_name(layer, args)}")
+
+
+def activations(args):
+    """The maps of a convolution."""
+    predictor, crops, _ = _face(args)
+    network = predictor.model.network
+    layer = _convolution(network, args)
+    maps = layers.get_output(layer, predictor.preprocessing(crops), deterministic=True)
+    return plots.activations(maps[0], crops[0, 0], f"Maps of {_name(layer, args)}")
+
+
+def saliency(args):
+    """The face, and which pixels matter."""
+    return _explained(args, explain.saliency, "Saliency",
+                      "how fast the label's score changes with each pixel")
+
+
+def gradcam(args):
+    """The face, and where the evidence is."""
+    return _explained(args, explain.grad_cam, "Grad-CAM",
+                      "where the last convolution found what speaks for the label")
+
+
+def _explained(args, method, title, says):
+    predictor, crops, face = _face(args)
+    label = predictor.model.classes.index(face.label)
+    relevance = method(predictor.model.network, predictor.preprocessing(crops),
+                       np.array([label]))
+    return explain.draw(crops[0, 0], relevance[0], f"{title}: {face.caption}", says)
+
+
+def _face(args):
+    """A predictor, the largest face (1, 1, S, S), and what is said of it."""
+    predictor = Predictor.load(args.model, args.device)
+    crops, boxes = extract(read_image(args.photo), predictor.preprocessing.crop,
+                           "largest")
+    if not len(crops):
+        raise NoFaceError(f"{args.photo}: expected a face, found none. Use a photo "
+                          "that shows one from the front.")
+    crops = crops[:, None]
+    saturations, = predictor.saturations(crops)
+    face = Face(tuple(boxes[0].tolist()), saturations)
+    print(f"{args.photo}: face at {face.box}: {face}")
+    return predictor, crops, face
+
+
+def _convolution(network, args):
+    """The K-th convolution."""
+    found = [one for one in layers.get_all_layers(network)
+             if isinstance(one, layers.Conv2DLayer)]
+    if not found:
+        raise SettingError(f"{args.model}: expected a network with a convolution, got "
+                           "one without. `minifer show saliency` needs none.")
+    if not 1 <= args.layer <= len(found):
+        raise SettingError(f"--layer: expected 1 to {len(found)}, the convolutions of "
+                           f"{args.model}, got {args.layer}.")
+    return found[args.layer - 1]
+
+
+def _name(layer, args):
+    return layer.name or f"convolution {args.layer}"
