@@ -1,5 +1,6 @@
 """minifer compare: the same images for all, and McNemar's test by hand."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 
 import runs
 from minifer.comparison import compare_pair, mcnemar
+from minifer.data import EMOTIONS
 from minifer.data.images import write_png
 from minifer.errors import ShapeError
 from minifer.layers import get_output
@@ -63,3 +65,25 @@ def test_what_cannot_be_compared():
         compare_pair([0, 1], [0], np.array([0, 1]))
     with pytest.raises(ShapeError, match="two counts"):
         mcnemar(-1, 2)
+
+
+def test_other_images_are_refused(here, tmp_path):
+    """Of drawn faces or CK+, each model's seed tells its own test part."""
+    images, labels = runs.write_ck(tmp_path, subjects=6, side=24)
+    model = load_model(here / "a.npz")
+    for seed in (0, 5):
+        save_model(tmp_path / f"{seed}.npz", dataclasses.replace(
+            model, network=runs.network(classes=7), classes=EMOTIONS,
+            notes={"seed": seed}))
+    words = ["compare", tmp_path / "0.npz", tmp_path / "5.npz", "--images", images,
+             "--labels", labels]
+    outcome = runs.minifer(*words)
+    assert outcome.code == 2 and "5.npz: expected the images" in outcome.err
+    assert runs.minifer(*words, "--part", "all").code == 0
+
+
+def test_other_classes_are_refused(here, tmp_path):
+    model = dataclasses.replace(load_model(here / "a.npz"), classes=("x", "y", "z"))
+    save_model(tmp_path / "c.npz", model)
+    outcome = compare(here, tmp_path / "c.npz")
+    assert outcome.code == 2 and "c.npz: expected the classes" in outcome.err
