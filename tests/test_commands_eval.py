@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 import runs
-from minifer import cli, layers
+from minifer import cli, data, layers
 from minifer.data.images import write_png
-from minifer.weights import save_model
+from minifer.weights import Model, save_model
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +55,17 @@ def test_what_the_network_may_have_learnt_is_stamped(here, capsys, part, n):
     call(here, "--part", part)
     text = capsys.readouterr().out
     assert "*** LEAKY" in text and f"n                  {n} frames" in text
+
+
+def test_another_split_of_the_same_people_is_stamped(tmp_path, capsys):
+    images, labels = runs.write_ck(tmp_path, subjects=10, side=24)
+    classes = data.load_ck(images, labels, faces="whole", size=8).classes
+    save_model(str(tmp_path / "model.npz"), Model(
+        runs.network(classes=len(classes)), classes, runs.STEPS.to_dict(), {"seed": 3}))
+    for words, leaky in (((), False), (("--seed", "3"), False), (("--seed", "4"), True)):
+        cli.main(["eval", "--model", str(tmp_path / "model.npz"), "--images",
+                  str(images), "--labels", str(labels), "--json", *words])
+        assert json.loads(capsys.readouterr().out)["leaky"] is leaky
 
 
 @pytest.mark.parametrize("options, words", [

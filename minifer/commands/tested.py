@@ -84,7 +84,10 @@ def load(args, model, progress):
         indices = data.split_by_subject(faces.labels, faces.subjects, SHARES, seed,
                                         faces.classes)[PARTS.index(args.part)]
         part = faces.subset(indices)
-    return Tested(part, source, protocol.format(args.part), args.part != "test")
+    # Another seed splits CK+ otherwise: people that trained the network may be in it.
+    resplit = bool(args.images) and model.notes.get("seed") not in (None, seed)
+    return Tested(part, source, protocol.format(args.part),
+                  args.part != "test" or resplit)
 
 
 def judge(model, faces, device):
