@@ -28,6 +28,8 @@ html_show_copyright = False
 html_math_renderer = "mathml"
 
 add_module_names = False
+# A word of a description, such as "caption", may be an attribute of several classes.
+suppress_warnings = ["ref.python"]
 autodoc_member_order = "bysource"
 autodoc_default_options = {"show-inheritance": True}
 autodoc_typehints = "none"

@@ -72,7 +72,12 @@ def load(args, progress):
     if not args.raw:
         faces, report = data.clean(faces)
         print(report, flush=True)
-    return faces
+    return scale(faces, preparation(args).crop)
+
+
+def preparation(args):
+    """What makes images the network's input."""
+    return Preprocessing(CropSettings(SIDES.get(args.model, SIDE), mode="whole"))
 
 
 def scale(faces, crop):
@@ -97,9 +102,10 @@ def split(args, faces):
     return *(training.subset(part) for part in parts), faces.part(kinds[0]), kinds[0]
 
 
-def train(args, steps, training, validation, progress):
+def train(args, training, validation, progress):
     """Train, and return the result and the model of the best epoch."""
     random.set_rng(args.seed)
+    steps = preparation(args)
     network = MODELS[args.model](num_classes=len(training.classes))
     if args.weights:
         load_params(args.weights, network)
@@ -128,10 +134,8 @@ def main(argv=None):
     progress = Progress()
     faces = load(args, progress)
     print(faces.summary(), flush=True)
-    steps = Preprocessing(CropSettings(SIDES.get(args.model, SIDE), mode="whole"))
-    faces = scale(faces, steps.crop)
     training, validation, test, kind = split(args, faces)
-    result, model, trainer = train(args, steps, training, validation, progress)
+    result, model, trainer = train(args, training, validation, progress)
     probabilities = trainer.predict(test.images)
     protocol = (f"the data set's own {'private' if kind == 'test' else 'public'} test "
                 f"part, looked at once; validation {SHARES[1]:.0%} of training, copies "

@@ -61,7 +61,7 @@ def saliency(network, x, classes):
 
 
 def grad_cam(network, x, classes, layer=None):
-    r"""Where on the image a convolution found what speaks for a class [1]_.
+    r"""Where on the image a convolution found what speaks for a class [2]_.
 
     Each of the maps A (N, F, h, w) that a layer makes is weighted by how much the
     score rises with it, on average over the map; what speaks against the class is
@@ -103,7 +103,7 @@ def grad_cam(network, x, classes, layer=None):
 
     References
     ----------
-    .. [1] Selvaraju, Cogswell, Das, Vedantam, Parikh, Batra (2017): Grad-CAM,
+    .. [2] Selvaraju, Cogswell, Das, Vedantam, Parikh, Batra (2017): Grad-CAM,
        arXiv:1610.02391, section 3.
     """
     import cv2

@@ -5,7 +5,7 @@ import pytest
 
 from minifer import checks, updates
 from minifer.checks.descent import Descent
-from minifer.checks.exercise import same
+from minifer.checks.base import same
 from minifer.checks.pairs import Pair, _upstream
 from minifer.param import Param
 from solutions import SOLUTIONS, examine, spoil

@@ -62,7 +62,7 @@ def test_another_split_of_the_same_people_is_stamped(tmp_path, capsys):
     classes = data.load_ck(images, labels, faces="whole", size=8).classes
     save_model(str(tmp_path / "model.npz"), Model(
         runs.network(classes=len(classes)), classes, runs.STEPS.to_dict(), {"seed": 3}))
-    for words, leaky in (((), False), (("--seed", "3"), False), (("--seed", "4"), True)):
+    for words, leaky in [([], False), (["--seed=3"], False), (["--seed=4"], True)]:
         cli.main(["eval", "--model", str(tmp_path / "model.npz"), "--images",
                   str(images), "--labels", str(labels), "--json", *words])
         assert json.loads(capsys.readouterr().out)["leaky"] is leaky

@@ -140,7 +140,7 @@ def test_what_storing_refuses(tmp_path):
     with pytest.raises(DatasetError, match="has 1 subject, a split into 2 parts"):
         save_samples(data.subset(np.arange(6)), tmp_path / "ck")
     (tmp_path / "file").write_text("")
-    with pytest.raises(OutputError, match="file.ck"):
+    with pytest.raises(OutputError, match="file: expected a folder that can be"):
         save_samples(data, tmp_path / "file" / "ck", test=0.4)
     assert os.listdir(tmp_path) == ["file"]
 

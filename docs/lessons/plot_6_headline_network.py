@@ -49,7 +49,7 @@ plt.show()
 # The network
 # -----------
 #
-# Numbers from 0 to 255 are scaled to :math:`-\frac12 \ldots \frac12` first. We build it
+# Numbers from 0 to 255 are scaled to :math:`-0.5 \ldots 0.5` first. We build it
 # for pictures of 48 × 48 pixels instead of 96 × 96, so that this page is done in half a
 # minute. Count the parameters of the first convolution: 32 filters of 5 × 5 and a bias
 # each, :math:`32 \cdot 5 \cdot 5 + 32 = 832`. Nearly all the others sit between the

@@ -196,6 +196,9 @@ if CAN_RUN:
         except KernelError as error:
             print(error)
 
+folder.cleanup()
+assert not pathlib.Path(folder.name).exists()
+
 # %%
 # Every kernel of minifer goes through this, in several orders and with the search for
 # races, each time the tests run.

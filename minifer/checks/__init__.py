@@ -15,7 +15,7 @@ import importlib
 
 from ..errors import SettingError
 from .child import TIME_LIMIT, run_file
-from .exercise import Exercise, Finding
+from .base import Exercise, Finding
 
 __all__ = ["EXERCISES", "Exercise", "Finding", "TIME_LIMIT", "exercise", "run_file"]
 

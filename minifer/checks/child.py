@@ -14,7 +14,7 @@ import sys
 import threading
 
 from ..errors import MiniferError, SettingError
-from .exercise import Finding
+from .base import Finding
 
 __all__ = ["TIME_LIMIT", "main", "run_file"]
 

@@ -9,7 +9,7 @@ import functools
 import numpy as np
 
 from ..param import Param
-from .exercise import (Exercise, against, as_result, check_like, compare, is_like,
+from .base import (Exercise, against, as_result, check_like, compare, is_like,
                        name_mistake, seconds)
 from .student import Fault
 

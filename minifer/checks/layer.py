@@ -28,7 +28,7 @@ import numpy as np
 from .. import gradcheck, layers, nonlinearities, objectives, random, tensor, updates
 from ..compiled import function
 from ..errors import ShapeError
-from .exercise import (Exercise, against, as_result, check_like, compare, same,
+from .base import (Exercise, against, as_result, check_like, compare, same,
                        seconds)
 from .student import Fault
 

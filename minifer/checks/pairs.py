@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .. import gradcheck
-from .exercise import (Exercise, against, as_result, check_like, compare, is_like,
+from .base import (Exercise, against, as_result, check_like, compare, is_like,
                        name_mistake, seconds)
 from .student import Fault
 

@@ -1,7 +1,7 @@
 """Judge photos and videos with a trained model: minifer predict PATH... [options].
 
 A PATH is a photo, a video (.mp4 .avi .mov .mkv .webm), a folder, which stands for all
-photos and videos in it and below, or a pattern such as 'party/*.jpg'. Every face is
+photos and videos in it and below, or a pattern such as ``party/*.jpg``. Every face is
 found and gets the saturation of each expression, 0...1, sum 1. What cannot be read
 gets a line that says why, and the others go on. Photos come first, then videos.
 
