@@ -10,7 +10,7 @@ import numpy as np
 
 from ..param import Param
 from .base import (Exercise, against, as_result, check_like, compare, is_like,
-                       name_mistake, seconds)
+                   name_mistake, seconds)
 from .student import Fault
 
 __all__ = ["Descent"]

@@ -29,7 +29,7 @@ from .. import gradcheck, layers, nonlinearities, objectives, random, tensor, up
 from ..compiled import function
 from ..errors import ShapeError
 from .base import (Exercise, against, as_result, check_like, compare, same,
-                       seconds)
+                   seconds)
 from .student import Fault
 
 __all__ = ["EXERCISE"]

@@ -11,7 +11,7 @@ import numpy as np
 
 from .. import gradcheck
 from .base import (Exercise, against, as_result, check_like, compare, is_like,
-                       name_mistake, seconds)
+                   name_mistake, seconds)
 from .student import Fault
 
 __all__ = ["Case", "Pair"]
