@@ -3,13 +3,22 @@
 import numpy as np
 import pytest
 
-from minifer import config, explain, models
+from minifer import config, explain, models, random
 from minifer.errors import SettingError, ShapeError
 from minifer.layers import (BatchNormLayer, Conv2DLayer, DenseLayer, ElemwiseSumLayer,
                             GlobalPoolLayer, InputLayer, MaxPool2DLayer, batch_norm,
                             dropout, get_all_layers, get_all_params, get_output,
                             move_to)
 from minifer.nonlinearities import softmax
+
+
+@pytest.fixture(autouse=True)
+def weights_drawn_anew():
+    """A network's weights do not depend on the tests that ran before."""
+    before = random.get_rng()
+    random.set_rng(0)
+    yield
+    random.set_rng(before)
 
 
 def small_network(channels=1):
