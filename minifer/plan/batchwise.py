@@ -80,14 +80,13 @@ class NormStep(ImageStep):
         self.count = x.size // self.y.shape[-1]
         # Mean and variance in one pass: around a first guess of the mean, sums of
         # squares lose nothing to cancellation.
-        first = x[:self.group]
-        guess = self._fold(first.mean(axis=(0, 1))) / self.y.shape[2]
+        guess = self._fold(x[:self.group].mean(axis=(0, 1))) / self.y.shape[2]
+        wide = self._wide(guess)
 
         def moments(images, work):
             yield np.subtract(x[images], wide, out=work)
             yield np.multiply(work, work, out=work)
 
-        wide = self._wide(guess)
         first, second = (s / self.count for s in self._sums(moments))
         self.mean = first + guess
         variance = np.maximum(second - first * first, 0)
