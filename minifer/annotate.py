@@ -7,9 +7,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from .boxes import shared_area
 from .data.images import read_colour, write_png
 from .errors import ShapeError
-from .faces import shared_area
 
 __all__ = ["annotate_photo", "annotate_faces", "Copies"]
 

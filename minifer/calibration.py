@@ -127,7 +127,7 @@ def reliability_diagram(calibration, title="Calibration", subtitle=None):
     above.plot([0, 1], [0, 1], color=GREY, linewidth=.8, linestyle=(0, (4, 3)))
     above.set_ylim(0, 1)
     above.set_ylabel("share that is right", color=GREY)
-    above.legend(frameon=False, loc="upper left")
+    above.legend(frameon=False, loc="lower left", bbox_to_anchor=(-0.02, 1), ncols=2)
     below.bar(left, counts, width, align="edge", color=HAIRLINE, edgecolor="white")
     below.set_xlim(0, 1)
     below.set_ylabel("frames", color=GREY)

@@ -143,14 +143,15 @@ class Apply(Expression):
 class NetworkRun(Expression):
     """A pass through a network; its value is the list of outputs."""
 
-    def __init__(self, outputs, options, logits):
+    def __init__(self, outputs, options, logits, variables):
         self.outputs, self.options, self.logits = outputs, options, logits
         self.sources = [layer for layer in get_all_layers(outputs)
                         if isinstance(layer, InputLayer)]
         for layer in self.sources:
-            if layer.input_var is None:
+            if layer.input_var is None and layer not in variables:
                 layer.input_var = Variable(layer.name, len(layer.shape))
-        self.inputs = tuple(layer.input_var for layer in self.sources)
+        self.inputs = tuple(variables.get(layer, layer.input_var)
+                            for layer in self.sources)
 
     def forward(self, *values):
         return forward(self.outputs, dict(zip(self.sources, values)),
@@ -175,18 +176,40 @@ class Output(Expression):
         return ({self.index: dvalue},), {}
 
 
-def output_of(layer_or_layers, **options):
+def output_of(layer_or_layers, variables, **options):
     """The output of a network as an expression; see ``layers.get_output``.
 
     A network that ends in softmax is run up to its logits, so that a
     cross-entropy that follows can fuse with the softmax.
+
+    Parameters
+    ----------
+    layer_or_layers : Layer or list of Layer
+    variables : dict of InputLayer -> Variable
+        Those that take the place of the layers' own.
+    **options
+        Of the layers.
+
+    Returns
+    -------
+    Expression, or a list of them for a list of layers
+
+    Raises
+    ------
+    SettingError
+        If it is anything but variables, or for another kind of layer.
     """
+    for layer, variable in variables.items():
+        if not isinstance(layer, InputLayer) or not isinstance(variable, Variable):
+            raise SettingError(
+                "get_output: expected arrays for any layers, or variables for "
+                f"InputLayers, got {type(variable).__name__} for {layer!r}.")
     outputs = ([layer_or_layers] if isinstance(layer_or_layers, Layer)
                else list(layer_or_layers))
     ends = [getattr(layer, "nonlinearity", None) for layer in outputs]
     fuse = (len(outputs) == 1 and ends[0] is nonlinearities.softmax
             and "logits" in outputs[0].forward_options)
-    network_run = NetworkRun(outputs, options, logits=fuse)
+    network_run = NetworkRun(outputs, options, fuse, variables)
     results = [Output(network_run, i) for i in range(len(outputs))]
     if fuse:
         results = [Apply(activation.softmax_forward, activation.softmax_backward, r)

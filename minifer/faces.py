@@ -19,13 +19,14 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from . import cascades
+from .boxes import outermost
 from .data import images
 from .data.cache import CropCache, cache_folder
 from .data.images import to_grey
 from .errors import ImageError, SettingError, ShapeError
 
 __all__ = ["CropSettings", "find_faces", "find_eyes", "crop", "extract", "prepare",
-           "shared_area", "to_grey", "cache_folder"]
+           "to_grey", "cache_folder"]
 
 #: Raise it when :func:`extract` changes, so that no old crop is taken for new.
 CROP_VERSION = 1
@@ -130,7 +131,9 @@ def find_faces(grey, settings=CropSettings(), which="largest"):
     -------
     ndarray (K, 4), int64
         x, y, width, height of each face in pixels of ``grey``, the largest
-        first, equal ones from top to bottom and left to right. K may be 0.
+        first, equal ones from top to bottom and left to right. K may be 0. What
+        lies by more than half of its area in a larger one is a part of that face (an
+        eye behind glasses, say), and left out.
 
     Raises
     ------
@@ -159,7 +162,7 @@ def find_faces(grey, settings=CropSettings(), which="largest"):
     boxes = np.rint(boxes / shrink).astype(np.int64)
     x, y, w, h = boxes.T
     boxes = boxes[np.lexsort((x, y, -w * h))]  # OpenCV's threads give no order
-    return boxes[:1] if which == "largest" else boxes
+    return boxes[:1] if which == "largest" else outermost(boxes)
 
 
 def find_eyes(grey, box):
@@ -261,17 +264,6 @@ def extract(grey, settings=CropSettings(), which="all"):
     for face, box in zip(crops, boxes):
         face[:] = crop(grey, box, size)
     return crops, boxes
-
-
-def shared_area(a, b):
-    """Area, in pixels, that two boxes (x, y, width, height) share.
-
-    >>> shared_area((0, 0, 4, 4), (2, 1, 9, 9))
-    6
-    """
-    wide = min(a[0] + a[2], b[0] + b[2]) - max(a[0], b[0])
-    tall = min(a[1] + a[3], b[1] + b[3]) - max(a[1], b[1])
-    return max(wide, 0) * max(tall, 0)
 
 
 def prepare(paths, settings=CropSettings(), cache=None, progress=None, workers=None):

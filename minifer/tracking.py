@@ -14,8 +14,8 @@ was seen a moment ago says much about now, if it is the same face.
 import dataclasses
 import math
 
+from .boxes import shared_area
 from .errors import SettingError
-from .faces import shared_area
 from .predict import Face
 
 __all__ = ["Track", "Tracker", "overlap"]

@@ -164,6 +164,30 @@ def test_an_output_expression_has_the_outputs_values(nonlinearity):
     assert found.dtype == "float32"
 
 
+@pytest.mark.parametrize("mode", ["eager", "compiled"])
+def test_variables_given_take_the_place_of_the_layers_own(mode):
+    network, x = DenseLayer(InputLayer((None, 3)), 4), tensor.matrix("x")
+    data = numbers((5, 3)).astype("float32")
+    expected = get_output(network, data)
+    for inputs in x, {network.input_layer: x}:
+        found = minifer.function([x], get_output(network, inputs), mode=mode)(data)
+        np.testing.assert_allclose(found, expected, rtol=1e-6)
+    assert network.input_layer.input_var is None
+    params = get_all_params(network)
+    loss = objectives.squared_error(get_output(network, x), 0.).mean()
+    train = minifer.function([x], loss, updates.sgd(loss, params, 0.1), mode=mode)
+    assert train(data) > train(data)
+
+
+@pytest.mark.parametrize("inputs", [
+    lambda top, x: {top: x}, lambda top, x: {top.input_layer: x + x},
+    lambda top, x: {top: np.ones((2, 4)), top.input_layer: x}])
+def test_only_input_layers_take_variables(inputs):
+    top, x = DenseLayer(InputLayer((None, 3)), 4), tensor.matrix("x")
+    with pytest.raises(SettingError, match="variables for InputLayers, got"):
+        get_output(top, inputs(top, x))
+
+
 def test_a_softmax_of_ones_own_layer_is_applied_once():
     class Mine(Layer):
         nonlinearity = nonlinearities.softmax

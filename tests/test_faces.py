@@ -53,14 +53,26 @@ def test_all_faces_the_largest_first():
     np.testing.assert_array_equal(one, boxes[:1])
 
 
-def test_equal_faces_come_in_reading_order(monkeypatch):
+def find(monkeypatch, *boxes):
+    """All faces of a photo on which the cascade finds these boxes."""
     class Cascade:
         def detectMultiScale(self, photo, **options):
-            return [(50, 60, 30, 30), (9, 60, 30, 30), (70, 5, 30, 30), (0, 0, 99, 99)]
+            return boxes
 
     monkeypatch.setattr(cascades, "load", lambda name: Cascade())
-    boxes = faces.find_faces(np.zeros((100, 100), np.uint8), which="all")
-    assert boxes[:, :2].tolist() == [[0, 0], [70, 5], [9, 60], [50, 60]]
+    return faces.find_faces(np.zeros((100, 100), np.uint8), which="all").tolist()
+
+
+def test_equal_faces_come_in_reading_order(monkeypatch):
+    boxes = find(monkeypatch, (50, 60, 30, 30), (9, 60, 30, 30), (70, 5, 30, 30),
+                 (0, 0, 50, 50))
+    assert [box[:2] for box in boxes] == [[0, 0], [70, 5], [9, 60], [50, 60]]
+
+
+def test_a_part_of_a_face_is_no_face(monkeypatch):
+    face, eye, beside, mostly_in = [0, 0, 60, 60], [9, 9, 20, 20], [50, 5, 20, 20], [
+        49, 35, 20, 20]
+    assert find(monkeypatch, eye, face, beside, mostly_in) == [face, beside]
 
 
 def test_no_face_on_a_blank_photo():

@@ -44,16 +44,16 @@ def main(args):
     result = evaluate(probabilities, test.faces.labels, test.faces.classes,
                       test.faces.subjects, protocol=test.protocol, leaky=test.leaky)
     calibration = calibrate(probabilities, test.faces.labels)
-    further = {"expected calibration error": round(calibration.error, 6)}
     if args.json:
-        print(json.dumps({**result.to_dict(), **further}, indent=2))
+        error = {"expected calibration error": round(calibration.error, 6)}
+        print(json.dumps({**result.to_dict(), **error}, indent=2))
     else:
         print(result, f"\n{calibration}", sep="\n")
     if args.out:
         files.write_text(os.path.join(args.out, "predictions.csv"),
                          _predictions(test.faces, probabilities))
         pictures = _draw(args.out, test.faces, probabilities, result, calibration)
-        run = _describe(args, test, further)
+        run = _describe(args, test, calibration)
         write_report(args.out, run, result, pictures)
         page = write_html_report(args.out, run, result, pictures)
         print(f"{page} holds the report.", file=sys.stderr)
@@ -86,7 +86,7 @@ def _draw(out, faces, probabilities, result, calibration):
     return [(name, caption) for name, (_, caption) in figures.items()]
 
 
-def _describe(args, test, results):
+def _describe(args, test, calibration):
     """What a stranger needs to get the numbers again."""
     faces = test.faces
     counts = {name: int((faces.labels == k).sum())
@@ -98,7 +98,8 @@ def _describe(args, test, results):
     return {
         "title": f"{os.path.basename(args.model)} on {test.source}",
         "command": shlex.join(["minifer", *sys.argv[1:]]), "seed": args.seed,
-        "results": results, "hashes": hashes,
+        "results": {"expected calibration error": f"{calibration.error:.1%}"},
+        "hashes": hashes,
         "versions": {"minifer": __version__, "python": platform.python_version()},
         "data": {"source": test.source, "n": len(faces), "per_class": counts,
                  "subjects": len(set(faces.subjects)),

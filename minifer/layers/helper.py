@@ -104,9 +104,10 @@ def get_output(layer_or_layers, inputs=None, **kwargs):
     Parameters
     ----------
     layer_or_layers : Layer or list of Layer
-    inputs : array, dict of Layer -> array, or None
+    inputs : array, Variable, dict of Layer -> array or Variable, or None
         With None the result is an expression for :func:`minifer.function`, as
-        in Lasagne; with arrays it is computed at once.
+        in Lasagne, of the InputLayers' variables, or of those given instead; with
+        arrays it is computed at once.
     **kwargs
         ``deterministic=True`` for prediction, and options of single layers.
 
@@ -115,11 +116,12 @@ def get_output(layer_or_layers, inputs=None, **kwargs):
     array or expression, or a list of them for a list of layers
         On the device of the inputs, wherever the network is.
     """
-    if inputs is None:
-        from ..expressions import output_of
-        return output_of(layer_or_layers, **kwargs)
-    y = forward(layer_or_layers, inputs, keep=False, **kwargs)[0]
-    if any(map(on_gpu, inputs.values() if isinstance(inputs, dict) else [inputs])):
+    from ..expressions import Expression, output_of
+    given = {} if inputs is None else _as_inputs(_as_list(layer_or_layers), inputs)
+    if inputs is None or any(isinstance(x, Expression) for x in given.values()):
+        return output_of(layer_or_layers, given, **kwargs)
+    y = forward(layer_or_layers, given, keep=False, **kwargs)[0]
+    if any(map(on_gpu, given.values())):
         return y
     return [to_host(one) for one in y] if isinstance(y, list) else to_host(y)
 
