@@ -35,8 +35,8 @@ CONFIGS = {"minifer": ["compiled", "eager"],
            "torch": ["channels_last", "bfloat16", "eager", "compile"]}
 
 
-def main(argv=None):
-    args = parse(argv)
+def main(argv=None, prog="bench.py"):
+    args = parse(argv, prog)
     if args.worker:
         work(args)
         return None
@@ -78,8 +78,8 @@ def on_gpu(args, weights):
     return results, exact, rates
 
 
-def parse(argv):
-    parser = ArgumentParser(prog="bench.py", description=__doc__.split("\n")[0])
+def parse(argv, prog="bench.py"):
+    parser = ArgumentParser(prog=prog, description=__doc__.split("\n")[0])
     add = parser.add_argument
     add("--net", choices=sorted(NETS), default="ck96")
     add("--batch", type=int, default=128)

@@ -52,10 +52,9 @@ def layers():
     yield "nonlinearity softmax", NonlinearityLayer(InputLayer((None, 7)), f.softmax)
 
 
-def main(argv=None):
+def main(argv=None, prog="gradient_check.py"):
     """Print the tables; return True if every gradient is right."""
-    parser = ArgumentParser(prog="gradient_check.py",
-                            description=__doc__.split("\n")[0])
+    parser = ArgumentParser(prog=prog, description=__doc__.split("\n")[0])
     parser.add_argument("--device", choices=backend.DEVICES, default="cpu",
                         help="whose kernels to check: emu needs no GPU")
     device, ok = parser.parse_args(argv).device, True

@@ -32,10 +32,10 @@ FIXED = ("data", "images", "labels", "subjects", "faces", "last", "neutral", "ra
          "split", "folds", "seed", "out", "resume")
 
 
-def parse(argv):
+def parse(argv, prog="search.py"):
     """The search's own options, and the words that are for the training script."""
     parser = ArgumentParser(
-        prog="search.py", description=__doc__.split("\n")[0],
+        prog=prog, description=__doc__.split("\n")[0],
         epilog="All other options are those of train_fer2013.py or, without --data, of "
                "train_ck.py, and hold for every trial.")
     add = parser.add_argument
@@ -64,7 +64,7 @@ def parse(argv):
     return args, space, [*words, "--seed", str(args.seed)]
 
 
-def options(words, settings, out):
+def options(words, settings, out, prog="search.py"):
     """What the training script makes of ``words``, settings and an output folder."""
     script = train_fer2013 if "--data" in words else train_ck
     for name, value in settings.items():
@@ -72,7 +72,7 @@ def options(words, settings, out):
             words = [*words, f"--{name}"]
         elif value is not False:
             words = [*words, f"--{name}={value}"]
-    return script.parse([*words, "--out", out])
+    return script.parse([*words, "--out", out], prog)
 
 
 @dataclass
@@ -116,12 +116,12 @@ def load(args, progress):
     return faces, (range(n), range(n, len(faces)), range(n, len(faces)))
 
 
-def main(argv=None):
+def main(argv=None, prog="search.py"):
     """Run the whole story; return the result."""
     argv = sys.argv[1:] if argv is None else argv
-    args, space, words = parse(argv)
+    args, space, words = parse(argv, prog)
     best_folder = os.path.join(args.out, "best")
-    fixed = options(words, {}, best_folder)
+    fixed = options(words, {}, best_folder, prog)
     for name, one in space.items():  # the script's own parser refuses what is wrong
         for value in one.ends:
             options(words, {name: value}, best_folder)

@@ -33,8 +33,8 @@ from minifer.weights import Model, load_model, load_params
 SHARES = (0.6, 0.2, 0.2)
 
 
-def parse(argv):
-    parser = ArgumentParser(prog="train_ck.py", description=__doc__.split("\n")[0])
+def parse(argv, prog="train_ck.py"):
+    parser = ArgumentParser(prog=prog, description=__doc__.split("\n")[0])
     parser.set_defaults(script="train_ck.py")
     add = parser.add_argument
     add("--images", help="image root, such as cohn-kanade-images")
@@ -190,9 +190,9 @@ def cross_validate(args, faces, progress):
     return runs, probabilities, number
 
 
-def main(argv=None):
+def main(argv=None, prog="train_ck.py"):
     """Run the whole story; return the evaluation."""
-    args = parse(argv)
+    args = parse(argv, prog)
     device = resolve(args.device)  # before the work that would be in vain without it
     started = time.perf_counter()
     make_folder(args.out)

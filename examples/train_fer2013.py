@@ -41,9 +41,8 @@ OPTIMIZERS = {"nesterov": None, "adam": updates.adam, "adamw": updates.adamw}
 SHARES = (0.8, 0.2)
 
 
-def parse(argv):
-    parser = ArgumentParser(prog="train_fer2013.py",
-                            description=__doc__.split("\n")[0])
+def parse(argv, prog="train_fer2013.py"):
+    parser = ArgumentParser(prog=prog, description=__doc__.split("\n")[0])
     parser.set_defaults(script="train_fer2013.py")
     add = parser.add_argument
     add("--data", required=True, help="fer2013.csv, or a folder of class folders")
@@ -125,9 +124,9 @@ def train(args, training, validation, progress):
     return result, best, trainer
 
 
-def main(argv=None):
+def main(argv=None, prog="train_fer2013.py"):
     """Run the whole story; return the evaluation."""
-    args = parse(argv)
+    args = parse(argv, prog)
     resolve(args.device)  # before the work that would be in vain without it
     started = time.perf_counter()
     make_folder(args.out)

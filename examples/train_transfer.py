@@ -48,9 +48,8 @@ READERS = {".pth": foreign.read_torch, ".pt": foreign.read_torch,
            ".safetensors": foreign.read_safetensors, ".h5": foreign.read_keras}
 
 
-def parse(argv):
-    parser = ArgumentParser(prog="train_transfer.py",
-                            description=__doc__.split("\n")[0])
+def parse(argv, prog="train_transfer.py"):
+    parser = ArgumentParser(prog=prog, description=__doc__.split("\n")[0])
     parser.set_defaults(script="train_transfer.py")
     add = parser.add_argument
     add("--data", required=True,
@@ -177,9 +176,9 @@ def train(args, network, steps, parts, progress):
     return result, best, trainer.predict(inputs[2])
 
 
-def main(argv=None):
+def main(argv=None, prog="train_transfer.py"):
     """Run the whole story; return the evaluation."""
-    args = parse(argv)
+    args = parse(argv, prog)
     resolve(args.device)  # before the work that would be in vain without it
     started = time.perf_counter()
     make_folder(args.out)

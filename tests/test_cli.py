@@ -81,16 +81,24 @@ def test_the_version():
 @pytest.mark.parametrize("right, code", [(True, 0), (False, 1)])
 def test_gradcheck_ends_with_1_if_a_gradient_is_wrong(monkeypatch, right, code):
     monkeypatch.syspath_prepend(str(runs.EXAMPLES))
-    monkeypatch.setattr(script("gradient_check"), "main", lambda argv: right)
+    monkeypatch.setattr(script("gradient_check"), "main", lambda *words: right)
     assert runs.minifer("gradcheck").code == code
 
 
 def test_bench_is_the_script(monkeypatch):
     monkeypatch.syspath_prepend(str(runs.EXAMPLES))
     words = []
-    monkeypatch.setattr(script("bench"), "main", words.append)
+    monkeypatch.setattr(script("bench"), "main", lambda *given: words.extend(given))
     assert runs.minifer("bench", "--net", "tiny").code == 0
-    assert words == [["--net", "tiny"]]
+    assert words == [["--net", "tiny"], "minifer bench"]
+
+
+@pytest.mark.parametrize("words", [("train", "ck"), ("train", "fer2013"), (
+    "train", "transfer"), ("search",), ("gradcheck",), ("bench",)])
+def test_a_script_says_that_it_is_the_command(words):
+    outcome = runs.minifer(*words, "--bogus")
+    assert outcome.code == 2
+    assert outcome.err.startswith(f"minifer {' '.join(words)}: error: ")
 
 
 def test_scripts_are_those_of_examples():

@@ -51,7 +51,8 @@ def script(name):
     Parameters
     ----------
     name : str
-        Such as ``'train_ck'``; its ``main(argv)`` is the command.
+        Such as ``'train_ck'``; its ``main(argv, prog)`` is the command, and ``prog``
+        what its usage and errors call it.
     """
     import sys
 

@@ -9,4 +9,4 @@ from . import script as load
 
 def script(argv, parser):
     """Run it."""
-    load("bench").main(argv)
+    load("bench").main(argv, parser.prog)

@@ -9,4 +9,4 @@ from . import script as load
 
 def script(argv, parser):
     """Run it."""
-    return 0 if load("gradient_check").main(argv) else 1
+    return 0 if load("gradient_check").main(argv, parser.prog) else 1

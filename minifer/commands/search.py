@@ -8,4 +8,4 @@ from . import script as load
 
 def script(argv, parser):
     """Run it."""
-    load("search").main(argv)
+    load("search").main(argv, parser.prog)

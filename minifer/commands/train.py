@@ -17,4 +17,4 @@ def script(argv, parser):
     """Run the script that the first word names."""
     parser.add_argument("what", choices=SCRIPTS)
     args = parser.parse_args(argv[:1])
-    load(SCRIPTS[args.what]).main(argv[1:])
+    load(SCRIPTS[args.what]).main(argv[1:], f"{parser.prog} {args.what}")
