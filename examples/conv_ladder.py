@@ -13,8 +13,8 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from bench import machine
-from minifer import plots
 from minifer.cli import ArgumentParser, run
+from minifer.figures import BLUE, GREY, HAIRLINE, INK, ORANGE, save
 from minifer.files import write_json
 from minifer.layers import Conv2DLayer, InputLayer
 from minifer.ops.activation import rectify_forward
@@ -251,32 +251,32 @@ def draw(report):
     rows = report["rows"]
     figure = Figure(figsize=(9, 4.4), dpi=150, layout="constrained")
     ax = figure.subplots()
-    for what, colour in (("convolution", plots.BLUE), ("whole layer", plots.ORANGE)):
+    for what, colour in (("convolution", BLUE), ("whole layer", ORANGE)):
         places = [i for i, row in enumerate(rows) if row["what"] == what]
         first = rows[places[0]]["ms"]
         for place in places:
             ms = rows[place]["ms"]
             ax.barh(place, ms, height=0.66, color=colour)
-            ax.text(1.15 * ms, place, f"{number(ms)} ms", va="center", color=plots.INK,
+            ax.text(1.15 * ms, place, f"{number(ms)} ms", va="center", color=INK,
                     fontweight="bold")
             ax.annotate("" if ms == first else f"{number(first / ms, 1)} times as fast",
                         (1.15 * ms, place), (62, 0), textcoords="offset points",
-                        va="center", color=plots.GREY)
+                        va="center", color=GREY)
         ax.text(0.99, places[-1], what, color=colour, ha="right", va="center",
                 fontweight="bold", transform=ax.get_yaxis_transform())
     ax.set_title(f"{report['layer']}, ReLU, 2×2 max-pooling", loc="left", pad=24,
-                 color=plots.INK, fontsize=13, fontweight="bold")
+                 color=INK, fontsize=13, fontweight="bold")
     ax.annotate(f"one image, forward, float32, one thread · {report['machine']} · "
                 f"medians of {report['repeats']} timings", (0, 1), (0, 9), fontsize=9,
-                xycoords="axes fraction", textcoords="offset points", color=plots.GREY)
-    ax.set_xlabel("milliseconds an image, logarithmic", color=plots.GREY)
+                xycoords="axes fraction", textcoords="offset points", color=GREY)
+    ax.set_xlabel("milliseconds an image, logarithmic", color=GREY)
     ax.set(xscale="log", xlim=(0.1, 12 * rows[0]["ms"]))
     ax.xaxis.set_major_formatter("{x:,g}")
     ax.set_yticks(range(len(rows)), [row["name"] for row in rows])
     ax.invert_yaxis()
     ax.spines[:].set_visible(False)
-    ax.tick_params(which="both", length=0, labelcolor=plots.INK)
-    ax.grid(axis="x", color=plots.HAIRLINE, linewidth=0.6)
+    ax.tick_params(which="both", length=0, labelcolor=INK)
+    ax.grid(axis="x", color=HAIRLINE, linewidth=0.6)
     ax.set_axisbelow(True)
     return figure
 
@@ -293,7 +293,7 @@ def main(argv=None):
     if args.json:
         write_json(args.json, report)
     if args.out:
-        plots.save(draw(report), args.out)
+        save(draw(report), args.out)
     return report
 
 

@@ -12,7 +12,7 @@ import dataclasses
 import numpy as np
 
 from .errors import SettingError, ShapeError
-from .plots import BLUE, GREY, HAIRLINE, ORANGE, _figure, _headline, _tidy
+from .figures import BLUE, GREY, HAIRLINE, ORANGE, blank, headline, tidy
 
 __all__ = ["Calibration", "calibrate", "reliability_diagram"]
 
@@ -117,7 +117,7 @@ def reliability_diagram(calibration, title="Calibration", subtitle=None):
     """
     counts, bins = calibration.counts, len(calibration.counts)
     left, width = np.arange(bins) / bins, 1 / bins
-    figure = _figure(5.6, 5.6)
+    figure = blank(5.6, 5.6)
     above, below = figure.subplots(2, 1, height_ratios=[4, 1], sharex=True)
     above.bar(left, calibration.accuracy, width, align="edge", color=BLUE,
               edgecolor="white", label="right")
@@ -133,7 +133,7 @@ def reliability_diagram(calibration, title="Calibration", subtitle=None):
     below.set_ylabel("frames", color=GREY)
     below.set_xlabel("how sure the network is (highest probability)", color=GREY)
     for ax in (above, below):
-        _tidy(ax)
-    _headline(figure, title, subtitle or f"expected calibration error "
-              f"{calibration.error:.1%} · n = {counts.sum()}")
+        tidy(ax)
+    headline(figure, title, subtitle or f"expected calibration error "
+             f"{calibration.error:.1%} · n = {counts.sum()}")
     return figure

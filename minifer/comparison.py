@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .errors import ShapeError
-from .plots import BLUE, GREY, HAIRLINE, _figure, _headline, _tidy
+from .figures import BLUE, GREY, HAIRLINE, blank, headline, tidy
 
 __all__ = ["Pair", "compare_pair", "mcnemar", "accuracy_dots"]
 
@@ -136,7 +136,7 @@ def accuracy_dots(names, evaluations, title="Accuracy"):
     places = np.arange(len(names))
     centre = np.array([100 * one.accuracy for one in evaluations])
     low, high = 100 * np.array([one.interval for one in evaluations]).T
-    figure = _figure(8, 1.7 + .5 * len(names))
+    figure = blank(8, 1.7 + .5 * len(names))
     ax = figure.subplots()
     ax.hlines(places, low, high, color=BLUE, linewidth=2.5)
     ax.plot(centre, places, "o", color=BLUE, markersize=8, markeredgecolor="white")
@@ -148,12 +148,12 @@ def accuracy_dots(names, evaluations, title="Accuracy"):
     ax.set_xlim(0, 100)
     ax.set_xlabel("images that are classified rightly (%), with 95 % interval",
                   color=GREY)
-    _tidy(ax)
+    tidy(ax)
     ax.grid(axis="y", visible=False)
     ax.grid(axis="x", color=HAIRLINE, linewidth=.6)
     first = evaluations[0]
     chance = 100 / len(first.classes)
     ax.axvline(chance, color=GREY, linewidth=.8, linestyle=(0, (4, 3)), zorder=0)
-    _headline(figure, title, f"n = {first.n} · {first.protocol} · dashed: guessing, "
-              f"{math.floor(chance)} %")
+    headline(figure, title, f"n = {first.n} · {first.protocol} · dashed: guessing, "
+             f"{math.floor(chance)} %")
     return figure

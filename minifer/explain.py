@@ -19,7 +19,7 @@ import numpy as np
 from . import layers
 from .backend import device_of, to_device, to_host
 from .errors import SettingError, ShapeError
-from .plots import GREY, _bare, _figure, _headline
+from .figures import GREY, bare, blank, headline
 
 __all__ = ["saliency", "grad_cam", "last_maps", "draw"]
 
@@ -184,11 +184,11 @@ def draw(face, relevance, title="Where the network looked", subtitle=""):
                          f"{face.shape} and {relevance.shape}. Take one of the batch.")
     share = relevance / (relevance.max() or 1)
     place = (0, face.shape[1], face.shape[0], 0)
-    figure = _figure(8.4, 4.5)
+    figure = blank(8.4, 4.5)
     left, right = figure.subplots(1, 2)
     for ax in (left, right):
         ax.imshow(face, cmap="gray", extent=place)
-        _bare(ax)
+        bare(ax)
     # Where it is nothing, the face is seen; where it is all, only the colour.
     image = right.imshow(share, cmap="inferno", vmin=0, vmax=1, extent=place,
                          alpha=np.sqrt(share) * .85)
@@ -196,7 +196,7 @@ def draw(face, relevance, title="Where the network looked", subtitle=""):
     bar.outline.set_visible(False)
     bar.ax.tick_params(length=0, labelcolor=GREY, labelsize=8)
     bar.set_label("share of the highest value", color=GREY)
-    _headline(figure, title, subtitle)
+    headline(figure, title, subtitle)
     return figure
 
 

@@ -3,50 +3,20 @@
 Every function draws on a matplotlib ``Figure`` of its own, or on the ``ax``
 it is given, and never touches pyplot's global state; so the pictures come out
 the same in a script, a notebook or a window, with or without a screen.
-:func:`save` writes one as PNG. Colours are told apart by colour-blind eyes
-(Okabe and Ito, https://jfly.uni-koeln.de/color/).
+:func:`save` writes one as PNG. How they look is in :mod:`minifer.figures`.
 """
 
-import os
 import textwrap
 
 import numpy as np
 
-from . import files
 from .annotate import annotate_photo
-from .errors import SettingError, ShapeError
+from .errors import ShapeError
+from .figures import (BLUE, GREY, INK, ORANGE, RED, ax_headline, bare, blank,
+                      headline, save, tidy)
 
 __all__ = ["learning_curves", "confusion_matrix", "filters", "activations",
            "most_wrong", "annotate_photo", "save"]
-
-BLUE, ORANGE, RED = "#0072B2", "#E69F00", "#D55E00"
-INK, GREY, HAIRLINE = "#222222", "#6b6b6b", "#d9d9d9"
-
-
-def save(figure, path):
-    """Write a figure to ``path`` as PNG, whole or not at all.
-
-    Parameters
-    ----------
-    figure : matplotlib Figure or Axes
-        What a function of this module returned.
-    path : str or path-like
-        Ends in ``.png``. The same figure gives the same bytes.
-
-    Raises
-    ------
-    SettingError
-        If the path does not end in ``.png``.
-    OutputError
-        If the file cannot be written.
-    """
-    path = os.fspath(path)
-    if not path.lower().endswith(".png"):
-        raise SettingError(f"{path}: expected a name that ends in .png. "
-                           "Pictures are written as PNG only.")
-    with files.atomic_write(path) as file:
-        figure.figure.savefig(file, format="png", facecolor="white",
-                              metadata={"Software": None})
 
 
 def learning_curves(history, best_epoch=None, title="Learning curves",
@@ -84,7 +54,7 @@ def learning_curves(history, best_epoch=None, title="Learning curves",
     if best_epoch is None and np.isfinite(accuracy).any():
         best_epoch = int(epochs[np.nanargmax(accuracy)])
 
-    figure = _figure(9, 3.9)
+    figure = blank(9, 3.9)
     left, right = figure.subplots(1, 2)
     _curve(left, epochs, train, ORANGE, "training")
     _curve(left, epochs, valid, BLUE, "validation")
@@ -94,15 +64,15 @@ def learning_curves(history, best_epoch=None, title="Learning curves",
     left.set_ylabel("loss (cross-entropy, nats)", color=GREY)
     right.set_ylabel("accuracy (%)", color=GREY)
     for ax, values in ((left, valid), (right, 100 * accuracy)):
-        _tidy(ax)
+        tidy(ax)
         ax.set_xlabel("epoch", color=GREY)
         ax.xaxis.get_major_locator().set_params(integer=True)
         if best_epoch is not None:
             _mark_best(ax, best_epoch, values[epochs == best_epoch])
     if not np.isfinite(accuracy).any():
-        _bare(right)
+        bare(right)
         right.text(.5, .5, "no validation set", color=GREY, ha="center")
-    _headline(figure, title, subtitle or _pace(history))
+    headline(figure, title, subtitle or _pace(history))
     return figure
 
 
@@ -163,7 +133,7 @@ def confusion_matrix(confusion, classes, title="Confusion matrix",
             f"confusion: expected ({k}, {k}) for {k} classes, got "
             f"{confusion.shape}. Make one with evaluation.confusion_matrix().")
     share = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
-    ax = ax or _figure(2.2 + .78 * k, 1.9 + .68 * k).subplots()
+    ax = ax or blank(2.2 + .78 * k, 1.9 + .68 * k).subplots()
     ax.imshow(share, cmap="Blues", vmin=0, vmax=1, aspect="auto")
     for (i, j), count in np.ndenumerate(confusion):
         color = "white" if share[i, j] > .55 else INK if count else "#b5b5b5"
@@ -177,11 +147,11 @@ def confusion_matrix(confusion, classes, title="Confusion matrix",
     ax.set_xticks(range(k), classes, rotation=35, ha="right", rotation_mode="anchor")
     ax.set_ylabel("true (frames)", color=GREY)
     ax.set_xlabel("predicted", color=GREY)
-    _tidy(ax, frame=False)
+    tidy(ax, frame=False)
     n = int(confusion.sum())
     right = f"n = {n} · {np.trace(confusion) / max(n, 1):.1%} right"
     # A line that is wider than the cells would leave them no room.
-    _ax_headline(ax, title, [right, *textwrap.wrap(protocol or "", max(30, 14 * k))])
+    ax_headline(ax, title, [right, *textwrap.wrap(protocol or "", max(30, 14 * k))])
     return ax
 
 
@@ -224,11 +194,11 @@ def filters(W, title="Filters", count=32):
         columns = c
     picture = _mosaic(shown.reshape(f * c, kh, kw), columns)
     tall, wide = picture.shape
-    figure = _figure(8, 1 + 7 * tall / wide)
+    figure = blank(8, 1 + 7 * tall / wide)
     ax = figure.subplots()
     reach = np.abs(shown).max() or 1.
     image = ax.imshow(picture, cmap="RdBu_r", vmin=-reach, vmax=reach)
-    _bare(ax)
+    bare(ax)
     if c > 1:
         ax.set_ylabel(sides[0], color=GREY)
         ax.set_xlabel(sides[1], color=GREY)
@@ -237,8 +207,8 @@ def filters(W, title="Filters", count=32):
     bar.ax.tick_params(length=0, labelcolor=GREY, labelsize=8)
     bar.set_label("weight", color=GREY)
     cut = "" if W.shape[:2] == (f, c) else f", first {f} × {c} shown"
-    _headline(figure, title, f"{W.shape[0]} filters of {kh} × {kw} on "
-              f"{W.shape[1]} channel{'s' * (W.shape[1] > 1)}{cut}")
+    headline(figure, title, f"{W.shape[0]} filters of {kh} × {kw} on "
+             f"{W.shape[1]} channel{'s' * (W.shape[1] > 1)}{cut}")
     return figure
 
 
@@ -270,16 +240,16 @@ def activations(maps, face, title="What the layer sees"):
     silent = int((high == low).sum())
     scaled = (maps - low[:, None, None]) / np.maximum(
         high - low, np.finfo(float).tiny)[:, None, None]
-    figure = _figure(11, 4.6)
+    figure = blank(11, 4.6)
     left, right = figure.subplots(1, 2, width_ratios=[1, 2])
     left.imshow(face, cmap="gray")
     right.imshow(_mosaic(scaled, int(np.ceil(np.sqrt(2 * len(maps))))),
                  cmap="magma", vmin=0, vmax=1, interpolation="nearest")
     for ax in (left, right):
-        _bare(ax)
+        bare(ax)
     c, h, w = maps.shape
-    _headline(figure, title, f"{c} maps of {h} × {w}, each from its least "
-              f"(black) to its greatest value · {silent} silent")
+    headline(figure, title, f"{c} maps of {h} × {w}, each from its least "
+             f"(black) to its greatest value · {silent} silent")
     return figure
 
 
@@ -320,7 +290,7 @@ def most_wrong(images, probabilities, labels, classes, count=12,
     chosen = wrong[np.argsort(-sure[wrong], kind="stable")][:count]
     columns = min(6, max(4, len(chosen)))
     rows = -(-len(chosen) // columns)
-    figure = _figure(1.65 * columns, 2.15 * rows + .7)
+    figure = blank(1.65 * columns, 2.15 * rows + .7)
     for place, i in enumerate(chosen):
         ax = figure.add_subplot(rows, columns, place + 1)
         ax.set_axis_off()
@@ -330,49 +300,8 @@ def most_wrong(images, probabilities, labels, classes, count=12,
         ax.text(.5, -.04, f"true: {classes[labels[i]]}", color=INK, fontsize=9,
                 ha="center", va="top", transform=ax.transAxes)
     parts = [f"{len(wrong)} of n = {len(labels)} wrong", protocol]
-    _headline(figure, title, " · ".join(filter(None, parts)))
+    headline(figure, title, " · ".join(filter(None, parts)))
     return figure
-
-
-def _figure(width, height):
-    """An empty figure of so many inches, free of pyplot."""
-    from matplotlib.figure import Figure
-    figure = Figure(figsize=(width, height), dpi=150, layout="constrained")
-    figure.get_layout_engine().set(w_pad=.1, h_pad=.08)
-    return figure
-
-
-def _headline(figure, title, subtitle=""):
-    """Title and subtitle at the top left, in a band of their own."""
-    inch = 1 / figure.get_figheight()
-    figure.get_layout_engine().set(rect=(0, 0, 1, 1 - .58 * inch))
-    figure.text(.012, 1 - .1 * inch, title, va="top", color=INK, fontsize=13,
-                fontweight="bold")
-    figure.text(.012, 1 - .36 * inch, subtitle, va="top", color=GREY, fontsize=9)
-
-
-def _ax_headline(ax, title, lines=()):
-    """The same above one axes, which may share its figure with others."""
-    ax.set_title(title, loc="left", color=INK, fontsize=13, fontweight="bold",
-                 pad=9 + 13 * len(lines))
-    ax.annotate("\n".join(lines), (0, 1), (0, 6), xycoords="axes fraction",
-                textcoords="offset points", color=GREY, fontsize=9)
-
-
-def _tidy(ax, frame=True):
-    """Keep the data, drop the scaffolding."""
-    ax.spines[["top", "right"]].set_visible(False)
-    ax.spines[["left", "bottom"]].set(visible=frame, color=HAIRLINE)
-    ax.tick_params(length=0, labelcolor=INK, labelsize=9)
-    ax.set_axisbelow(True)
-    if frame:
-        ax.grid(axis="y", color=HAIRLINE, linewidth=.6)
-
-
-def _bare(ax):
-    ax.spines[:].set_visible(False)
-    ax.set_xticks([])
-    ax.set_yticks([])
 
 
 def _mosaic(tiles, columns):

@@ -5,10 +5,10 @@ import pytest
 from matplotlib.colors import to_rgba
 
 from planting import CLASSES, N, columns
-from minifer import plots
 from minifer.data import SplitDataset
 from minifer.data.audit_pictures import brightness_boxes, class_bars, sample_grid
 from minifer.errors import SettingError
+from minifer.figures import BLUE, GREY, ORANGE, save
 
 
 def words(figure):
@@ -70,7 +70,7 @@ def test_pictures_save_to_the_same_bytes(tmp_path):
     data = SplitDataset(**columns())
     for draw in (class_bars, brightness_boxes, sample_grid):
         for name in ("one.png", "two.png"):
-            plots.save(draw(data), tmp_path / name)
+            save(draw(data), tmp_path / name)
         one, two = [(tmp_path / name).read_bytes() for name in ("one.png", "two.png")]
         assert one == two
 
@@ -78,5 +78,4 @@ def test_pictures_save_to_the_same_bytes(tmp_path):
 def test_parts_have_colours_of_their_own():
     figure = class_bars(SplitDataset(**columns()))
     colors = [container[0].get_facecolor() for container in figure.axes[0].containers]
-    assert colors == [to_rgba(color) for color in (plots.BLUE, plots.ORANGE,
-                                                   plots.GREY)]
+    assert colors == [to_rgba(color) for color in (BLUE, ORANGE, GREY)]

@@ -9,7 +9,7 @@ import textwrap
 import numpy as np
 
 from ..errors import SettingError
-from ..plots import BLUE, GREY, HAIRLINE, INK, ORANGE, RED, _figure, _headline, _tidy
+from ..figures import BLUE, GREY, HAIRLINE, INK, ORANGE, RED, blank, headline, tidy
 from ..random import Stream
 from .auditing import parts_of
 
@@ -34,7 +34,7 @@ def class_bars(data, parts=None, title="Images of each class"):
     """
     parts = parts_of(data, parts)
     K = len(data.classes)
-    figure = _figure(max(6, .45 + .42 * K * (1 + len(parts))), 3.8)
+    figure = blank(max(6, .45 + .42 * K * (1 + len(parts))), 3.8)
     ax = figure.subplots()
     for i, (part, rows) in enumerate(parts.items()):
         counts = np.bincount(data.labels[rows], minlength=K)
@@ -45,8 +45,8 @@ def class_bars(data, parts=None, title="Images of each class"):
                      color=INK)
     _name_classes(ax, data.classes, parts)
     ax.set_ylabel("share of the part (%)", color=GREY)
-    _headline(figure, title, f"n = {sum(map(len, parts.values())):,d} · number of "
-              "images above each bar")
+    headline(figure, title, f"n = {sum(map(len, parts.values())):,d} · number of "
+             "images above each bar")
     return figure
 
 
@@ -73,7 +73,7 @@ def brightness_boxes(data, parts=None, low=0.1, high=0.9, title="Brightness"):
     parts = parts_of(data, parts)
     K = len(data.classes)
     mean = data.images.reshape(len(data), -1).mean(axis=1) / 255
-    figure = _figure(max(6, .45 + .42 * K * (1 + len(parts))), 4.2)
+    figure = blank(max(6, .45 + .42 * K * (1 + len(parts))), 4.2)
     ax = figure.subplots()
     for limit in (low, high):
         ax.axhline(limit, color=RED, linewidth=.8, linestyle=(0, (4, 3)), zorder=1)
@@ -92,8 +92,8 @@ def brightness_boxes(data, parts=None, low=0.1, high=0.9, title="Brightness"):
     ax.set_ylabel("mean grey value (0 black, 1 white)", color=GREY)
     rows = np.concatenate(list(parts.values()))
     outside = int(((mean[rows] <= low) | (mean[rows] >= high)).sum())
-    _headline(figure, title, f"n = {len(rows):,d} · {outside:,d} outside {low:g} to "
-              f"{high:g} (dashed)")
+    headline(figure, title, f"n = {len(rows):,d} · {outside:,d} outside {low:g} to "
+             f"{high:g} (dashed)")
     return figure
 
 
@@ -122,7 +122,7 @@ def sample_grid(data, per_class=5, seed=0, title="Some images of each class"):
         raise SettingError(
             f"per_class: expected a whole number >= 1, got {per_class!r}.")
     K = len(data.classes)
-    figure = _figure(1.2 + .95 * per_class, .95 * K + .6)
+    figure = blank(1.2 + .95 * per_class, .95 * K + .6)
     axes = figure.subplots(K, per_class, squeeze=False)
     stream = Stream(seed, "sample grid")
     for k, row in enumerate(axes):
@@ -134,7 +134,7 @@ def sample_grid(data, per_class=5, seed=0, title="Some images of each class"):
             ax.imshow(data.images[i, 0], cmap="gray", vmin=0, vmax=255)
         row[0].text(-.12, .5, textwrap.fill(data.classes[k], 11), ha="right",
                     va="center", color=INK, fontsize=9, transform=row[0].transAxes)
-    _headline(figure, title, f"{per_class} a class, seed {seed}")
+    headline(figure, title, f"{per_class} a class, seed {seed}")
     return figure
 
 
@@ -153,7 +153,7 @@ def _color(i):
 
 
 def _name_classes(ax, classes, parts):
-    _tidy(ax)
+    tidy(ax)
     ax.spines["left"].set_color(HAIRLINE)
     ax.set_xticks(range(len(classes)), classes)
     ax.set_xlim(-.6, len(classes) - .4)

@@ -8,7 +8,7 @@ import textwrap
 import numpy as np
 
 from ..errors import ShapeError
-from ..plots import BLUE, GREY, ORANGE, RED, _figure, _headline, _tidy
+from ..figures import BLUE, GREY, ORANGE, RED, blank, headline, tidy
 from .loop import settings_text
 
 __all__ = ["search_curve"]
@@ -42,7 +42,7 @@ def search_curve(trials, title="Search", score="score"):
     best = int(np.nanargmax(scores))
     failed = np.isnan(scores)
 
-    figure = _figure(8, 4)
+    figure = blank(8, 4)
     ax = figure.subplots()
     so_far = np.fmax.accumulate(scores)
     ax.step(number, so_far, where="post", color=BLUE, linewidth=1.8,
@@ -53,7 +53,7 @@ def search_curve(trials, title="Search", score="score"):
     if failed.any():
         ax.plot(number[failed], np.zeros(failed.sum()), "x", color=RED, clip_on=False,
                 transform=ax.get_xaxis_transform(), label="failed", zorder=3)
-    _tidy(ax)
+    tidy(ax)
     ax.xaxis.get_major_locator().set_params(integer=True)
     ax.set_xlabel("trial", color=GREY)
     ax.set_ylabel(score, color=GREY)
@@ -62,5 +62,5 @@ def search_curve(trials, title="Search", score="score"):
               bbox_to_anchor=(-.01, 1))  # above, where it covers no trial
     found = (f"best {scores[best]:.4g} in trial {number[best]} of {len(scores)}: "
              f"{settings_text(trials[best].settings)}")
-    _headline(figure, title, textwrap.shorten(found, 110, placeholder=" …"))
+    headline(figure, title, textwrap.shorten(found, 110, placeholder=" …"))
     return figure
