@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from .boxes import shared_area
-from .data.images import read_colour, write_png
+from .data.images import load_cv2, read_colour, write_png
 from .errors import ShapeError
 
 __all__ = ["annotate_photo", "annotate_faces", "Copies"]
@@ -55,7 +55,7 @@ def annotate_photo(photo, boxes, texts):
     >>> annotate_photo(photo, [(40, 30, 60, 60)], ["happiness 87 %"]).shape
     (120, 160, 3)
     """
-    import cv2
+    cv2 = load_cv2()
     canvas, boxes = _check(np.asarray(photo), np.asarray(boxes), len(texts))
     size = .033 * np.sqrt(canvas.shape[0] * canvas.shape[1])
     line = max(1, round(size / 7))
@@ -161,12 +161,12 @@ def _ascii(text):
 
 def _font(size):
     """OpenCV's font, scale and stroke for capitals ``size`` pixels high."""
-    import cv2
+    cv2 = load_cv2()
     return cv2.FONT_HERSHEY_DUPLEX, size / 22, max(1, round(size / 14))
 
 
 def _text_width(rows, size):
-    import cv2
+    cv2 = load_cv2()
     return max(cv2.getTextSize(text, *_font(size))[0][0] for text, _ in rows)
 
 
@@ -199,7 +199,7 @@ def _place(box, width, height, shape, taken):
 
 
 def _write(canvas, text, left, baseline, size, ink):
-    import cv2
+    cv2 = load_cv2()
     font, scale, stroke = _font(size)
     cv2.putText(canvas, text, (int(left), int(baseline)), font, scale, ink, stroke,
                 cv2.LINE_AA)

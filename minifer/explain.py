@@ -18,6 +18,7 @@ import numpy as np
 
 from . import layers
 from .backend import device_of, to_device, to_host
+from .data.images import load_cv2
 from .errors import SettingError, ShapeError
 from .figures import GREY, bare, blank, headline
 
@@ -106,7 +107,7 @@ def grad_cam(network, x, classes, layer=None):
     .. [2] Selvaraju, Cogswell, Das, Vedantam, Parikh, Batra (2017): Grad-CAM,
        arXiv:1610.02391, section 3.
     """
-    import cv2
+    cv2 = load_cv2()
     _check_images(x)
     if layer is None:
         layer = last_maps(network, x.shape)

@@ -1,7 +1,9 @@
 """Image files: what is read, what is refused and with which words."""
 
 import os
+import pathlib
 import struct
+import subprocess
 import sys
 import threading
 
@@ -182,6 +184,22 @@ def test_without_opencv_the_remedy_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "cv2", None)
     with pytest.raises(BackendUnavailable, match="pip install .opencv.*headless<5"):
         images.decode(b"any", "a")
+
+
+def test_no_thread_gets_opencv_while_another_imports_it(tmp_path):
+    # As OpenCV's loader does: a module that is not ready takes the first one's place.
+    (tmp_path / "cv2.py").write_text(
+        "import sys, time, types\n"
+        "other = sys.modules[__name__] = types.ModuleType('cv2')\n"
+        "time.sleep(0.3)\n"
+        "other.data = 'there'\n")
+    program = ("import sys, threading, time; from minifer.data import images\n"
+               f"sys.path.insert(0, {str(tmp_path)!r})\n"
+               "threading.Thread(target=images.load_cv2).start(); time.sleep(0.1)\n"
+               "print(images.load_cv2().data)")
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True,
+                          text=True, cwd=pathlib.Path(images.__file__).parents[2])
+    assert done.stdout.strip() == "there", done.stderr
 
 
 def test_to_grey_weighs_colours_and_keeps_the_type():

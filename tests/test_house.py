@@ -111,6 +111,13 @@ def test_only_the_backend_imports_cupy():
     assert not wrong
 
 
+def test_only_load_cv2_imports_opencv():
+    wrong = [name_of(path) for path in LIBRARY
+             if name_of(path) != "minifer/data/images.py"
+             and any(is_in(name, "cv2") for name in imports_of(path))]
+    assert not wrong
+
+
 def test_examples_and_lessons_use_public_names_only():
     wrong = [f"{name_of(path)} imports {name}"
              for folder in ("examples", "docs/lessons")

@@ -35,6 +35,8 @@ SMALLEST_SIDE = 24
 
 REMEDY_CV2 = 'pip install "opencv-python-headless<5"'
 
+_importing = threading.Lock()
+
 
 def load_cv2():
     """Return the OpenCV module, imported only now (it is slow to import).
@@ -44,8 +46,11 @@ def load_cv2():
     BackendUnavailable
         If OpenCV is not installed.
     """
+    # While one thread imports OpenCV, whose loader takes its place in sys.modules and
+    # only then adds cv2.data, another would get it half done.
     try:
-        import cv2
+        with _importing:
+            import cv2
     except ImportError as error:
         raise BackendUnavailable(
             f"Images need OpenCV, which cannot be imported ({error}). "

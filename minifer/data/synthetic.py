@@ -27,6 +27,7 @@ import numpy as np
 
 from ..errors import DatasetError, SettingError
 from ..files import make_folder, write_bytes, write_json, write_text
+from .images import load_cv2
 from .synthetic_drawing import Portrait, draw_sitting
 from .synthetic_people import EMOTIONS, draw_peak, draw_person, intensities
 
@@ -234,7 +235,7 @@ def _draw_sequence(images_root, labels_root, sequence):
 
 
 def _png(picture):
-    import cv2
+    cv2 = load_cv2()
 
     # Sensor noise never repeats, so searching for repetitions is lost time.
     _, data = cv2.imencode(".png", picture, [cv2.IMWRITE_PNG_STRATEGY,

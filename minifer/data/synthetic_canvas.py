@@ -11,6 +11,8 @@ import math
 
 import numpy as np
 
+from .images import load_cv2
+
 __all__ = ["SCALE", "Canvas", "ramp", "paint", "bezier", "texture"]
 
 SCALE = 100         # pixels per face unit
@@ -43,7 +45,7 @@ class Canvas:
 
     def fill(self, polygons, blur=0.0):
         """Mask of filled polygons (points, 2), blurred by ``blur`` face units."""
-        import cv2
+        cv2 = load_cv2()
 
         image = np.zeros(self.shape, np.uint8)
         for polygon in polygons:
@@ -52,7 +54,7 @@ class Canvas:
 
     def stroke(self, curves, width, blur=0.0, strengths=None):
         """Mask of lines along ``curves``; strengths above 1 stay above 1."""
-        import cv2
+        cv2 = load_cv2()
 
         image = np.zeros(self.shape, np.uint8)
         strengths = [1.0] * len(curves) if strengths is None else strengths
@@ -74,7 +76,7 @@ class Canvas:
         return np.round(points * 2 ** _SHIFT).astype(np.int32)
 
     def _soft(self, image, blur):
-        import cv2
+        cv2 = load_cv2()
 
         if blur:
             image = cv2.GaussianBlur(image, (0, 0), blur * SCALE)
@@ -111,7 +113,7 @@ def _bernstein(n):
 
 def texture(rng, shape, across, along):
     """Noise of mean 0 and deviation 1, its grain ``across`` x ``along`` pixels."""
-    import cv2
+    cv2 = load_cv2()
 
     coarse = max(1, int(min(across, along) / 2))    # wide grain needs few samples
     size = [-(-length // coarse) for length in shape]

@@ -10,6 +10,7 @@ import dataclasses
 
 import numpy as np
 
+from .images import load_cv2
 from .synthetic_canvas import SCALE, Canvas, bezier, paint, ramp, texture
 from .synthetic_shape import SIDES, face_shape
 
@@ -94,7 +95,7 @@ class Portrait:
         ndarray
             (HEIGHT, WIDTH) uint8.
         """
-        import cv2
+        cv2 = load_cv2()
 
         shape = face_shape(self.person, units)
         head, alpha = self._head(shape)
@@ -177,7 +178,7 @@ class Portrait:
 
     def _backdrop(self):
         """Wall, shoulders, neck and the hair behind the head, grey levels."""
-        import cv2
+        cv2 = load_cv2()
 
         p, s = self.person, self.sitting
         rows, columns = np.mgrid[0:HEIGHT:2, 0:WIDTH:2].astype(np.float32)
@@ -267,7 +268,7 @@ class Portrait:
 
     def _light(self, z):
         """Light that falls on the relief ``z``, and the gloss it gives back."""
-        import cv2
+        cv2 = load_cv2()
 
         s = self.sitting
         zx = cv2.Sobel(z, cv2.CV_32F, 1, 0, ksize=3, scale=SCALE / 8)

@@ -1,6 +1,7 @@
 """The right half of the window: a row for each face, bars for each model."""
 
 from ..annotate import COLORS
+from ..data.images import load_cv2
 from .photo import picture_of
 from .sheet import name_of, shown
 
@@ -100,7 +101,7 @@ class Bars:
 
     def _face(self, sheet, face, left, top, colour):
         """The face, small, with its number in the colour of its box."""
-        import cv2
+        cv2 = load_cv2()
         scale = sheet.small.shape[1] / sheet.picture.shape[1]
         x, y, width, height = (round(scale * value) for value in face.box)
         part = sheet.small[y:y + height, x:x + width]

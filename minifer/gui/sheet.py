@@ -13,6 +13,7 @@ import os
 import numpy as np
 
 from ..annotate import annotate_photo
+from ..data.images import load_cv2
 
 __all__ = ["Wish", "Found", "Column", "Sheet", "name_of", "shown", "draw", "table"]
 
@@ -171,7 +172,7 @@ def draw(sheet, wish, size=None):
     -------
     uint8 array (H, W, 3), RGB
     """
-    import cv2
+    cv2 = load_cv2()
     picture = sheet.picture if size is None else sheet.small
     height, width = picture.shape[:2]
     scale = (max(1, -(-READABLE // max(width, height))) if size is None
@@ -202,7 +203,7 @@ def _label(sheet, wish, face):
 
 def _lay_over(picture, box, heat):
     """Colour the box of a face by a heat map: hot where it is 1, as it is where 0."""
-    import cv2
+    cv2 = load_cv2()
     x, y, width, height = box
     part = picture[y:y + height, x:x + width]
     heat = cv2.resize(heat.astype(np.float32), part.shape[1::-1])
