@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -55,6 +56,17 @@ def test_what_the_network_may_have_learnt_is_stamped(here, capsys, part, n):
     call(here, "--part", part)
     text = capsys.readouterr().out
     assert "*** LEAKY" in text and f"n                  {n} frames" in text
+
+
+def test_without_a_test_part_the_validation_part_is_judged(here, tmp_path, capsys):
+    shutil.copytree(here / "faces", tmp_path / "faces")
+    (tmp_path / "faces" / "test").rename(tmp_path / "faces" / "validation")
+    cli.main(["eval", "--model", str(here / "model.npz"), "--data",
+              str(tmp_path / "faces"), "--json"])
+    said = json.loads(capsys.readouterr().out)
+    assert said["n"] == 6 and not said["leaky"]
+    assert said["protocol"] == ("the data set's own validation part, for it has no "
+                                "test part")
 
 
 def test_another_split_of_the_same_people_is_stamped(tmp_path, capsys):

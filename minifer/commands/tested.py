@@ -40,9 +40,11 @@ def options(parser):
     add("--neutral", type=float, default=0.0,
         help="share of CK+'s first frames to use as an eighth class, neutral")
     add("--subjects", type=int, default=60, help="people in the drawn data set")
-    add("--part", choices=[*PARTS, "all"], default="test",
+    add("--part", choices=[*PARTS, "all"],
         help="which part to judge: the data set's own, or of CK+ and drawn faces that "
-             "of the split by subject with --seed. On train a network is flattered")
+             "of the split by subject with --seed. On train a network is flattered. "
+             "Unless given: test, and of data without one (FER2013 without its private "
+             "test part) validation")
     add("--seed", type=int,
         help="of the split and of drawn faces; by default the one that the model was "
              "trained with, or else 0")
@@ -78,16 +80,19 @@ def load(args, model, progress):
         protocol = "all images, whatever the network was trained on"
         leaky = not args.data or bool((faces.usage == "train").any())
         return Tested(faces, source, protocol, leaky)
+    name = args.part or "test"
     if args.data:
-        part = faces.part(args.part)
+        if args.part is None and not (faces.usage == "test").any():
+            name, protocol = "validation", protocol + ", for it has no test part"
+        part = faces.part(name)
     else:
         indices = data.split_by_subject(faces.labels, faces.subjects, SHARES, seed,
-                                        faces.classes)[PARTS.index(args.part)]
+                                        faces.classes)[PARTS.index(name)]
         part = faces.subset(indices)
     # Another seed splits CK+ otherwise: people that trained the network may be in it.
     resplit = bool(args.images) and model.notes.get("seed") not in (None, seed)
-    return Tested(part, source, protocol.format(args.part),
-                  args.part != "test" or resplit)
+    return Tested(part, source, protocol.format(name),
+                  args.part not in (None, "test") or resplit)
 
 
 def judge(model, faces, device):
