@@ -202,6 +202,24 @@ def write_ck(folder, codes=(1, 5), subjects=5, frames=2, seed=0, side=96):
     return folder / "images", folder / "labels"
 
 
+def write_fer(root, training, test):
+    """Write class folders as FER2013's, so many images of each class; return the root.
+
+    A picture is noise with a bright bar, higher or lower for each class.
+    """
+    rng = np.random.default_rng(0)
+    for part, prefix, n in (("train", "Training", training),
+                            ("test", "PublicTest", test)):
+        for k, name in enumerate(data.FER2013_CLASSES):
+            folder = root / part / name
+            folder.mkdir(parents=True)
+            for i in range(n):
+                face = rng.integers(60, 180, (48, 48), np.uint8)
+                face[6 * k:6 * k + 6] = 250
+                write_png(folder / f"{prefix}_{i}.png", face)
+    return root
+
+
 @functools.lru_cache
 def faces():
     """Photos of two drawn people, each neutral and surprised: uint8 (490, 640)."""

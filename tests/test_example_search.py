@@ -6,14 +6,11 @@ import json
 import shlex
 from unittest import mock
 
-import cv2
-import numpy as np
 import pytest
 
 import minifer
 import runs
 from minifer import data, layers, nonlinearities
-from minifer.data import FER2013_CLASSES
 from minifer.errors import NotFiniteError
 from minifer.training import Trainer
 
@@ -24,16 +21,7 @@ SPACE = ("--space", "lr=log:1e-4:1e-1", "--space", "batch=8,16", "--space",
 @pytest.fixture(scope="module")
 def fer(tmp_path_factory):
     """Class folders as FER2013's: 10 training and 2 public test images of a class."""
-    root, rng = tmp_path_factory.mktemp("data") / "fer 2013", np.random.default_rng(0)
-    for part, prefix, n in (("train", "Training", 10), ("test", "PublicTest", 2)):
-        for k, name in enumerate(FER2013_CLASSES):
-            folder = root / part / name
-            folder.mkdir(parents=True)
-            for i in range(n):
-                face = rng.integers(60, 180, (48, 48), np.uint8)
-                face[6 * k:6 * k + 6] = 250  # a bar, higher or lower
-                cv2.imwrite(str(folder / f"{prefix}_{i}.png"), face)
-    return root
+    return runs.write_fer(tmp_path_factory.mktemp("data") / "fer 2013", 10, 2)
 
 
 @pytest.fixture(scope="module")

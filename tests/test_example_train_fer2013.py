@@ -3,7 +3,6 @@
 import json
 import shlex
 
-import cv2
 import numpy as np
 import pytest
 
@@ -20,16 +19,7 @@ FILES = ("model.npz", "history.csv", "run.json", "report.md", "report.html",
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory):
     """Class folders as FER2013's: 12 training and 3 public test images of a class."""
-    root, rng = tmp_path_factory.mktemp("data") / "fer2013", np.random.default_rng(0)
-    for part, prefix, n in (("train", "Training", 12), ("test", "PublicTest", 3)):
-        for k, name in enumerate(FER2013_CLASSES):
-            folder = root / part / name
-            folder.mkdir(parents=True)
-            for i in range(n):
-                face = rng.integers(60, 180, (48, 48), np.uint8)
-                face[6 * k:6 * k + 6] = 250  # a bar, higher or lower
-                cv2.imwrite(str(folder / f"{prefix}_{i}.png"), face)
-    return root
+    return runs.write_fer(tmp_path_factory.mktemp("data") / "fer2013", 12, 3)
 
 
 def train(folders, out, *words):
