@@ -183,7 +183,9 @@ WALK = {
         "not a photo": ("{file} --model {model} --out {out}.png", "file.txt: "),
         "missing file": ("{gone} --model {model} --out {out}.png", "gone: "),
         "not a model": ("{photo} --model {archive} --out {out}.png", "archive.npz: "),
-        "unknown name": ("{photo} --model {model} --device abacus", "'abacus'")}
+        "unknown name": ("{photo} --model {model} --device abacus", "'abacus'"),
+        "no png": ("{photo} --model {model} --out {out}.gif", "ends in .png"),
+        "unwritable out": ("{photo} --model {model} --out {blocked}.png", "written")}
        for name in ("activations", "saliency", "gradcam")},
     "gradcheck": {"unknown name": ("--device abacus", "'abacus'"),
                   "a word too many": ("all", "all")},
@@ -197,6 +199,7 @@ WALK = {
 
 #: What the help says -> the mistake that must have a row.
 OWED = {"--out FOLDER": "unwritable out", "--out OUT": "unwritable out",
+        "--out FILE.png": "unwritable out",
         "--model FILE": "not a model", "--weights WEIGHTS": "not a model",
         "--data DATA": "missing file", "--data PATH": "missing file",
         "--device": "unknown name", "--seed": "wrong option value",
