@@ -288,6 +288,7 @@ def describe_run(args, title, source, faces, result, evaluation, seconds):
         "data": {"source": source,
                  "embedded": source == "faces drawn by minifer", "n": len(faces),
                  "subjects": len(set(faces.subjects)),
+                 "fingerprint": faces.fingerprint,
                  "per_class": dict(zip(faces.classes, counts.tolist())),
                  "no_face": left_out.get("no_face", []),
                  "left_out": {reason.replace("_", " "): len(names)

@@ -111,8 +111,8 @@ def run_report(run, evaluation, pictures=()):
           ``training`` (``epochs``, ``best_epoch``, ``seconds``), ``results``
           (further results): dicts of name → value;
         - ``data``: dict of ``source``, ``embedded`` (bool: the drawn faces),
-          ``n``, ``subjects``, ``per_class`` (class → frames), ``no_face``
-          (list of files), ``left_out`` (reason → count)
+          ``n``, ``subjects``, ``fingerprint``, ``per_class`` (class → frames),
+          ``no_face`` (list of files), ``left_out`` (reason → count)
     evaluation : minifer.evaluation.Evaluation
     pictures : list of (file name, caption)
         File names relative to the folder of the report.
@@ -296,7 +296,8 @@ def _confusion(evaluation):
 
 def _data(data):
     return [
-        pairs({name: data.get(name) for name in ("source", "n", "subjects")}),
+        pairs({name: data.get(name)
+               for name in ("source", "n", "subjects", "fingerprint")}),
         Table(["class", "frames"], (data.get("per_class") or {}).items()),
         Table(["left out because", "frames"], (data.get("left_out") or {}).items()),
         *_listing("No face was found in", data.get("no_face") or [])]

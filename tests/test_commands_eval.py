@@ -46,6 +46,9 @@ def test_it_says_what_the_model_says(here, tmp_path, capsys):
     np.testing.assert_allclose([[float(row[name]) for name in runs.CLASSES]
                                 for row in rows], p[order], atol=2e-6)
     assert [row["true"] for row in rows] == [runs.CLASSES[k] for k in labels[order]]
+    test = data.load_folders(str(here / "faces"), size=8).part("test")
+    assert f"| fingerprint | {test.fingerprint} |" in (
+        tmp_path / "report.md").read_text("utf-8")
     assert {path.name for path in tmp_path.iterdir()} == {
         "report.md", "report.html", "predictions.csv", "confusion_matrix.png",
         "calibration.png", "most_wrong.png"}

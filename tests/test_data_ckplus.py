@@ -282,6 +282,16 @@ def test_summary_and_subset(tree):
     assert loaded.subset([]).summary().startswith("0 images")
 
 
+def test_the_fingerprint_is_that_of_images_and_labels(tree):
+    loaded = tree.load()
+    elsewhere = dataclasses.replace(loaded, paths=["elsewhere"] * len(loaded))
+    assert elsewhere.fingerprint == loaded.fingerprint
+    others = (dataclasses.replace(loaded, images=255 - loaded.images),
+              dataclasses.replace(loaded, labels=6 - loaded.labels),
+              loaded.subset([1, 0, 2, 3, 4]))
+    assert all(other.fingerprint != loaded.fingerprint for other in others)
+
+
 def test_a_data_set_checks_itself(tree):
     loaded = tree.load()
     with pytest.raises(ShapeError, match="expected 5 subjects"):

@@ -103,4 +103,5 @@ def _describe(args, test, calibration):
         "versions": {"minifer": __version__, "python": platform.python_version()},
         "data": {"source": test.source, "n": len(faces), "per_class": counts,
                  "subjects": len(set(faces.subjects)),
+                 "fingerprint": faces.fingerprint,
                  "embedded": not (args.data or args.images)}}

@@ -10,6 +10,7 @@ import dataclasses
 import numpy as np
 
 from ..errors import DatasetError, ShapeError
+from ..fingerprint import digest
 
 __all__ = ["Dataset", "EMOTIONS"]
 
@@ -103,6 +104,15 @@ class Dataset:
 
     def __len__(self):
         return len(self.images)
+
+    @property
+    def fingerprint(self):
+        """16 hexadecimal digits of the SHA-256 of images and labels, in their order.
+
+        Whoever gets the same has the same data, wherever the files lie.
+        """
+        return digest(np.ascontiguousarray(self.images),
+                      np.ascontiguousarray(self.labels))
 
     def subset(self, indices):
         """Return a new Dataset with only the images ``indices`` (or a mask).
