@@ -71,7 +71,7 @@ EXPERIMENTS = {
         f"--model six --epochs 26 --schedule cosine {CHANGES}"),
     "a-mlp": Experiment(
         "A", "dense layers", "48.42 %", FER,
-        "--model mlp-bn --epochs 40 --schedule cosine --optimizer adamw --flip "
+        "--model mlp-bn-drop --epochs 150 --schedule cosine --optimizer adamw --flip "
         "--rotation 5 --shift 0.05"),
     "a-resnet18": Experiment(
         "A", "ResNet-18", "64.36 %", TRANSFER,
