@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import time
+import types
 
 import cv2
 import numpy as np
@@ -16,7 +17,7 @@ import gui_models
 import runs
 from minifer.data import EMOTIONS
 from minifer.data.images import read_colour
-from minifer.gui import Window, make_root
+from minifer.gui import Window, make_root, window
 
 pytestmark = pytest.mark.skipif(bool(display.missing()), reason=display.missing())
 filedialog = pytest.importorskip("tkinter.filedialog", reason=display.missing())
@@ -135,6 +136,32 @@ def test_an_empty_window_says_what_to_do(sit_down):
     text = driver.window.photo.canvas.itemcget(hint, "text")
     assert "Ctrl+O" in text and "Ctrl+M" in text and "minifer train" in text
     assert driver.status == "Open a photo: Ctrl+O."
+
+
+def test_a_photo_is_dropped_on_the_window(sit_down, monkeypatch, photo):
+    import tkinter
+    bound = {}
+
+    class Droppable(tkinter.Tk):  # what tkinterdnd2 adds to it
+        def drop_target_register(self, *kinds):
+            assert kinds == ("DND_Files",)
+
+        def dnd_bind(self, event, function):
+            bound[event] = function
+
+    monkeypatch.setattr(window, "_droppable", Droppable)
+    driver = sit_down()
+    hint, = driver.window.photo.canvas.find_withtag("hint")
+    assert "or drop it here" in driver.window.photo.canvas.itemcget(hint, "text")
+    file = os.path.join(os.path.dirname(photo), "one photo.png")
+    os.rename(photo, file)
+
+    def drop(data):
+        return bound["<<Drop>>"](types.SimpleNamespace(data=data, action="copy"))
+    assert drop("") == "copy" and driver.status.startswith("What was dropped is no")
+    assert drop(f"{{{file}}} {photo}") == "copy"
+    driver.settle()
+    assert driver.window.wish.photo == file and "2 faces" in driver.status
 
 
 def test_two_rows_for_three_models(sit_down, models, photo):

@@ -289,9 +289,17 @@ class Window:
         if not hasattr(self.root, "drop_target_register"):
             return False
         self.root.drop_target_register("DND_Files")
-        self.root.dnd_bind("<<Drop>>", lambda event: self.open_photo(
-            self.root.tk.splitlist(event.data)[0]))
+        self.root.dnd_bind("<<Drop>>", self._drop)
         return True
+
+    def _drop(self, event):
+        """Open the first file that was dropped; some programs hand over none."""
+        paths = self.root.tk.splitlist(event.data)
+        if paths:
+            self.open_photo(paths[0])
+        else:
+            self.status.set("What was dropped is no file. Open a photo: Ctrl+O.")
+        return event.action
 
     # --- what is new --------------------------------------------------------------
 
