@@ -68,7 +68,7 @@ EXPERIMENTS = {
                         "--model six --epochs 26 --schedule cosine --flip"),
     "a-six-augmented": Experiment(
         "A", "six convolutions, augmented", "68.61 %", FER,
-        f"--model six --epochs 26 --schedule cosine {CHANGES}"),
+        f"--model six --epochs 60 --schedule cosine {CHANGES}"),
     "a-mlp": Experiment(
         "A", "dense layers", "48.42 %", FER,
         "--model mlp-bn-drop --epochs 150 --schedule cosine --optimizer adamw --flip "
