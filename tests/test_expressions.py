@@ -173,6 +173,9 @@ def test_variables_given_take_the_place_of_the_layers_own(mode):
         found = minifer.function([x], get_output(network, inputs), mode=mode)(data)
         np.testing.assert_allclose(found, expected, rtol=1e-6)
     assert network.input_layer.input_var is None
+    network.input_layer.input_var = tensor.matrix("own")
+    found = minifer.function([x], get_output(network, x), mode=mode)(data)
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
     params = get_all_params(network)
     loss = objectives.squared_error(get_output(network, x), 0.).mean()
     train = minifer.function([x], loss, updates.sgd(loss, params, 0.1), mode=mode)
