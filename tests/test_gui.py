@@ -387,12 +387,17 @@ def test_the_command(screen, models, photo, tmp_path):
     try:
         xdotool(screen, "search", "--sync", "--name", "two.png - minifer")
         xdotool(screen, "key", "ctrl+e")
-        xdotool(screen, "search", "--sync", "--name", "Export the table")
+        xdotool(screen, "search", "--sync", "--onlyvisible", "--name",
+                "Export the table")
+        time.sleep(1)  # it is there before it takes keys, and nothing tells from outside
         xdotool(screen, "key", "ctrl+slash")  # select all
         xdotool(screen, "type", str(tmp_path / "typed.csv"))
         xdotool(screen, "key", "Return")
-        xdotool(screen, "key", "ctrl+q")  # what is being written is still finished
-        out, _ = window.communicate(timeout=30)
+        end = time.monotonic() + 30
+        while window.poll() is None and time.monotonic() < end:
+            xdotool(screen, "key", "ctrl+q")  # what is being written is still finished
+            time.sleep(0.5)  # as long as the dialog is there, it takes the keys
+        out, _ = window.communicate(timeout=1)
     finally:
         window.kill()
     assert (window.returncode, out) == (0, "")
