@@ -3,8 +3,6 @@
 import csv
 import gc
 import os
-import subprocess
-import sys
 import time
 import types
 
@@ -14,7 +12,6 @@ import pytest
 
 import display
 import gui_models
-import runs
 from minifer.data import EMOTIONS
 from minifer.data.images import read_colour
 from minifer.gui import Window, make_root, window
@@ -369,36 +366,3 @@ def test_everything_grows_with_the_letters(screen, monkeypatch):
                       window.bars.canvas.winfo_reqwidth()])
         window.close()
     np.testing.assert_allclose(np.divide(*sizes[::-1]), 2, rtol=.15)
-
-
-# --- the command, with a real keyboard -------------------------------------------
-
-def xdotool(screen, *words):
-    subprocess.run(["xdotool", *words], env=os.environ | {"DISPLAY": screen},
-                   check=True, timeout=30, stdout=subprocess.DEVNULL)
-
-
-@pytest.mark.skipif(not display.has("xdotool"), reason="no xdotool")
-def test_the_command(screen, models, photo, tmp_path):
-    window = subprocess.Popen(
-        [sys.executable, "-m", "minifer", "gui", photo, "--models", *models],
-        env=runs.environment(DISPLAY=screen), cwd=runs.TESTS.parent,
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    try:
-        xdotool(screen, "search", "--sync", "--name", "two.png - minifer")
-        xdotool(screen, "key", "ctrl+e")
-        xdotool(screen, "search", "--sync", "--onlyvisible", "--name",
-                "Export the table")
-        time.sleep(1)  # it is there before it takes keys, and nothing tells from outside
-        xdotool(screen, "key", "ctrl+slash")  # select all
-        xdotool(screen, "type", str(tmp_path / "typed.csv"))
-        xdotool(screen, "key", "Return")
-        end = time.monotonic() + 30
-        while window.poll() is None and time.monotonic() < end:
-            xdotool(screen, "key", "ctrl+q")  # what is being written is still finished
-            time.sleep(0.5)  # as long as the dialog is there, it takes the keys
-        out, _ = window.communicate(timeout=1)
-    finally:
-        window.kill()
-    assert (window.returncode, out) == (0, "")
-    assert len((tmp_path / "typed.csv").read_text().splitlines()) == 1 + 2 * 18
