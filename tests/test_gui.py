@@ -44,7 +44,8 @@ class Driver:
         self.root = make_root()
         ROOTS.append(self.root)
         self.window = Window(self.root, models, photo)
-        self.until(lambda: not self.window.busy)
+        # Keys for a window that is not on the screen yet are lost.
+        self.until(lambda: not self.window.busy and self.root.winfo_viewable())
 
     def until(self, condition, seconds=30):
         """Let the window run until something is the case."""
@@ -65,6 +66,7 @@ class Driver:
     def press(self, key, widget=None):
         widget = widget or self.root
         widget.focus_force()
+        self.until(lambda: self.root.focus_get() is widget)
         widget.event_generate(key)
         self.root.update()
 
