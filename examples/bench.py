@@ -45,13 +45,13 @@ def main(argv=None, prog="bench.py"):
         weights = os.path.join(folder, "weights.npz")
         if args.device == "cpu":
             results = measure(args, contenders(args, CONFIGS), weights)
-            report = summarise(args, results)
-            print(table(report))
+            report, shown = summarise(args, results), table
         else:
             report = bench_gpu_report.summarise(args, *on_gpu(args, weights))
-            print(bench_gpu_report.table(report))
-    if args.json:
-        write_json(args.json, report)
+            shown = bench_gpu_report.table
+    print(json.dumps(report, indent=2) if args.json else shown(report))
+    if args.out:
+        write_json(args.out, report)
     return report
 
 
@@ -93,7 +93,8 @@ def parse(argv, prog="bench.py"):
     add("--precision", nargs="+", choices=bench_gpu.PRECISIONS,
         default=bench_gpu.PRECISIONS, help="on a GPU: of products")
     add("--quick", action="store_true", help="only each side's usual best")
-    add("--json", help="write the result here")
+    add("--out", metavar="FILE.json", help="also write the result here")
+    add("--json", action="store_true", help="print JSON")
     add("--worker", help=argparse.SUPPRESS)
     args = parser.parse_args(argv)
     if args.batch < 1 or args.rounds < 1 or args.steps < 1 or args.threads < 1:

@@ -6,6 +6,7 @@ Winograd to the fused step of the plan. Every rung must give what the loops give
 before it is timed. docs/how-it-is-fast.md tells why each is faster.
 """
 
+import json
 import statistics
 import time
 
@@ -15,7 +16,6 @@ from threadpoolctl import threadpool_limits
 from bench import machine
 from minifer.cli import ArgumentParser, run
 from minifer.figures import BLUE, GREY, HAIRLINE, INK, ORANGE, save
-from minifer.files import write_json
 from minifer.layers import Conv2DLayer, InputLayer
 from minifer.ops.activation import rectify_forward
 from minifer.ops.conv import conv2d_forward
@@ -43,7 +43,7 @@ def parse(argv):
     parser.add_argument("--repeats", type=int, default=40, help="timings of each rung")
     parser.add_argument("--seed", type=int, default=0, help="of image and filters")
     parser.add_argument("--out", help="draw the ladder into this .png file")
-    parser.add_argument("--json", help="write the numbers into this file")
+    parser.add_argument("--json", action="store_true", help="print JSON")
     args = parser.parse_args(argv)
     if args.repeats < 1:
         parser.error(f"expected --repeats of 1 or more, got {args.repeats}")
@@ -289,9 +289,7 @@ def main(argv=None):
     report = {"machine": machine(), "threads": 1, "repeats": args.repeats,
               "seed": args.seed, "mflop": MFLOP, "rows": rows,
               "layer": f"{C}×{H}×{H} → {F} filters {K}×{K}"}
-    print(table(report))
-    if args.json:
-        write_json(args.json, report)
+    print(json.dumps(report, indent=2) if args.json else table(report))
     if args.out:
         save(draw(report), args.out)
     return report

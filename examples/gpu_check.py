@@ -304,7 +304,7 @@ def benchmark(device, size):
         with tempfile.TemporaryDirectory() as folder:
             path = os.path.join(folder, "bench.json")
             words = ["--device", device, "--net", size.net, "--batch", str(batch),
-                     "--against", "torch", *size.bench, "--json", path]
+                     "--against", "torch", *size.bench, "--out", path]
             try:
                 code = subprocess.run(
                     [sys.executable, os.path.join(HERE, "bench.py"), *words],

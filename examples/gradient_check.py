@@ -6,6 +6,8 @@ each gradient by small steps and compares. First every layer of the library on
 a small random input, then the whole headline network, 3,641,191 parameters.
 """
 
+import dataclasses
+import json
 import sys
 
 from minifer import backend, gradcheck, models, nonlinearities as f
@@ -57,17 +59,29 @@ def main(argv=None, prog="gradient_check.py"):
     parser = ArgumentParser(prog=prog, description=__doc__.split("\n")[0])
     parser.add_argument("--device", choices=backend.DEVICES, default="cpu",
                         help="whose kernels to check: emu needs no GPU")
-    device, ok = parser.parse_args(argv).device, True
-    for title, network in layers():
-        report = gradcheck.check(network, device=device)
-        print(f"--- {title}\n{report}\n")
-        ok &= report.ok
-    print("--- the headline network, ck96")
-    report = gradcheck.check(models.ck96(), batch=2, device=device)
-    print(report)
-    ok &= report.ok
-    print("\nEvery gradient is right." if ok else "\nA gradient is WRONG: see above.")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    args = parser.parse_args(argv)
+    networks = [(title, network, 3) for title, network in layers()]
+    networks.append(("the headline network, ck96", models.ck96(), 2))
+    reports = {}
+    for title, network, batch in networks:
+        report = gradcheck.check(network, batch=batch, device=args.device)
+        reports[title] = report
+        if not args.json:
+            print(f"--- {title}\n{report}\n")
+    ok = all(report.ok for report in reports.values())
+    if args.json:
+        print(json.dumps({"ok": ok, "checks": [as_dict(title, report) for title, report
+                                               in reports.items()]}, indent=2))
+    else:
+        print("Every gradient is right." if ok else "A gradient is WRONG: see above.")
     return ok
+
+
+def as_dict(title, report):
+    """A table for machines."""
+    return {"title": title, "ok": report.ok, "rows": [
+        dataclasses.asdict(row) | {"verdict": row.verdict} for row in report.rows]}
 
 
 if __name__ == "__main__":

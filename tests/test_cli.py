@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import json
 import os
 import subprocess
 import sys
@@ -12,6 +13,8 @@ import runs
 from minifer import cli
 from minifer.commands import script
 from minifer.errors import ShapeError
+from minifer.layers import DenseLayer, InputLayer
+from minifer.nonlinearities import tanh
 
 
 def ended(main):
@@ -83,6 +86,27 @@ def test_gradcheck_ends_with_1_if_a_gradient_is_wrong(monkeypatch, right, code):
     monkeypatch.syspath_prepend(str(runs.EXAMPLES))
     monkeypatch.setattr(script("gradient_check"), "main", lambda *words: right)
     assert runs.minifer("gradcheck").code == code
+
+
+@pytest.mark.parametrize("right", [True, False])
+def test_gradcheck_for_machines(monkeypatch, right):
+    """A backward pass that takes tanh for the identity is found, and named."""
+    monkeypatch.syspath_prepend(str(runs.EXAMPLES))
+    example = script("gradient_check")
+    network = DenseLayer(InputLayer((None, 3)), 2, nonlinearity=tanh, name="dense")
+    monkeypatch.setattr(example, "layers", lambda: [("one", network)])
+    monkeypatch.setattr(example.models, "ck96", lambda: network)
+    if not right:
+        monkeypatch.setattr(type(network.nonlinearity), "backward",
+                            lambda self, dy, cache: dy)
+    outcome = runs.minifer("gradcheck", "--json")
+    told = json.loads(outcome.out)
+    assert (outcome.code, told["ok"]) == (0, True) if right else (1, False)
+    assert [one["title"] for one in told["checks"]] == [
+        "one", "the headline network, ck96"]
+    rows = {row["name"]: row for row in told["checks"][0]["rows"]}
+    assert rows["dense.W"]["verdict"] == ("ok" if right else "WRONG")
+    assert rows["dense.W"]["shape"] == [3, 2] and rows["dense.b"]["probes"] == 2
 
 
 def test_bench_is_the_script(monkeypatch):

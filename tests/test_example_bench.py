@@ -23,12 +23,17 @@ def module(monkeypatch):
 def bench(folder, *words, torch="raise ImportError"):
     """Run it where ``import torch`` finds a module with this text."""
     (folder / "torch.py").write_text(torch)
-    outcome = runs.process(runs.EXAMPLES / "bench.py", *SMALL, *words, "--json",
+    outcome = runs.process(runs.EXAMPLES / "bench.py", *SMALL, *words, "--out",
                            folder / "bench.json",
                            PYTHONPATH=os.pathsep.join(
                                [str(folder), str(runs.TESTS.parent)]))
     assert outcome.code == 0, outcome.err
     return outcome, json.loads((folder / "bench.json").read_text("utf-8"))
+
+
+def test_the_result_as_json(tmp_path):
+    outcome, report = bench(tmp_path, "--quick", "--json")
+    assert json.loads(outcome.out) == report and report["rows"]
 
 
 def names(report):

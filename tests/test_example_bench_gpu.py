@@ -236,7 +236,7 @@ def test_rehearsal(tmp_path, device):
     outcome = runs.process(
         runs.EXAMPLES / "bench.py", "--device", "emu", "--net", "tiny", "--batch", 2,
         "--rounds", 1, "--steps", 1, "--threads", 1, "--quick", "--precision", "tf32",
-        "--json", path)
+        "--out", path)
     assert outcome.code == 0, outcome.err
     report = json.loads(path.read_text("utf-8"))
     row, = report["rows"]

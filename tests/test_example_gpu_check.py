@@ -235,7 +235,7 @@ words = dict(zip(sys.argv[1::2], sys.argv[2::2]))
 if words["--batch"] == "512": time.sleep(600)
 if words["--batch"] == "3": sys.exit(1)
 json.dump({"rows": [{"who": "minifer"}, {"who": "torch"}], "ratios": {
-    "fp32": {"train": {"to_fastest": 2.345}}, "tf32": {}}}, open(words["--json"], "w"))
+    "fp32": {"train": {"to_fastest": 2.345}}, "tf32": {}}}, open(words["--out"], "w"))
 """
 
 
