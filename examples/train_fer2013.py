@@ -23,6 +23,7 @@ from minifer.files import make_folder
 from minifer.models import fcn48_penalty
 from minifer.preprocessing import Preprocessing
 from minifer.progress import Progress
+from minifer.regularization import l2, regularize_network_params
 from minifer.training import Trainer
 from minifer.weights import Model, load_model, load_params
 from train_ck import (command, describe_run, draw, stop_rule, trainer_options,
@@ -49,6 +50,9 @@ def parse(argv, prog="train_fer2013.py"):
     add("--model", choices=MODELS, default="six", help="the network")
     training_options(add, out="runs/fer2013", epochs=30, batch=64, lr=0.001)
     add("--optimizer", choices=OPTIMIZERS, default="adam", help="the update rule")
+    add("--l2", type=float, metavar="F",
+        help="add F times the sum of all squared weights to the loss; default: the "
+             "network's own penalty, fcn48's, or none")
     add("--strict", action="store_true",
         help="refuse a csv with a bad row, or a folder with an unreadable image, and "
              "name it; else they are left out and listed")
@@ -56,6 +60,8 @@ def parse(argv, prog="train_fer2013.py"):
         help="leave blank, too dark and too bright images and copies in the training "
              "part, copies of test images among them")
     args = parser.parse_args(argv)
+    if args.l2 is not None and not 0 <= args.l2 < float("inf"):
+        parser.error(f"expected --l2 of 0 or more, got {args.l2}")
     if args.epochs is None and args.stop is None:
         args.epochs = 30
     return args
@@ -112,8 +118,7 @@ def train(args, training, validation, progress):
                   {"command": command(args), "seed": args.seed})
     trainer = Trainer(
         network, OPTIMIZERS[args.optimizer], prepare=steps,
-        penalty=fcn48_penalty(network) if args.model.startswith("fcn48") else None,
-        **trainer_options(args, training))
+        penalty=penalty(args, network), **trainer_options(args, training))
     result = trainer.fit(training.images, training.labels,
                          valid=(validation.images, validation.labels),
                          epochs=args.epochs, stop=stop_rule(args.stop),
@@ -122,6 +127,13 @@ def train(args, training, validation, progress):
     best = load_model(os.path.join(args.out, "model.npz"))
     layers.set_all_param_values(network, layers.get_all_param_values(best.network))
     return result, best, trainer
+
+
+def penalty(args, network):
+    """What is added to the loss, or None."""
+    if args.l2 is not None:
+        return args.l2 * regularize_network_params(network, l2)
+    return fcn48_penalty(network) if args.model.startswith("fcn48") else None
 
 
 def main(argv=None, prog="train_fer2013.py"):

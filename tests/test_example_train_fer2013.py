@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import runs
+from minifer import layers
 from minifer.data import FER2013_CLASSES, Augmentation, load_folders
 from minifer.faces import CropSettings
 from minifer.predict import Predictor
@@ -89,7 +90,8 @@ def assert_same_weights(one, other):
 
 
 def test_the_command_with_changed_images_repeats_the_run(folders, tmp_path):
-    found = train(folders, tmp_path / "a", "--model", "mlp-bn-drop", *ALL_CHANGES)
+    found = train(folders, tmp_path / "a", "--model", "mlp-bn-drop", "--l2", "0.001",
+                  *ALL_CHANGES)
     assert found.code == 0, found.err
     command = json.loads((tmp_path / "a/run.json").read_text())["command"]
     assert " --zoom 0.2 " in command and "--class-weights balanced" in command
@@ -116,6 +118,29 @@ def test_options_reach_the_trainer(script, folders):
                                [20 / (2 * 12), 20 / (2 * 8), 1, 1, 1, 1, 1])
     options = script.trainer_options(script.parse(["--data", "x", "--flip"]), training)
     assert options["augment"] is options["class_weights"] is None and options["flip"]
+
+
+def test_the_penalty(script):
+    """All weights count, and batch norm's scales, as in Lasagne; no biases."""
+    def penalty(*words):
+        args = script.parse(["--data", "x", *words])
+        return script.penalty(args, script.MODELS[args.model]())
+
+    network = script.MODELS["mlp-bn"]()
+    weights = [one.get_value() for one in layers.get_all_params(network)
+               if one.name.endswith((".W", ".gamma"))]
+    args = script.parse(["--data", "x", "--l2", "0.5"])
+    assert len(weights) == 9 and float(script.penalty(args, network)) == pytest.approx(
+        0.5 * sum((one.astype(float) ** 2).sum() for one in weights), rel=1e-5)
+    assert penalty("--model", "six") is None
+    assert float(penalty("--model", "fcn48")) > 0
+    assert float(penalty("--model", "fcn48", "--l2", "0")) == 0
+
+
+@pytest.mark.parametrize("value", ["-1", "nan", "inf", "much"])
+def test_a_wrong_penalty_is_refused(script, value):
+    outcome = runs.command("train_fer2013", "--data", "x", "--l2", value)
+    assert outcome.code == 2 and "--l2" in outcome.err and outcome.out == ""
 
 
 def test_r2_takes_the_faces_at_twice_their_size(script, folders, monkeypatch, tmp_path):
