@@ -117,8 +117,14 @@ def test_bad_options_end_with_2(ladder, words):
 
 
 def test_as_a_script(tmp_path):
-    outcome = runs.process(runs.EXAMPLES / "conv_ladder.py", "--repeats", 1, "--json",
+    outcome = runs.process(runs.EXAMPLES / "conv_ladder.py", "--repeats", 1,
                            PYTHONPATH=str(runs.TESTS.parent))
     assert outcome.code == 0, outcome.err
+    assert outcome.err == "" and "F(4×4, 5×5), fused" in outcome.out
+
+
+def test_the_numbers_as_json(ladder):
+    outcome = runs.command("conv_ladder", "--repeats", 1, "--json")
+    assert outcome.code == 0, outcome.err
     names = [row["name"] for row in json.loads(outcome.out)["rows"]]
-    assert outcome.err == "" and "F(4×4, 5×5), fused" in names
+    assert names == [*ladder.CONVOLUTIONS, *ladder.LAYERS]
