@@ -10,10 +10,10 @@ import pathlib
 import pkgutil
 
 import minifer
-from minifer import kernels
+from minifer import cuda
 
 #: Packages to walk; the second lies in a folder beside the first.
-ROOTS = (minifer, kernels)
+ROOTS = (minifer, cuda)
 
 
 def setup(app):

@@ -24,11 +24,11 @@ import numpy as np
 import bench_gpu
 import bench_gpu_report
 from bench_contenders import LOSS_STEPS, NETS, Minifer, Torch
-from minifer.backend import DEVICES, resolve
-from minifer.cli import ArgumentParser, run
+from minifer.commands.cli import ArgumentParser, run
+from minifer.compiled.functions import default_threads
+from minifer.device.arrays import DEVICES, resolve
 from minifer.errors import BackendUnavailable
 from minifer.files import write_json
-from minifer.plan import default_threads
 
 #: The first of minifer's, and the first two of PyTorch's, are what --quick runs.
 CONFIGS = {"minifer": ["compiled", "eager"],

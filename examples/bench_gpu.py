@@ -15,7 +15,7 @@ import numpy as np
 
 from bench_contenders import LOSS_RATE, LOSS_STEPS, Contender, Minifer, Torch
 from minifer import config, layers
-from minifer.backend import memory_used, synchronize, to_device
+from minifer.device.arrays import memory_used, synchronize, to_device
 
 #: The first of minifer's, and the first two of PyTorch's, are what --quick runs.
 CONFIGS = {"minifer": ["graph", "compiled", "eager"],

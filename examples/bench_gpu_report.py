@@ -6,7 +6,7 @@ import numpy as np
 
 from bench_contenders import LOSS_STEPS, NETS
 from bench_floors import Rates, floor
-from minifer.backend import gpu_name
+from minifer.device.arrays import gpu_name
 
 KINDS = ("train", "infer")
 

@@ -14,17 +14,17 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from bench import machine
-from minifer.cli import ArgumentParser, run
-from minifer.figures import BLUE, GREY, HAIRLINE, INK, ORANGE, save
+from minifer.commands.cli import ArgumentParser, run
+from minifer.compiled.cpu.fused_conv import FusedConv
+from minifer.compiled.cpu.geometry import Geometry
+from minifer.compiled.cpu.lowered import LoweredFilters, RowKernel
+from minifer.compiled.cpu.program import Program
+from minifer.compiled.cpu.winograd import WinogradFilters, WinogradKernel
 from minifer.layers import Conv2DLayer, InputLayer
 from minifer.ops.activation import rectify_forward
 from minifer.ops.conv import conv2d_forward
 from minifer.ops.pool import pool2d_forward
-from minifer.plan.conv import FusedConv
-from minifer.plan.geometry import Geometry
-from minifer.plan.lowered import LoweredFilters, RowKernel
-from minifer.plan.program import Program
-from minifer.plan.winograd import WinogradFilters, WinogradKernel
+from minifer.report.style import BLUE, GREY, HAIRLINE, INK, ORANGE, save
 
 C, H, F, K = 32, 46, 32, 5
 HO = H - K + 1  # 42 rows and columns, and 21 after pooling

@@ -10,9 +10,9 @@ import tempfile
 
 import numpy as np
 
-from minifer.cli import ArgumentParser, run
+from minifer.commands.cli import ArgumentParser, run
+from minifer.cuda.emulator import EmuModule, schedule
 from minifer.errors import KernelError
-from minifer.kernels.emulator import EmuModule, schedule
 
 KERNEL = """extern "C" __global__ void block_sums(const float* x, float* sums, int n)
 {

@@ -34,12 +34,12 @@ import numpy as np
 import minifer
 from gpu_conformance import conformance, primitives
 from minifer import config, data, layers, models, objectives, random, updates
-from minifer.backend import resolve
-from minifer.cli import ArgumentParser, run
+from minifer.commands.cli import ArgumentParser, run
+from minifer.device.arrays import resolve
+from minifer.faces.preprocessing import Preprocessing
 from minifer.files import write_json
-from minifer.preprocessing import Preprocessing
 from minifer.tensor import ivector
-from minifer.training import Trainer
+from minifer.training.trainer import Trainer
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(HERE)
@@ -70,8 +70,8 @@ class Size(NamedTuple):
 
 
 SIZES = {"cuda": Size(),
-         "emu": Size(tests="tests/test_kernels_reduce.py",
-                     kernel_tests="tests/test_kernels_reduce.py", every_kernel=False,
+         "emu": Size(tests="tests/cuda/test_reduce.py",
+                     kernel_tests="tests/cuda/test_reduce.py", every_kernel=False,
                      steps=2, batch=2, side=16, emu_batch=2, emu_side=16, subjects=3,
                      frames=(2, 2), epochs=1, accuracy=0, net="tiny", batches=(2,),
                      bench=("--rounds", "1", "--steps", "1", "--quick"))}

@@ -11,10 +11,10 @@ import sys
 
 import numpy as np
 
-from minifer.backend import on_gpu, to_device, to_host
+from minifer.cuda import loader
+from minifer.device.arrays import on_gpu, to_device, to_host
+from minifer.device.recording import refuse
 from minifer.errors import CaptureError
-from minifer.kernels import loader
-from minifer.recording import refuse
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
@@ -23,7 +23,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 KERNEL = {"float32": 1e-4, "tf32": 1e-4, "float64": 1e-11}
 
 #: By primitive, of numbers that must come out the same bits, and of random ones.
-PRIMITIVES = os.path.join(ROOT, "tests", "kernels", "primitives.cu")
+PRIMITIVES = os.path.join(ROOT, "tests", "cuda", "kernels", "primitives.cu")
 PRODUCT = 1e-5
 
 

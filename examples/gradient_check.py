@@ -10,12 +10,13 @@ import dataclasses
 import json
 import sys
 
-from minifer import backend, gradcheck, models, nonlinearities as f
-from minifer.cli import ArgumentParser, run
-from minifer.layers import (
-    BatchNormLayer, ConcatLayer, Conv2DLayer, DenseLayer, DropoutLayer,
-    ElemwiseSumLayer, FlattenLayer, GlobalPoolLayer, InputLayer, MaxPool2DLayer,
-    NonlinearityLayer, Pool2DLayer, ReshapeLayer, batch_norm)
+from minifer import gradcheck, models, nonlinearities as f
+from minifer.commands.cli import ArgumentParser, run
+from minifer.device import arrays
+from minifer.layers import (BatchNormLayer, ConcatLayer, Conv2DLayer, DenseLayer,
+                            DropoutLayer, ElemwiseSumLayer, FlattenLayer,
+                            GlobalPoolLayer, InputLayer, MaxPool2DLayer,
+                            NonlinearityLayer, Pool2DLayer, ReshapeLayer, batch_norm)
 
 # Small pictures of odd sizes: mistakes hide where everything is square.
 SHAPE = (None, 2, 7, 6)
@@ -57,7 +58,7 @@ def layers():
 def main(argv=None, prog="gradient_check.py"):
     """Print the tables; return True if every gradient is right."""
     parser = ArgumentParser(prog=prog, description=__doc__.split("\n")[0])
-    parser.add_argument("--device", choices=backend.DEVICES, default="cpu",
+    parser.add_argument("--device", choices=arrays.DEVICES, default="cpu",
                         help="whose kernels to check: emu needs no GPU")
     parser.add_argument("--json", action="store_true", help="print JSON")
     args = parser.parse_args(argv)

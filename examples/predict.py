@@ -8,11 +8,11 @@ is written into --out. For folders and videos there is `minifer predict`.
 import json
 import sys
 
-from minifer.annotate import Copies
-from minifer.backend import DEVICES, resolve
-from minifer.cli import ArgumentParser, run
+from minifer.commands.cli import ArgumentParser, run
+from minifer.device.arrays import DEVICES, resolve
 from minifer.files import make_folder
-from minifer.predict import Predictor
+from minifer.predict.predictor import Predictor
+from minifer.report.annotate import Copies
 
 
 def parse(argv):

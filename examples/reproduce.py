@@ -12,7 +12,7 @@ import os
 import shlex
 from dataclasses import dataclass
 
-from minifer.cli import ArgumentParser, run
+from minifer.commands.cli import ArgumentParser, run
 from minifer.files import write_text
 
 #: An image's changes each time it is seen.

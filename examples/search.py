@@ -16,13 +16,13 @@ from dataclasses import dataclass
 
 import train_ck
 import train_fer2013
-from minifer import plots
-from minifer.backend import resolve
-from minifer.cli import ArgumentParser, run
+from minifer.commands.cli import ArgumentParser, run
+from minifer.device.arrays import resolve
 from minifer.errors import SettingError
 from minifer.files import make_folder
 from minifer.progress import Progress
-from minifer.report import write_search_report
+from minifer.report import plots
+from minifer.report.text import write_search_report
 from minifer.search import RECORD, parse_space, search, search_curve
 
 #: What is searched unless --space says otherwise.

@@ -14,20 +14,23 @@ import time
 import numpy as np
 
 import minifer
-from minifer import data, layers, plots, random, schedules, stopping
-from minifer.backend import DEVICES, resolve
-from minifer.calibration import calibrate, reliability_diagram
-from minifer.cli import ArgumentParser, run
+from minifer import data, layers, random
+from minifer.commands.cli import ArgumentParser, run
+from minifer.device.arrays import DEVICES, resolve
 from minifer.errors import SettingError
-from minifer.evaluation import evaluate
-from minifer.faces import CropSettings
+from minifer.evaluation.calibration import calibrate, reliability_diagram
+from minifer.evaluation.metrics import evaluate
+from minifer.faces.cropping import CropSettings
+from minifer.faces.preprocessing import Preprocessing
+from minifer.faces.cache import cache_folder
 from minifer.files import make_folder, write_json
-from minifer.html_report import write_html_report
-from minifer.preprocessing import Preprocessing
 from minifer.progress import Progress
-from minifer.report import write_history, write_report
-from minifer.training import Trainer
-from minifer.weights import Model, load_model, load_params
+from minifer.report import plots
+from minifer.report.html import write_html_report
+from minifer.report.text import write_history, write_report
+from minifer.training import schedules, stopping
+from minifer.training.trainer import Trainer
+from minifer.weights.model_file import Model, load_model, load_params
 
 # Shares of the subjects that train, choose the best epoch, and test.
 SHARES = (0.6, 0.2, 0.2)
@@ -133,7 +136,7 @@ def load_faces(args, progress):
     """The data set: the user's photos, or drawn faces."""
     images, labels = args.images, args.labels
     if images is None:
-        folder = os.path.join(data.cache_folder(),
+        folder = os.path.join(cache_folder(),
                               f"made-faces-{args.subjects}-{args.seed}")
         images, labels = data.make_faces(folder, subjects=args.subjects,
                                          seed=args.seed,

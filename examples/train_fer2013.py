@@ -14,18 +14,18 @@ import numpy as np
 
 import minifer
 from minifer import data, layers, random, updates
-from minifer.backend import resolve
-from minifer.cli import ArgumentParser, run
+from minifer.commands.cli import ArgumentParser, run
+from minifer.device.arrays import resolve
 from minifer.errors import DatasetError
-from minifer.evaluation import evaluate
-from minifer.faces import CropSettings, extract
+from minifer.evaluation.metrics import evaluate
+from minifer.faces.cropping import CropSettings, extract
+from minifer.faces.preprocessing import Preprocessing
 from minifer.files import make_folder
 from minifer.models import fcn48_penalty
-from minifer.preprocessing import Preprocessing
 from minifer.progress import Progress
 from minifer.regularization import l2, regularize_network_params
-from minifer.training import Trainer
-from minifer.weights import Model, load_model, load_params
+from minifer.training.trainer import Trainer
+from minifer.weights.model_file import Model, load_model, load_params
 from train_ck import (command, describe_run, draw, stop_rule, trainer_options,
                       training_options, write_run)
 

@@ -12,18 +12,20 @@ import time
 
 import numpy as np
 
-from minifer import data, foreign, layers, models, random, updates
-from minifer.backend import resolve
-from minifer.cli import ArgumentParser, run
+from minifer import data, layers, models, random, updates
+from minifer.commands.cli import ArgumentParser, run
+from minifer.device.arrays import resolve
 from minifer.errors import SettingError
-from minifer.evaluation import evaluate
-from minifer.faces import CropSettings
-from minifer.features import frozen_features, trainable_head
+from minifer.evaluation.metrics import evaluate
+from minifer.faces.cropping import CropSettings
+from minifer.faces.preprocessing import ColourPreprocessing
+from minifer.faces.cache import cache_folder
 from minifer.files import make_folder
-from minifer.preprocessing import ColourPreprocessing
 from minifer.progress import Progress
-from minifer.training import Trainer
-from minifer.weights import Model, load_model, load_params
+from minifer.training.frozen import frozen_features, trainable_head
+from minifer.training.trainer import Trainer
+from minifer.weights import foreign
+from minifer.weights.model_file import Model, load_model, load_params
 from train_ck import (augmentation, command, describe_run, draw, stop_rule,
                       trainer_options, training_options, write_run)
 from train_fer2013 import OPTIMIZERS, SHARES, load, split
@@ -151,7 +153,7 @@ def learner_of(args, network, steps, parts, progress):
     images = [part.images for part in parts]
     if args.train_all or args.whole or args.flip or augmentation(args):
         return network, images, steps
-    folder = os.path.join(data.cache_folder(), "features")
+    folder = os.path.join(cache_folder(), "features")
     features = [frozen_features(network, one, steps, folder, device=args.device,
                                 progress=progress.callback("features of the body"))
                 for one in images]

@@ -19,7 +19,7 @@
 // needs sm_80
 // float only
 #include "partial.cuh"
-#include "prims.cuh"
+#include "mma.cuh"
 
 #ifndef CHANNELS
 #define CHANNELS 32    // C, of x; a multiple of 8

@@ -11,7 +11,7 @@
 // a tile may end one image and begin the next. A block is DOWN x ACROSS warps; it goes
 // through the channels in octets, and loads the next while it computes with this one.
 #pragma once
-#include "prims.cuh"
+#include "mma.cuh"
 
 __device__ constexpr int divided_up(int n, int by) { return (n + by - 1) / by; }
 

@@ -14,7 +14,7 @@
 // TF32 = 0 takes each number as the sum of two such, of which three of four products
 // count: as exact as float, at a third of the speed.
 #pragma once
-#include "prims.cuh"
+#include "mma.cuh"
 
 #ifndef BM
 #define BM 64       // a block's tile

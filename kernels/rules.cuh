@@ -1,5 +1,5 @@
 // Update rules: what a step does to one element, its parameter p and its state, given its
-// gradient g. The formulas and the order of their operations are those of minifer/rules.py.
+// gradient g. The formulas and the order of their operations are those of minifer/updates/rules.py.
 //
 // update.cu applies them to a whole buffer, gemm.cu to a gradient that it has just worked
 // out and never stores.

@@ -51,7 +51,7 @@ extern "C" __global__ void sum_squares(const real* g /*[n]*/, index_t n,
     partial[blockIdx.x] = total;
 }
 
-// Scale g to a norm of at most numbers[7]: see total_norm_constraint of minifer/rules.py.
+// Scale g to a norm of at most numbers[7]: see total_norm_constraint of minifer/updates/rules.py.
 extern "C" __global__ void limit_norm(real* g /*[n]*/, index_t n,
                                       const double* partial /*[64]*/,
                                       const int* fine /*[2]*/,

@@ -9,17 +9,28 @@
 ``minifer.training`` the loop; README.md has a map of the rooms.
 """
 
-from . import (config, data, errors, evaluation, faces, files, finetuning,
-               gradcheck, init, layers, models, nonlinearities, objectives, ops,
-               plots, predict, preprocessing, progress, random, regularization,
-               report, schedules, search, stopping, tensor, training, updates,
-               weights)
+from . import _moved
+from ._lazy import door
 from ._version import __version__
-from .compiled import function
 
-__all__ = ["config", "data", "errors", "evaluation", "faces", "files",
-           "finetuning", "gradcheck", "init", "layers", "models",
-           "nonlinearities", "objectives", "ops", "plots", "predict",
-           "preprocessing", "progress", "random", "regularization", "report",
-           "schedules", "search", "stopping", "tensor", "training", "updates",
-           "weights", "function", "__version__"]
+_HOMES = dict.fromkeys([
+    "config", "data", "errors", "evaluation", "faces", "gradcheck", "init", "layers",
+    "models", "nonlinearities", "objectives", "ops", "random", "regularization",
+    "tensor", "training", "updates", "utils", "weights"])
+_INSIDE = dict.fromkeys([
+    "commands", "compiled", "cuda", "device", "exercises", "expressions", "files",
+    "gui", "predict", "progress", "report", "runs", "search"])
+
+__all__ = [*_HOMES, "function", "__version__"]
+_find, _ = door(__name__, _HOMES | _INSIDE | {"function": "compiled"})
+
+
+def __getattr__(name):
+    return _find(name)
+
+
+def __dir__():
+    return sorted(__all__)
+
+
+_moved.install()

@@ -1,6 +1,6 @@
 """``python -m minifer`` is the command ``minifer``."""
 
-from .cli import main
+from .commands.cli import main
 
 if __name__ == "__main__":
     main()

@@ -20,13 +20,13 @@ import numbers
 import numpy as np
 
 from . import nonlinearities
-from .backend import as_array, device_of, on_gpu, to_device
+from .device.arrays import as_array, device_of, on_gpu, to_device
 from .errors import SettingError
-from .factored import added
 from .layers.base import Layer
 from .layers.helper import forward, get_all_layers
 from .layers.input import InputLayer
 from .ops import activation
+from .ops.outer_product import added
 
 __all__ = ["Expression", "Variable", "Apply", "output_of", "evaluate", "gradients",
            "mean_of"]

@@ -25,7 +25,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .backend import resolve, to_device, to_host
+from .device.arrays import resolve, to_device, to_host
 from .errors import SettingError, ShapeError
 from .layers import (BatchNormLayer, InputLayer, forward, get_all_layers,
                      get_all_params)

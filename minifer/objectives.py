@@ -14,7 +14,7 @@ array([0.6931, 0.2877])
 
 import numpy as np
 
-from .backend import as_array
+from .device.arrays import as_array
 from .errors import SettingError, ShapeError
 from .expressions import Apply, Expression, as_expression
 from .ops import activation, loss

@@ -22,9 +22,9 @@ import zlib
 
 import numpy as np
 
-from .backend import on_gpu
+from .cuda import dropout as kernels
+from .device.arrays import on_gpu
 from .errors import SettingError
-from .kernels import dropout as kernels
 
 __all__ = ["Stream", "get_rng", "set_rng"]
 

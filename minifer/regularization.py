@@ -13,7 +13,7 @@ A penalty is an expression: ``loss + 1e-4 * penalty`` is a loss too, and
 
 import numpy as np
 
-from .backend import on_gpu
+from .device.arrays import on_gpu
 from .expressions import Expression
 from .layers.helper import get_all_params
 

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-import reference
-from checking import check_op, distinct, normal, numerical_gradient, off_zero
-from tolerances import assert_close
+from helpers import reference
+from helpers.checking import check_op, distinct, normal, numerical_gradient, off_zero
+from helpers.tolerances import assert_close
 
 
 def forward(x, W, b):

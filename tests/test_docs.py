@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
-import runs
-from test_house import MODULES
+from helpers import runs
+from helpers.tree import MODULES
 
 DOCS = runs.TESTS.parent / "docs"
 PUBLIC = [name for name in MODULES
@@ -44,11 +44,11 @@ def test_a_name_is_explained_where_it_is_defined(apipages):
 def test_old_pages_go_and_unchanged_ones_stay(apipages, tmp_path):
     apipages.write(tmp_path)
     (tmp_path / "minifer.gone.rst").write_text("gone")
-    (tmp_path / "minifer.param.rst").write_text("old")
+    (tmp_path / "minifer.layers.param.rst").write_text("old")
     kept = (tmp_path / "minifer.ops.rst").stat().st_mtime_ns
     apipages.write(tmp_path)
     assert not (tmp_path / "minifer.gone.rst").exists()
-    assert "Param" in (tmp_path / "minifer.param.rst").read_text("utf-8")
+    assert "Param" in (tmp_path / "minifer.layers.param.rst").read_text("utf-8")
     assert (tmp_path / "minifer.ops.rst").stat().st_mtime_ns == kept
 
 

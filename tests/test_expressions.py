@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 import minifer
+from helpers.layers import numbers
 from minifer import gradcheck, nonlinearities, objectives, tensor, updates
 from minifer.errors import NotFiniteError, SettingError, ShapeError
 from minifer.expressions import Apply, Variable, evaluate, gradients
 from minifer.layers import (BatchNormLayer, DenseLayer, DropoutLayer, InputLayer,
                             Layer, get_all_params, get_output)
-from test_layers_base import numbers
 
 X = np.array([[1.0, 2.0], [3.0, 6.0]])
 

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-import runs
+from helpers import runs
 
 #: The exercise's name in ``minifer check NAME FILE``.
 CHECK = re.compile(r"minifer check ([a-z]\w*)(?= \w+\.py)")
@@ -46,7 +46,7 @@ def test_a_lesson_ends_in_exercises_and_asserts_what_it_says(path):
 
 
 def test_exercises_name_checks_that_exist():
-    checks = pytest.importorskip("minifer.checks", reason="no minifer.checks yet")
+    checks = pytest.importorskip("minifer.exercises", reason="no minifer.exercises yet")
     text = " ".join(path.read_text("utf-8").replace("\n#", "") for path in LESSONS)
     named = set(CHECK.findall(text))
     assert {"dense", "conv", "adam"} <= named <= set(checks.EXERCISES)

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-import reference
+from helpers import reference
+from helpers.layers import numbers
+from helpers.tolerances import assert_close
 from minifer import nonlinearities
 from minifer.errors import MiniferError, SettingError
 from minifer.nonlinearities import as_nonlinearity
-from test_layers_base import numbers
-from tolerances import assert_close
 
 SELU = (1.0507009873554804934193349852946, 1.6732632423543772848170429916717)
 CASES = {

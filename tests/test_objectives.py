@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-import reference
+from helpers import reference
+from helpers.layers import numbers
+from helpers.tolerances import assert_close
 from minifer import layers, nonlinearities, objectives, tensor
-from minifer.compiled import function
+from minifer.compiled.functions import function
 from minifer.errors import SettingError, ShapeError
 from minifer.expressions import evaluate, gradients
-from test_layers_base import numbers
-from tolerances import assert_close
 
 CLASSES = np.array([0, 2, 1, 2])
 WEIGHTS = np.array([1.0, 0.5, 3.0])

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from minifer import config, gradcheck, layers, tensor
-from minifer.compiled import function
+from minifer.compiled.functions import function
 from minifer.expressions import evaluate, gradients
 from minifer.layers import DenseLayer, InputLayer, batch_norm, get_all_params
-from minifer.param import Param
+from minifer.layers.param import Param
 from minifer.regularization import (apply_penalty, l1, l2, regularize_layer_params,
                                     regularize_layer_params_weighted,
                                     regularize_network_params)

@@ -13,7 +13,7 @@ import numpy as np
 
 from minifer import nonlinearities, random, updates
 from minifer.layers import DenseLayer, InputLayer, forward, get_all_params
-from minifer.param import Param
+from minifer.layers.param import Param
 
 # %%
 # The ravine

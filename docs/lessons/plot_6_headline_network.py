@@ -17,10 +17,12 @@ import tempfile
 import matplotlib.pyplot as plt
 import numpy as np
 
-from minifer import data, explain, layers, models, plots, random
-from minifer.evaluation import evaluate
-from minifer.preprocessing import Preprocessing
-from minifer.training import Trainer
+from minifer import data, layers, models, random
+from minifer.evaluation import explain
+from minifer.evaluation.metrics import evaluate
+from minifer.faces.preprocessing import Preprocessing
+from minifer.report import plots
+from minifer.training.trainer import Trainer
 
 # %%
 # Faces, split by person

@@ -12,8 +12,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import minifer
-from minifer import gradcheck, init, layers, nonlinearities, objectives, random
-from minifer import tensor, updates
+from minifer import (gradcheck, init, layers, nonlinearities, objectives, random,
+                     tensor, updates)
 
 # %%
 # The formula and its gradients

@@ -54,10 +54,10 @@ def script(name):
         Such as ``'train_ck'``; its ``main(argv, prog)`` is the command, and ``prog``
         what its usage and errors call it.
     """
+    import pathlib
     import sys
 
-    from .. import examples
-    folder = examples.__path__[0]
+    folder = str(pathlib.Path(__file__).resolve().parents[2] / "examples")
     if folder not in sys.path:
         sys.path.insert(0, folder)  # the scripts import one another by name
     return importlib.import_module(name)

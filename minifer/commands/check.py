@@ -17,19 +17,19 @@ Exit code: 0 all passed, 1 a check failed, 2 wrong use.
 
 import json
 
-from .. import checks
+from .. import exercises
 from ..errors import OutputError, SettingError
 
 
 def arguments(parser):
     """Add the options."""
     add = parser.add_argument
-    add("name", nargs="?", choices=checks.EXERCISES, metavar="NAME",
-        help="exercise: " + ", ".join(checks.EXERCISES))
+    add("name", nargs="?", choices=exercises.EXERCISES, metavar="NAME",
+        help="exercise: " + ", ".join(exercises.EXERCISES))
     add("file", nargs="?", metavar="FILE", help="your Python file")
     add("--template", metavar="FILE", help="write a file to begin with, never over one "
                                            "that exists")
-    add("--limit", type=float, default=checks.TIME_LIMIT,
+    add("--limit", type=float, default=exercises.TIME_LIMIT,
         help="seconds that one check may take")
     add("--json", action="store_true", help="print one object for machines")
 
@@ -41,15 +41,15 @@ def main(args):
     if args.name is None:
         return _list(args.json)
     if args.file is None:
-        return _explain(checks.exercise(args.name), args.json)
+        return _explain(exercises.exercise(args.name), args.json)
     return _check(args)
 
 
 def _list(as_json):
     if as_json:
-        print(json.dumps({"exercises": checks.EXERCISES}))
+        print(json.dumps({"exercises": exercises.EXERCISES}))
         return
-    for name, text in checks.EXERCISES.items():
+    for name, text in exercises.EXERCISES.items():
         print(f"{name:<10} {text}")
     print("\n`minifer check NAME` says what to write.")
 
@@ -67,7 +67,7 @@ def _write_template(args):
     if args.name is None or args.file is not None:
         raise SettingError("--template: expected an exercise and no file to check, as "
                            "in minifer check conv --template conv.py.")
-    text = checks.exercise(args.name).template()
+    text = exercises.exercise(args.name).template()
     try:
         with open(args.template, "x", encoding="utf-8") as file:
             file.write(text)
@@ -84,7 +84,7 @@ def _write_template(args):
 
 def _check(args):
     found = []
-    for finding in checks.run_file(args.name, args.file, args.limit):
+    for finding in exercises.run_file(args.name, args.file, args.limit):
         found.append(finding)
         if not args.json:
             _show(finding)

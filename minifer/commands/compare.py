@@ -12,16 +12,18 @@ import os
 import shlex
 import sys
 
-from .. import files, plots
-from ..blocks import Code, Items, Note, Picture, Section, Strong, Table, to_markdown
-from ..comparison import accuracy_dots, compare_pair
+from .. import files
 from ..errors import DatasetError, SettingError
-from ..evaluation import evaluate
-from ..preprocessing import Preprocessing
+from ..evaluation.comparison import accuracy_dots, compare_pair
+from ..evaluation.metrics import evaluate
+from ..faces.preprocessing import Preprocessing
 from ..progress import Progress
-from ..report import DRAWN_FACES, LEAKY
-from ..weights import load_model
-from . import tested
+from ..report import plots
+from ..report.document import (Code, Items, Note, Picture, Section, Strong, Table,
+                               to_markdown)
+from ..report.text import DRAWN_FACES, LEAKY
+from ..runs import data
+from ..weights.model_file import load_model
 
 PICTURE = "accuracies.png"
 
@@ -30,7 +32,7 @@ def arguments(parser):
     """Add its options."""
     add = parser.add_argument
     add("models", nargs="+", metavar="MODEL", help="model files, two or more")
-    tested.options(parser)
+    data.options(parser)
     add("--out", metavar="FOLDER", help="folder for compare.md and the picture; "
                                         "nothing is written without it")
     add("--json", action="store_true", help="print JSON")
@@ -77,7 +79,7 @@ def _judge(args):
         crop = Preprocessing.from_dict(model.preprocessing).crop
         needs = crop, model.notes.get("seed")
         if needs != read:  # models that want the same share it
-            test, read = tested.load(args, model, Progress()), needs
+            test, read = data.load(args, model, Progress()), needs
         first = first or test
         if list(test.faces.paths) != list(first.faces.paths) or (
                 test.source, test.protocol) != (first.source, first.protocol):
@@ -85,7 +87,7 @@ def _judge(args):
                 f"{path}: expected the images that {args.models[0]} is judged on, got "
                 f"others ({test.protocol}). Models of another seed have another test "
                 "part: give --data, or --seed with people that neither has met.")
-        probabilities.append(tested.judge(model, test.faces, args.device))
+        probabilities.append(data.judge(model, test.faces, args.device))
     return first, probabilities
 
 

@@ -12,11 +12,13 @@ import collections
 import json
 import os
 
-from .. import data, plots
+from .. import data
 from ..errors import SettingError
-from ..faces import CropSettings
+from ..faces.cropping import CropSettings
 from ..files import make_folder, new_folder, write_text
 from ..progress import Progress
+from ..report import plots
+from ..report.data_pictures import brightness_boxes, class_bars, sample_grid
 
 AUDIT = """\
 What is wrong with a data set? People, photos or copies on both sides of a split,
@@ -117,9 +119,9 @@ def audit(args):
     print(json.dumps(found.to_dict(), indent=2) if args.json else text)
     if args.out:
         write_text(os.path.join(args.out, "audit.txt"), text + "\n")
-        for name, figure in [("classes", data.class_bars(images, parts)),
-                             ("brightness", data.brightness_boxes(images, parts)),
-                             ("samples", data.sample_grid(images, seed=args.seed))]:
+        for name, figure in [("classes", class_bars(images, parts)),
+                             ("brightness", brightness_boxes(images, parts)),
+                             ("samples", sample_grid(images, seed=args.seed))]:
             plots.save(figure, os.path.join(args.out, f"{name}.png"))
     return 1 if found.severe else 0
 

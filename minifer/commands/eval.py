@@ -14,21 +14,22 @@ import platform
 import shlex
 import sys
 
-from .. import __version__, files, plots
-from ..calibration import calibrate, reliability_diagram
-from ..evaluation import evaluate
-from ..html_report import write_html_report
+from .. import __version__, files
+from ..evaluation.calibration import calibrate, reliability_diagram
+from ..evaluation.metrics import evaluate
 from ..progress import Progress
-from ..report import write_report
-from ..weights import load_model
-from . import tested
+from ..report import plots
+from ..report.html import write_html_report
+from ..report.text import write_report
+from ..runs import data
+from ..weights.model_file import load_model
 
 
 def arguments(parser):
     """Add its options."""
     add = parser.add_argument
     add("--model", required=True, metavar="FILE", help="a model file")
-    tested.options(parser)
+    data.options(parser)
     add("--out", metavar="FOLDER", help="folder for the report; nothing is written "
                                         "without it")
     add("--json", action="store_true", help="print JSON")
@@ -39,8 +40,8 @@ def main(args):
     if args.out:
         files.make_folder(args.out)
     model = load_model(args.model)
-    test = tested.load(args, model, Progress())
-    probabilities = tested.judge(model, test.faces, args.device)
+    test = data.load(args, model, Progress())
+    probabilities = data.judge(model, test.faces, args.device)
     result = evaluate(probabilities, test.faces.labels, test.faces.classes,
                       test.faces.subjects, protocol=test.protocol, leaky=test.leaky)
     calibration = calibrate(probabilities, test.faces.labels)

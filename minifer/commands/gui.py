@@ -11,7 +11,7 @@ keyboard: Ctrl+O opens a photo, Ctrl+M adds models, Ctrl+S and Ctrl+E save.
 
 import sys
 
-from ..backend import DEVICES, resolve
+from ..device.arrays import DEVICES, resolve
 from ..errors import BackendUnavailable
 from ..gui import Window, make_root
 

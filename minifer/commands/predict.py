@@ -20,16 +20,16 @@ import json
 import os
 import sys
 
-from ..annotate import Copies, annotate_faces
-from ..backend import DEVICES, resolve
-from ..data.folders import IMAGE_ENDINGS
-from ..data.listing import expand
+from ..data.readers.folders import IMAGE_ENDINGS
+from ..data.readers.listing import expand
+from ..device.arrays import DEVICES, resolve
 from ..errors import DatasetError, SettingError, VideoError
 from ..files import csv_writer, make_folder
-from ..predict import Face, Predictor
+from ..predict.predictor import Face, Predictor
+from ..predict.tracking import Tracker
+from ..predict.video import VIDEO_ENDINGS, Video, follow, write_video
 from ..progress import Progress
-from ..tracking import Tracker
-from ..video import VIDEO_ENDINGS, Video, follow, write_video
+from ..report.annotate import Copies, annotate_faces
 
 BOX = ("left", "top", "width", "height")
 

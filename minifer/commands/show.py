@@ -10,13 +10,15 @@
 
 import numpy as np
 
-from .. import explain, layers, plots
-from ..backend import DEVICES
-from ..data.images import read_image
+from .. import layers
+from ..device.arrays import DEVICES
 from ..errors import NoFaceError, SettingError
-from ..faces import extract
-from ..predict import Face, Predictor
-from ..weights import load_model
+from ..evaluation import explain
+from ..faces.cropping import extract
+from ..faces.images import read_image
+from ..predict.predictor import Face, Predictor
+from ..report import plots
+from ..weights.model_file import load_model
 
 FILTERS = """\
 Draw the weights of a convolution, those of the first unless told otherwise. The first

@@ -13,11 +13,11 @@ Exit code 1 if there is no camera or no window.
 import contextlib
 import sys
 
-from ..backend import DEVICES, resolve
+from ..device.arrays import DEVICES, resolve
 from ..errors import BackendUnavailable, VideoError
-from ..predict import Predictor
-from ..video import write_video
-from ..webcam import Camera, at_rate, live, open_window
+from ..predict.predictor import Predictor
+from ..predict.video import write_video
+from ..predict.webcam import Camera, at_rate, live, open_window
 
 
 def arguments(parser):

@@ -20,7 +20,7 @@ import hashlib
 import numpy as np
 
 from ..errors import SettingError, ShapeError
-from .images import load_cv2
+from ..faces.images import load_cv2
 
 __all__ = ["exact_copies", "near_copies", "thumbnail", "near_groups"]
 

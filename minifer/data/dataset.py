@@ -10,7 +10,7 @@ import dataclasses
 import numpy as np
 
 from ..errors import DatasetError, ShapeError
-from ..fingerprint import digest
+from ..training.fingerprint import digest
 
 __all__ = ["Dataset", "EMOTIONS"]
 

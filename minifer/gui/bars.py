@@ -1,9 +1,9 @@
 """The right half of the window: a row for each face, bars for each model."""
 
-from ..annotate import COLORS
-from ..data.images import load_cv2
+from ..faces.images import load_cv2
+from ..report.annotate import COLORS
 from .photo import picture_of
-from .sheet import name_of, shown
+from .state import name_of, shown
 
 __all__ = ["Bars"]
 

@@ -1,6 +1,6 @@
 """The left half of the window: the photo with boxes, as large as there is room."""
 
-from .sheet import draw
+from .state import draw
 
 __all__ = ["PhotoView", "picture_of"]
 

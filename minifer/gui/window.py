@@ -5,12 +5,12 @@ import os
 import urllib.parse
 
 from .. import files
-from ..data.images import write_png
 from ..errors import BackendUnavailable, NoFaceError, OutputError, SettingError
+from ..faces.images import write_png
+from .analysis import Judge
 from .bars import Bars
-from .judge import Judge
 from .photo import PhotoView
-from .sheet import Sheet, Wish, draw, name_of, table
+from .state import Sheet, Wish, draw, name_of, table
 from .worker import Worker
 
 __all__ = ["Window", "make_root", "path_of"]

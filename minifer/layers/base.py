@@ -24,7 +24,7 @@ import inspect
 import numbers
 
 from ..errors import ShapeError
-from ..param import create_param
+from .param import create_param
 
 __all__ = ["Layer", "MergeLayer"]
 
@@ -89,7 +89,7 @@ class Layer:
         Parameters
         ----------
         spec : Param, array or callable
-            See :func:`minifer.param.create_param`.
+            See :func:`minifer.layers.param.create_param`.
         shape : tuple of int
         name : str
             Such as ``"W"``; the layer's name is put before it.

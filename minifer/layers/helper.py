@@ -4,13 +4,13 @@ import difflib
 import math
 import warnings
 
-from ..backend import on_gpu, resolve, to_device, to_host
+from ..device.arrays import on_gpu, resolve, to_device, to_host
 from ..errors import SettingError, WeightsError
-from ..param import device_of_params
 from ..random import Stream
 from .base import MergeLayer
 from .input import InputLayer
 from .normalization import BatchNormLayer, FrozenBatchNormLayer
+from .param import device_of_params
 from .tape import run
 
 __all__ = ["get_all_layers", "get_output", "get_output_shape", "get_all_params",

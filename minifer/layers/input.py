@@ -1,7 +1,7 @@
 """The input of a network."""
 
 from .. import config
-from ..backend import as_array
+from ..device.arrays import as_array
 from .base import Layer
 
 __all__ = ["InputLayer"]

@@ -15,7 +15,7 @@ __all__ = ["Tape", "Gradients", "run"]
 
 
 class Gradients(dict):
-    """Gradients by :class:`~minifer.param.Param`.
+    """Gradients by :class:`~minifer.layers.param.Param`.
 
     Attributes
     ----------

@@ -7,10 +7,9 @@ slope from the output ``y``, which must be kept anyway. On a device the kernels 
 
 import numpy as np
 
-from ..backend import on_gpu
+from ..cuda import activation as activation_kernels, loss as loss_kernels
+from ..device.arrays import on_gpu
 from ..errors import ShapeError
-from ..kernels import activation as activation_kernels
-from ..kernels import loss as loss_kernels
 
 __all__ = [
     "rectify_forward", "rectify_backward",

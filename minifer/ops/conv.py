@@ -10,10 +10,9 @@ import math
 
 import numpy as np
 
-from ..backend import contiguous, on_gpu
+from ..cuda import conv as conv_kernels, reduce as reduce_kernels
+from ..device.arrays import contiguous, on_gpu
 from ..errors import ShapeError
-from ..kernels import conv as conv_kernels
-from ..kernels import reduce as reduce_kernels
 from .windows import check_windows, pad_hw, window_count, window_slices
 
 __all__ = ["conv2d_forward", "conv2d_backward", "im2col", "col2im"]

@@ -1,9 +1,8 @@
 """The dense (fully connected) layer: one matrix product."""
 
-from ..backend import on_gpu
+from ..cuda import activation as activation_kernels, reduce as reduce_kernels
+from ..device.arrays import on_gpu
 from ..errors import ShapeError
-from ..kernels import activation as activation_kernels
-from ..kernels import reduce as reduce_kernels
 
 __all__ = ["dense_forward", "dense_backward"]
 

@@ -4,8 +4,8 @@ Srivastava et al. (2014), "Dropout: a simple way to prevent neural networks
 from overfitting", JMLR 15.
 """
 
-from ..backend import on_gpu
-from ..kernels import dropout as kernels
+from ..cuda import dropout as kernels
+from ..device.arrays import on_gpu
 
 __all__ = ["dropout_forward", "dropout_drawn_forward", "dropout_backward"]
 

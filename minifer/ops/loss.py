@@ -10,9 +10,9 @@ its gradient too: to look first, the CPU would have to wait for the device.
 
 import numpy as np
 
-from ..backend import as_array, device_of, on_gpu, to_device
+from ..cuda import loss as loss_kernels
+from ..device.arrays import as_array, device_of, on_gpu, to_device
 from ..errors import ShapeError
-from ..kernels import loss as loss_kernels
 from .activation import softmax_forward
 
 __all__ = ["softmax_crossentropy_forward", "softmax_crossentropy_backward",

@@ -6,8 +6,8 @@ training by reducing internal covariate shift", arXiv:1502.03167.
 
 import numpy as np
 
-from ..backend import on_gpu
-from ..kernels import norm as norm_kernels
+from ..cuda import norm as norm_kernels
+from ..device.arrays import on_gpu
 
 __all__ = ["batch_norm_forward", "batch_norm_backward",
            "batch_norm_fixed_forward", "batch_norm_fixed_backward"]

@@ -4,9 +4,9 @@ import math
 
 import numpy as np
 
-from ..backend import on_gpu
+from ..cuda import pool as pool_kernels
+from ..device.arrays import on_gpu
 from ..errors import ShapeError
-from ..kernels import pool as pool_kernels
 from .windows import check_windows, pad_hw, window_count, window_slices
 
 __all__ = ["pool2d_forward", "pool2d_backward", "pool_length",

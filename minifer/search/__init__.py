@@ -7,15 +7,18 @@
 ({'n': 7}, 0.0, 9)
 
 ``space`` says what may be chosen, ``strategies`` what to try next, ``processes`` runs
-it, ``trials`` remembers it, ``loop`` ties them together, ``picture`` draws it.
+it, ``trials`` remembers it, ``loop`` ties them together;
+:func:`minifer.report.search_curve` draws it.
 """
 
-from .loop import SearchInterrupted, SearchResult, search
-from .picture import search_curve
-from .space import Choice, Float, Int, parse_space
-from .strategies import Annealing, Optuna, RandomSearch, acceptance
-from .trials import RECORD, Trial
+from .._lazy import door
 
-__all__ = ["search", "SearchResult", "SearchInterrupted", "Trial", "Float", "Int",
-           "Choice", "parse_space", "Annealing", "RandomSearch", "Optuna", "acceptance",
-           "search_curve", "RECORD"]
+_HOMES = {
+    "search": "loop", "SearchResult": "loop", "SearchInterrupted": "loop",
+    "Trial": "trials", "RECORD": "trials", "Float": "space", "Int": "space",
+    "Choice": "space", "parse_space": "space", "Annealing": "strategies",
+    "RandomSearch": "strategies", "Optuna": "strategies", "acceptance": "strategies",
+}
+
+__all__ = list(_HOMES)
+__getattr__, __dir__ = door(__name__, _HOMES)

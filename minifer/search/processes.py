@@ -15,9 +15,9 @@ import threading
 import time
 from typing import NamedTuple
 
+from ..device.threads import default_threads
 from ..errors import NotFiniteError, SettingError
-from ..foreign.messages import one_line
-from ..plan.workers import default_threads
+from ..weights.foreign.messages import one_line
 
 __all__ = ["Outcome", "outcomes"]
 

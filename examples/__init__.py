@@ -1,1 +1,0 @@
-"""Scripts that tell a story from top to bottom; installed as ``minifer.examples``."""

@@ -1,0 +1,125 @@
+"""Where modules and names have gone; the old places work until version 0.3.
+
+``import minifer.backend`` gives ``minifer.device.arrays`` and says so once, as a
+``DeprecationWarning``. A row is an old module, or a package with all in it.
+"""
+
+import importlib
+import importlib.abc
+import importlib.util
+import sys
+import types
+import warnings
+
+__all__ = ["MODULES", "NAMES", "attribute", "install"]
+
+#: Old module -> new module, below ``minifer``.
+MODULES = {
+    "ahead": "device.prefetch", "annotate": "report.annotate",
+    "backend": "device.arrays", "blocks": "report.document", "boxes": "faces.boxes",
+    "calibration": "evaluation.calibration", "capture": "device.graphs",
+    "cascades": "faces.cascades", "checkpoint": "training.checkpoint",
+    "checks": "exercises", "cli": "commands.cli",
+    "comparison": "evaluation.comparison",
+    "data.audit_checks": "data.auditing.checks",
+    "data.audit_pictures": "report.data_pictures", "data.cache": "faces.cache",
+    "data.ckplus": "data.readers.ckplus", "data.cleaning": "data.auditing.cleaning",
+    "data.facefiles": "data.readers.facefiles",
+    "data.fer2013": "data.readers.fer2013", "data.ferplus": "data.readers.ferplus",
+    "data.folders": "data.readers.folders", "data.images": "faces.images",
+    "data.listing": "data.readers.listing", "data.loading": "data.readers.loading",
+    "data.offline": "data.augment.offline", "data.samples": "data.readers.samples",
+    "data.softlabels": "data.readers.softlabels", "data.synthetic": "data.drawn",
+    "data.webphotos": "data.readers.webphotos", "doctor": "commands.doctor",
+    "emuarray": "device.emuarray", "explain": "evaluation.explain",
+    "factored": "ops.outer_product", "features": "training.frozen",
+    "feed": "training.batches", "figures": "report.style",
+    "fingerprint": "training.fingerprint", "finetuning": "runs.finetuning",
+    "flat": "updates.on_device", "foreign": "weights.foreign",
+    "html_report": "report.html", "kernels": "cuda",
+    "layers.architecture": "weights.architecture", "norms": "updates.norms",
+    "param": "layers.param", "plan": "compiled", "planned": "compiled.standins",
+    "plots": "report.plots", "preprocessing": "faces.preprocessing",
+    "recording": "device.recording", "replay": "compiled.gpu.replay",
+    "rules": "updates.rules", "schedules": "training.schedules",
+    "search.picture": "report.search_plot", "stopping": "training.stopping",
+    "tracking": "predict.tracking", "transfer": "device.staging",
+    "video": "predict.video", "webcam": "predict.webcam",
+}
+
+#: (Package, name that it had) -> (package, name) of today.
+NAMES = {
+    ("minifer.data", "cache_folder"): ("minifer.faces", "cache_folder"),
+    ("minifer.data", "read_image"): ("minifer.faces", "read_image"),
+    ("minifer.data", "class_bars"): ("minifer.report", "class_bars"),
+    ("minifer.data", "brightness_boxes"): ("minifer.report", "brightness_boxes"),
+    ("minifer.data", "sample_grid"): ("minifer.report", "sample_grid"),
+    ("minifer.search", "search_curve"): ("minifer.report", "search_curve"),
+}
+
+
+class _Alias(types.ModuleType):
+    """A module of yesterday: it has no names but those of the module of today."""
+
+    def __getattr__(self, name):
+        return attribute(self.__name__, name)
+
+    def __dir__(self):
+        return dir(importlib.import_module(new_name(self.__name__)))
+
+
+class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    """Finds modules under their old names.
+
+    It is asked first: a folder left over, ``kernels/`` of CUDA text for one, would be
+    taken for an empty package.
+    """
+
+    def find_spec(self, name, path=None, target=None):
+        if new_name(name) is None:
+            return None
+        return importlib.util.spec_from_loader(name, self, is_package=True)
+
+    def create_module(self, spec):
+        _warn(spec.name, new_name(spec.name))
+        return _Alias(spec.name)
+
+    def exec_module(self, module):
+        """It has been executed under its own name."""
+
+
+def new_name(name):
+    """Today's name of a module of yesterday, or None."""
+    package, _, rest = name.partition(".")
+    if package != "minifer":
+        return None
+    old = rest
+    while old not in MODULES:
+        old = old.rpartition(".")[0]
+        if not old:
+            return None
+    return f"minifer.{MODULES[old]}{rest[len(old):]}"
+
+
+def attribute(package, name):
+    """What ``package.name`` was, with a warning; AttributeError if it never was."""
+    full = f"{package}.{name}"
+    if (package, name) in NAMES:
+        home, new = NAMES[package, name]
+        _warn(full, f"{home}.{new}")
+        return getattr(importlib.import_module(home), new)
+    home = new_name(package)
+    if home is not None:
+        return getattr(importlib.import_module(home), name)
+    if new_name(full) is None:
+        raise AttributeError(f"module {package!r} has no attribute {name!r}")
+    return importlib.import_module(full)
+
+
+def install():
+    """Let the import system know the old names."""
+    sys.meta_path.insert(0, _Finder())
+
+
+def _warn(old, new):
+    warnings.warn(f"{old} has moved: use {new}.", DeprecationWarning, stacklevel=3)

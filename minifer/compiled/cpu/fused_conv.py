@@ -1,0 +1,275 @@
+"""Convolution, bias, ReLU and max-pooling in one step."""
+
+import numpy as np
+from numpy.lib.stride_tricks import as_strided
+
+from ...errors import SettingError
+from .geometry import Geometry
+from .lowered import ColumnKernel, LoweredFilters, RowKernel
+from .program import ZERO, cut, empty
+from .sums import ChunkSums
+from .winograd import WinogradFilters, WinogradKernel
+
+__all__ = ["FusedConv", "ALGORITHMS", "choose"]
+
+ALGORITHMS = ("auto", "im2col", "row", "winograd")
+
+# A thread's buffers for one group of images should about fill its own cache.
+CACHE_BYTES = 4 * 2 ** 20
+
+
+def choose(layer, pool, algorithm="auto"):
+    """Pick the algorithm for a convolution by its shape.
+
+    Winograd needs stride 1 and square filters of side 3 or 5, and pays where
+    there are enough channels for its products to outweigh its transforms.
+
+    Parameters
+    ----------
+    layer : Conv2DLayer
+    pool : bool
+        Whether a 2×2 max-pooling follows.
+    algorithm : {'auto', 'im2col', 'row', 'winograd'}
+        A wish; 'winograd' falls back to 'row' where it is not possible.
+
+    Returns
+    -------
+    name : str
+    m : int
+        Side of a tile.
+    """
+    if algorithm not in ALGORITHMS:
+        raise SettingError(
+            f"algorithm: expected one of {', '.join(ALGORITHMS)}, got {algorithm!r}.")
+    C, (kh, kw) = layer.input_shape[1], layer.filter_size
+    Ho, Wo = layer.output_shape[2:]
+    fits = layer.stride == (1, 1) and kh == kw and kh in (3, 5)
+    pays = C >= 8 and layer.num_filters >= 8 and min(Ho, Wo) >= 4
+    if fits and (algorithm == "winograd" or (algorithm == "auto" and pays)):
+        return "winograd", 4
+    if algorithm == "im2col" or (algorithm == "auto" and C * kw < 32 and kh * kw > 1):
+        return "im2col", 2 if pool else 1
+    return "row", 2 if pool else 1
+
+
+class FusedConv:
+    """A Conv2DLayer with what can be done in the same breath.
+
+    Parameters
+    ----------
+    conv : Conv2DLayer
+    relu : bool
+        Whether ReLU follows.
+    pool : bool
+        Whether a 2×2 max-pooling of stride 2 follows.
+    batch : int
+        Most images at once.
+    training : bool
+    need_dx : bool
+        Whether anything below learns.
+    algorithm : str
+        See :func:`choose`.
+    """
+
+    def __init__(self, conv, relu, pool, batch, training, need_dx, algorithm="auto"):
+        self.conv, self.relu, self.pool = conv, relu, pool
+        self.training, self.need_dx = training, need_dx
+        self.algorithm, m = choose(conv, pool, algorithm)
+        _, C, H, Wd = conv.input_shape
+        self.geometry = g = Geometry(H, Wd, C, conv.num_filters, *conv.filter_size,
+                                     *conv.stride, *conv.pad, pool, m)
+        Hp, Wp = g.padded
+        self.x = np.zeros((batch, Hp, Wp, C), np.float32)
+        self.inside = self.x[:, g.ph:g.ph + H, g.pw:g.pw + Wd]
+        self.own_out = self.out = None
+        self.filters = (WinogradFilters if self.algorithm == "winograd"
+                        else LoweredFilters)(g)
+        # NumPy adds and compares a long row much faster than a short one or a number.
+        self.bias, self.zeros = np.zeros((2, g.tiles[1], g.F), np.float32)
+        size = g.tiles[0] * g.tiles[1] * g.F * g.step ** 2
+        # What the way back has to know of an output: whether ReLU let it through, and
+        # if pooled, whether from the upper row; of each row, whether from the left.
+        self.masks = {}
+        if training:
+            wanted = {"on": relu * size, "upper": pool * size, "left": pool * 2 * size}
+            self.masks = {name: np.empty((batch, n), bool)
+                          for name, n in wanted.items() if n}
+
+    @property
+    def group(self):
+        """How many images at a time fill the cache."""
+        g = self.geometry
+        numbers = (g.m + g.kh - 1) ** 2 * g.tiles[0] * g.tiles[1] * max(g.C, g.F) * 4
+        return max(1, CACHE_BYTES // (4 * numbers))
+
+    def write_to(self, target=None):
+        """Choose where the output goes: the next convolution's input, say.
+
+        Parameters
+        ----------
+        target : array, shape (batch, Ho', Wo', F), optional
+            Default: a buffer of its own, which whole tiles cover.
+        """
+        if target is None:
+            g = self.geometry
+            shape = (len(self.x), g.tiles[0] * g.step, g.tiles[1] * g.step, g.F)
+            target = self.own_out = np.empty(shape, np.float32)
+        self.out, self.result = target, self.within_edges(target)
+
+    def within_edges(self, out):
+        """Images (N, Ho, Wo, F) without what hangs over their edges."""
+        Ho, Wo = self.geometry.out_size
+        return out[:, :Ho, :Wo]
+
+    def make_workers(self, count, k, chunk):
+        """One kernel and scratch for each thread, and sums for each chunk."""
+        g = self.geometry
+        Kernel = {"winograd": WinogradKernel, "im2col": ColumnKernel,
+                  "row": RowKernel}[self.algorithm]
+        self.kernels = [Kernel(g, k, self.training) for _ in range(count)]
+        pooled = k * g.tiles[0] * g.tiles[1] * g.F * g.step ** 2
+        self.scratch = [_Scratch(pooled, g) for _ in range(count)]
+        if self.training:
+            self.sums = ChunkSums(self.filters.gradient_shape,
+                                  -(-len(self.x) // chunk), chunk)
+
+    def begin(self):
+        """Take over the parameters' current values."""
+        W = self.conv.W.value
+        if self.conv.b is not None:
+            self.bias[...] = self.conv.b.value
+        self.filters.set(W[:, :, ::-1, ::-1] if self.conv.flip_filters else W,
+                         self.bias[0])
+
+    def forward(self, do, worker, images):
+        """Note the calls that fill ``out[images]`` from ``x[images]``."""
+        s, kernel = self.scratch[worker], self.kernels[worker]
+        p = y = kernel.forward(do, self.x[images], self.filters)
+        if self.pool:
+            left, right = y[:, 0::2], y[:, 1::2]
+            wide = cut(s.wide, *left.shape)
+            top, bottom = wide[0::2], wide[1::2]
+            p = cut(s.small, *top.shape)
+            do(np.maximum, left, right, out=wide)
+            do(np.maximum, top, bottom, out=p)
+            if self.training:  # ties go to the first
+                do(np.greater_equal, left, right, out=self._mask("left", left, images))
+                do(np.greater_equal, top, bottom, out=self._mask("upper", p, images))
+        if self.conv.b is not None and not kernel.adds_bias:
+            do(np.add, p, self.bias, out=p)
+        if self.training and self.relu:
+            do(np.greater, p, ZERO, out=self._mask("on", p, images))
+        if self.relu and self.geometry.step > 1:  # short runs are best copied
+            do(np.maximum, p, self.zeros, out=p)
+        for place, tiles in self._places(self.out[images], p):
+            if self.relu and self.geometry.step == 1:
+                do(np.maximum, tiles, self.zeros[:place.shape[-2]], out=place)
+            else:
+                do(np.copyto, place, tiles)
+
+    def backward(self, do, worker, images, dout):
+        """Note the calls that collect the parameters' gradients.
+
+        Parameters
+        ----------
+        dout : array of ``out[images]``'s shape
+
+        Returns
+        -------
+        array, shape (k, H, W, C), or None
+            Where dx will stand, if it is needed.
+        """
+        g, s, kernel = self.geometry, self.scratch[worker], self.kernels[worker]
+        k = images.stop - images.start
+        dp = cut(s.small, g.step, g.step, k, *g.tiles, g.F)
+        source = self._in_tiles(do, dout, dp)
+        if self.relu:
+            do(np.multiply, source, self._mask("on", dp, images), out=dp)
+        elif source is not dp:
+            do(np.copyto, dp, source)
+        dy = kernel.gradient_buffer(k)
+        if self.pool:  # to the first maximum: rows first, then columns
+            wide = cut(s.wide, 2 * g.step, *dp.shape[1:])
+            do(np.multiply, dp, self._mask("upper", dp, images), out=wide[0::2])
+            do(np.subtract, dp, wide[0::2], out=wide[1::2])
+            left = self._mask("left", wide, images)
+            do(np.multiply, wide, left, out=dy[:, 0::2])
+            do(np.subtract, wide, dy[:, 0::2], out=dy[:, 1::2])
+        else:
+            do(np.copyto, dy, dp)
+        sums = self.sums.of(images)
+        if not kernel.adds_bias:
+            flat = dp.reshape(-1, g.F)
+            sums.add(do, sums.db, s.db, np.matmul, s.ones[:len(flat)], flat)
+        dx = kernel.backward(do, self.x[images], dy, self.filters, sums, self.need_dx)
+        if dx is None:
+            return None
+        return dx[:, g.ph:g.ph + g.H, g.pw:g.pw + g.W]
+
+    def gradients(self, images, workers):
+        """Parameter gradients of the first ``images`` images."""
+        sums = self.sums.in_all(images, workers)
+        dW = self.filters.gradient(sums.dU)
+        if self.conv.flip_filters:
+            dW = np.ascontiguousarray(dW[:, :, ::-1, ::-1])
+        found = {self.conv.W: dW}
+        if self.conv.b is not None:
+            found[self.conv.b] = sums.db
+        return found
+
+    @property
+    def nbytes(self):
+        """Bytes in all buffers."""
+        arrays = [self.x] + ([] if self.own_out is None else [self.own_out])
+        arrays += self.masks.values()
+        for kernel, scratch in zip(self.kernels, self.scratch):
+            arrays += kernel.buffers + scratch.buffers
+        arrays += [self.sums] if self.training else []
+        return sum(a.nbytes for a in arrays)
+
+    def _in_tiles(self, do, dout, dp):
+        """``dout`` as tiles (step, step, k, th, tw, F): as it is, or copied to dp."""
+        g = self.geometry
+        if g.step == 1 and g.tiles == dout.shape[1:3]:
+            return dout[None, None]
+        if not self._covers(dout):
+            do(np.copyto, dp, ZERO)  # where tiles hang over the edge
+        for place, tiles in self._places(dout, dp):
+            do(np.copyto, tiles, place)
+        return dp
+
+    def _mask(self, name, like, images):
+        """These images' part of a mask, in the shape of ``like``."""
+        return self.masks[name][images].reshape(like.shape)
+
+    def _covers(self, out):
+        """Whether tiles cover images (k, Ho, Wo, F) without hanging over the edge."""
+        g = self.geometry
+        return out.shape[1:3] == (g.tiles[0] * g.step, g.tiles[1] * g.step)
+
+    def _places(self, out, p):
+        """Pairs of equal views: of images (k, Ho, Wo, F), and of their tiles p."""
+        g, (sk, sr, sc, s1) = self.geometry, out.strides
+        if self._covers(out):  # all at once
+            shape = (g.step, g.step, len(out), *g.tiles, g.F)
+            strides = (sr, sc, sk, g.step * sr, g.step * sc, s1)
+            yield as_strided(out, shape, strides), p
+            return
+        for i in range(g.step):
+            for j in range(g.step):
+                place = out[:, i::g.step, j::g.step]
+                yield place, p[i, j, :, :place.shape[1], :place.shape[2]]
+
+
+class _Scratch:
+    """One thread's buffers around a kernel."""
+
+    def __init__(self, pooled, geometry):
+        self.small = empty(pooled)
+        self.wide = empty(2 * pooled if geometry.pool else 0)
+        self.ones = np.ones(pooled // geometry.F, np.float32)
+        self.db = empty(geometry.F)
+
+    @property
+    def buffers(self):
+        return list(vars(self).values())

@@ -1,0 +1,263 @@
+"""Convolution as plain matrix products on a few images at a time.
+
+Two ways to lower an image to a matrix, both with channels last:
+
+- :class:`ColumnKernel`, im2col laid on its side: for few channels, where a
+  window's row is only a handful of numbers, each of the kh·kw·C places in a
+  window is copied as one long row.
+- :class:`RowKernel`, lowered along the width only (Cho & Brand 2017, "MEC:
+  memory-efficient convolution for deep neural network"): windows that lie below
+  one another share their rows, so each kernel row is one product on a shifted
+  view, and a fifth of im2col's memory suffices for a 5×5 filter.
+"""
+
+import numpy as np
+from numpy.lib.stride_tricks import as_strided
+
+from .program import ZERO, cut, empty
+
+__all__ = ["LoweredFilters", "ColumnKernel", "RowKernel"]
+
+
+class LoweredFilters:
+    """What all threads share of one step: the filters as a matrix.
+
+    Attributes
+    ----------
+    flat : array, shape (kh*kw*C + 1, F)
+        The last row is the bias.
+    rows : array, shape (kh, kw*C, F)
+        The same without the bias, by rows of the filter.
+    """
+
+    def __init__(self, geometry):
+        g = self.geometry = geometry
+        self.gradient_shape = g.kh, g.kw * g.C, g.F
+        self.flat = np.empty((g.kh * g.kw * g.C + 1, g.F), np.float32)
+        self.rows = self.flat[:-1].reshape(self.gradient_shape)
+
+    def set(self, W, bias):
+        """Lay out correlation filters W (F, C, kh, kw) and bias (F,)."""
+        self.rows[...] = W.transpose(2, 3, 1, 0).reshape(self.rows.shape)
+        self.flat[-1] = bias
+
+    def gradient(self, dU):
+        """Filter gradients (F, C, kh, kw) from a kernel's ``dU``."""
+        g = self.geometry
+        dW = dU.reshape(g.kh, g.kw, g.C, g.F).transpose(3, 2, 0, 1)
+        return np.ascontiguousarray(dW)
+
+
+class _Kernel:
+    """Sizes that both kernels share."""
+
+    adds_bias = False
+
+    def __init__(self, geometry, k, training):
+        self.geometry, self.k = geometry, k
+        g = geometry
+        self.m, (self.th, self.tw), (self.Hp, self.Wp) = g.m, g.tiles, g.padded
+        self.y = empty(g.m * g.m * k * self.th * self.tw * g.F)
+        if training:
+            self.dx = empty(k * self.Hp * self.Wp * g.C)
+
+    @property
+    def buffers(self):
+        """All buffers, to count their size."""
+        return [a for a in vars(self).values() if isinstance(a, np.ndarray)]
+
+
+class ColumnKernel(_Kernel):
+    """im2col with one long row for each place in a window.
+
+    One more row, of ones, meets the bias below the filters: the product adds the
+    bias, and that of the way back sums up its gradient.
+
+    Parameters
+    ----------
+    geometry, k, training
+        As for :class:`minifer.compiled.cpu.winograd.WinogradKernel`.
+    """
+
+    adds_bias = True
+
+    def __init__(self, geometry, k, training):
+        super().__init__(geometry, k, training)
+        g, m = geometry, geometry.m
+        self.shifts = ((m - 1) * g.sh + g.kh, (m - 1) * g.sw + g.kw)
+        P = k * self.th * self.tw
+        self.planes = empty(self.shifts[0] * self.shifts[1] * g.C * P)
+        self.columns = {}  # by the number of images, so that the row of ones stays
+        self._make_columns(k)
+        if training:
+            self.part = empty((g.kh * g.kw * g.C + 1) * g.F)
+            self.dcolumns = None  # only where a gradient of the input is wanted
+
+    def forward(self, do, x, filters):
+        """See :meth:`WinogradKernel.forward`."""
+        g, m, k = self.geometry, self.m, len(x)
+        columns = self._columns(do, x)
+        Y = cut(self.y, columns.shape[1], g.F)
+        do(np.matmul, columns.T, filters.flat, out=Y)
+        return Y.reshape(m, m, k, self.th, self.tw, g.F)
+
+    def gradient_buffer(self, k):
+        """Where the caller writes dY."""
+        return cut(self.y, self.m, self.m, k, self.th, self.tw, self.geometry.F)
+
+    def backward(self, do, x, dY, filters, sums, need_dx):
+        """See :meth:`WinogradKernel.backward`."""
+        columns = self._columns(do, x)
+        dY = dY.reshape(columns.shape[1], self.geometry.F)
+        sums.add(do, sums.rows, self.part, np.matmul, columns, dY)
+        return self._input_gradient(do, dY, filters, len(x)) if need_dx else None
+
+    def _columns(self, do, x):
+        """Windows as columns above a row of ones, (kh*kw*C + 1, m*m*k*th*tw)."""
+        g, m, k = self.geometry, self.m, len(x)
+        tail = (k, self.th, self.tw)
+        planes = cut(self.planes, *self.shifts, g.C, *tail)
+        do(np.copyto, planes, self._shifted(x))
+        s = planes.strides
+        windows = as_strided(planes, (g.kh, g.kw, g.C, m, m) + tail,
+                             (s[0], s[1], s[2], g.sh * s[0], g.sw * s[1]) + s[3:])
+        columns = self._make_columns(k)
+        do(np.copyto, columns[:-1].reshape(windows.shape), windows)
+        return columns
+
+    def _make_columns(self, k):
+        """The buffer for k images."""
+        g, m = self.geometry, self.m
+        if k not in self.columns:
+            shape = (g.kh * g.kw * g.C + 1, m * m * k * self.th * self.tw)
+            self.columns[k] = np.ones(shape, np.float32)
+        return self.columns[k]
+
+    @property
+    def buffers(self):
+        return super().buffers + list(self.columns.values())
+
+    def _shifted(self, x):
+        """``x[k, m*sh*i + s, m*sw*j + t, c]`` as (s, t, c, k, i, j)."""
+        g, m, k = self.geometry, self.m, len(x)
+        sk, sr, sc, s1 = x.strides
+        return as_strided(x, self.shifts + (g.C, k, self.th, self.tw),
+                          (sr, sc, s1, sk, m * g.sh * sr, m * g.sw * sc))
+
+    def _input_gradient(self, do, dY, filters, k):
+        """Every column's gradient, added back to where its window stood."""
+        g, m = self.geometry, self.m
+        if self.dcolumns is None:
+            self.dcolumns = empty(self.columns[self.k][:-1].size)
+        d = cut(self.dcolumns, g.kh * g.kw * g.C, len(dY))
+        do(np.matmul, filters.flat[:-1], dY.T, out=d)
+        d = d.reshape(g.kh, g.kw, g.C, m, m, k, self.th, self.tw)
+        dx = cut(self.dx, k, self.Hp, self.Wp, g.C)
+        do(np.copyto, dx, ZERO)
+        places = self._shifted(dx)
+        for u in range(g.kh):
+            for v in range(g.kw):
+                for i in range(m):
+                    for j in range(m):
+                        target = places[i * g.sh + u, j * g.sw + v]
+                        do(np.add, target, d[u, v, :, i, j], out=target)
+        return dx
+
+
+class RowKernel(_Kernel):
+    """Lowered along the width; one product for each row of the filter.
+
+    Parameters
+    ----------
+    geometry, k, training
+        As for :class:`minifer.compiled.cpu.winograd.WinogradKernel`.
+    """
+
+    def __init__(self, geometry, k, training):
+        super().__init__(geometry, k, training)
+        g = geometry
+        lowered = g.m * k * self.Hp * self.tw * g.kw * g.C
+        self.lowered = empty(lowered)
+        self.y_part = np.empty_like(self.y)
+        if training:
+            self.dlowered, self.dlowered_part = empty(lowered), empty(lowered)
+            self.dU_part = empty(g.kw * g.C * g.F)
+            self.dU_parts = empty(g.m * k * g.m * self.th * g.kw * g.C * g.F)
+
+    def forward(self, do, x, filters):
+        """See :meth:`WinogradKernel.forward`."""
+        L = self._lower(do, x)
+        Y, part = self._rows(self.y, len(x)), self._rows(self.y_part, len(x))
+        for u, rows in enumerate(filters.rows):
+            do(np.matmul, self._shift(L, u), rows, out=part if u else Y)
+            if u:
+                do(np.add, Y, part, out=Y)
+        return self._tiles(self.y, len(x))
+
+    def gradient_buffer(self, k):
+        """Where the caller writes dY."""
+        return self._tiles(self.y, k)
+
+    def backward(self, do, x, dY, filters, sums, need_dx):
+        """See :meth:`WinogradKernel.backward`; dY is :meth:`gradient_buffer`'s."""
+        g, k = self.geometry, len(x)
+        L, dY = self._lower(do, x), self._rows(self.y, k)
+        for u in range(g.kh):
+            rows = self._shift(L, u).swapaxes(-1, -2)
+            parts = cut(self.dU_parts, *rows.shape[:-1], g.F)
+            do(np.matmul, rows, dY, out=parts)
+            axes = tuple(range(parts.ndim - 2))
+            sums.add(do, sums.dU[u], self.dU_part, np.add.reduce, parts, axis=axes)
+        if not need_dx:
+            return None
+        dL, part = cut(self.dlowered, *L.shape), cut(self.dlowered_part, *L.shape)
+        do(np.copyto, dL, ZERO)
+        for u, rows in enumerate(filters.rows):
+            target, add = self._shift(dL, u), self._shift(part, u)
+            do(np.matmul, dY, rows.T, out=add)
+            do(np.add, target, add, out=target)
+        dx = cut(self.dx, k, self.Hp, self.Wp, g.C)
+        do(np.copyto, dx, ZERO)
+        dL = dL.reshape(g.m, k, self.Hp, self.tw, g.kw, g.C)
+        for j in range(g.m):
+            for v in range(g.kw):
+                start = j * g.sw + v
+                stop = start + g.m * g.sw * (self.tw - 1) + 1
+                target = dx[:, :, start:stop:g.m * g.sw]
+                do(np.add, target, dL[j, :, :, :, v], out=target)
+        return dx
+
+    def _lower(self, do, x):
+        """Windows' rows: (m, k, Hp, tw, kw*C), the first axis the column in a tile."""
+        g, k = self.geometry, len(x)
+        sk, sr, sc, s1 = x.strides
+        windows = as_strided(x, (g.m, k, self.Hp, self.tw, g.kw * g.C),
+                             (g.sw * sc, sk, sr, g.m * g.sw * sc, s1))
+        if g.kw == 1 and g.m == 1 and g.sw == 1 and self.Wp == self.tw:
+            return windows  # 1×1: the image is its own lowered form
+        lowered = cut(self.lowered, *windows.shape)
+        do(np.copyto, lowered, windows)
+        return lowered
+
+    def _shift(self, L, u):
+        """The rows that filter row u meets, as (m, k, [rows,] positions, kw*C)."""
+        g = self.geometry
+        rows = L[:, :, u:u + g.sh * (g.m * self.th - 1) + 1:g.sh]
+        if g.sh == 1:  # rows below one another: one long product
+            return as_strided(rows, rows.shape[:2] + (g.m * self.th * self.tw,)
+                              + L.shape[4:], rows.strides[:2] + L.strides[3:])
+        return rows
+
+    def _rows(self, buffer, k):
+        """A buffer in the layout of the products."""
+        g = self.geometry
+        flat = (g.m, k, g.m * self.th * self.tw, g.F)
+        if g.sh == 1:
+            return cut(buffer, *flat)
+        return cut(buffer, g.m, k, g.m * self.th, self.tw, g.F)
+
+    def _tiles(self, buffer, k):
+        """The same buffer as (m, m, k, th, tw, F)."""
+        g = self.geometry
+        y = cut(buffer, g.m, k, self.th, g.m, self.tw, g.F)
+        return y.transpose(3, 0, 1, 2, 4, 5)

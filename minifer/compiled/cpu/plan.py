@@ -1,0 +1,109 @@
+"""The plan on a CPU.
+
+Each convolution gets the algorithm that suits its shape, and the images are shared
+out among threads.
+"""
+
+from ... import nonlinearities
+from ...device.threads import Workers
+from ...layers import (BatchNormLayer, DenseLayer, DropoutLayer, FrozenBatchNormLayer,
+                       NonlinearityLayer)
+from ..plan import Plan, halves
+from .fused_conv import FusedConv
+from .image_steps import FixedNormStep, ImageStep, NormStep, PoolStep, ReluStep
+from .steps import ConvChain, DenseStep, DropoutStep, PlainStep
+
+__all__ = ["CpuPlan"]
+
+
+class CpuPlan(Plan):
+    """See :class:`minifer.compiled.plan.Plan`.
+
+    Parameters
+    ----------
+    outputs, options, logits, batch, training
+        As there.
+    threads : int
+    algorithm : str
+        See :func:`minifer.compiled.cpu.fused_conv.choose`.
+    """
+
+    def __init__(self, outputs, options, logits, batch, training, threads,
+                 algorithm="auto"):
+        self.workers, self.algorithm = Workers(threads), algorithm
+        super().__init__(outputs, options, logits, batch, training)
+        self._join()
+
+    def _join(self):
+        """Let steps write straight into the buffers of the convolutions beside them."""
+        makers = {step.top: step for step in self.steps}
+        for step in self.steps:
+            below = makers.get(step.bottoms[0])
+            if below is None or self.readers[below.top] > 1:
+                continue
+            if isinstance(below, ImageStep) and isinstance(step, ConvChain):
+                below.y, step.fed = step.input, True
+            elif isinstance(below, ConvChain) and isinstance(step, ImageStep) and (
+                    step.need_dx):
+                step.dx, below.fed_back = below.output_gradient, True
+
+    def _surroundings(self):
+        return self.workers.blas_alone()
+
+    def _place(self):
+        return f"{self.workers.count} threads"
+
+    def _step(self, layer):
+        """The step that begins with ``layer``; None if it does nothing."""
+        bottoms = layer.incomings
+        flags = self._flags(layer)
+        logits = self._is_logits(layer)
+        if self._can_fuse(layer):
+            return self._chain(layer, bottoms, flags[1])
+        if isinstance(layer, DropoutLayer) and not layer.shared_axes and (
+                layer.p > 0 and not self.options.get("deterministic")
+                and None not in layer.input_shape[1:]):
+            return DropoutStep([layer], bottoms, *flags, self.workers, self.batch)
+        if type(layer) is DenseLayer:
+            return DenseStep([layer], bottoms, *flags, self.workers, self.batch, logits)
+        Fast = self._between_convolutions(layer)
+        if Fast is not None and not logits:
+            return Fast([layer], bottoms, *flags, self.workers, self.batch)
+        return PlainStep([layer], bottoms, *flags, self.options, logits)
+
+    def _between_convolutions(self, layer):
+        """The fast step for a layer of images that is no convolution, if any."""
+        shape = getattr(layer, "input_shape", ())
+        if len(shape) != 4 or None in shape[1:]:
+            return None
+        plain_options = set(self.options) <= {"deterministic"}
+        if type(layer) in (BatchNormLayer, FrozenBatchNormLayer) and (
+                layer.axes == (0, 2, 3) and plain_options):
+            if not (layer.frozen or self.options.get("deterministic")):
+                return NormStep
+            return None if layer in self.learns else FixedNormStep
+        if halves(layer):
+            return PoolStep
+        if type(layer) is NonlinearityLayer and (
+                layer.nonlinearity is nonlinearities.rectify):
+            return ReluStep
+        return None
+
+    def _chain(self, layer, bottoms, need_dx):
+        """Fuse convolutions upwards, as long as nobody else looks in between."""
+        members, names, convs = [], [], []
+        while self._can_fuse(layer):
+            conv = layer
+            relu, pool, mine = self._fused_above(conv)
+            top = self._only_reader(mine[-1])
+            convs.append(FusedConv(conv, relu, pool, self.batch,
+                                   self.training and conv in self.learns,
+                                   self._flags(conv)[1], self.algorithm))
+            names.append(" + ".join(one.name or type(one).__name__ for one in mine))
+            members += mine
+            if top is None:
+                break
+            layer = top
+        learns = members[-1] in self.learns  # the lowest may be frozen
+        return ConvChain(members, bottoms, learns, need_dx, convs, names,
+                         self.workers, self.batch)

@@ -1,0 +1,206 @@
+"""Winograd on a few images at a time, in buffers that stay in the cache.
+
+With channels last, every step is a matrix product on long rows: the transforms
+act on whole rows of the image (rows of the tile first, then columns), and in
+between stands one product for each of the n² points. See
+:mod:`minifer.ops.winograd` for the algebra.
+"""
+
+import numpy as np
+from numpy.lib.stride_tricks import as_strided
+
+from ...ops.winograd import filter_gradient, filter_transform, matrices
+from .program import ZERO, cut, empty
+
+__all__ = ["WinogradFilters", "WinogradKernel"]
+
+
+class WinogradFilters:
+    """What all threads share of one step: the transformed filters.
+
+    Parameters
+    ----------
+    geometry : Geometry
+        Stride 1, square filters of side 3 or 5.
+    """
+
+    def __init__(self, geometry):
+        g = self.geometry = geometry
+        n = g.m + g.kh - 1
+        self.gradient_shape = n * n, g.C, g.F
+        self.U = np.empty(self.gradient_shape, np.float32)
+        self.UT = np.empty((n * n, g.F, g.C), np.float32)
+
+    def set(self, W, bias):
+        """Transform correlation filters W (F, C, r, r); the bias is added later."""
+        self.U[...] = filter_transform(W, self.geometry.m)
+        self.UT[...] = self.U.transpose(0, 2, 1)
+
+    def gradient(self, dU):
+        """Filter gradients (F, C, r, r) from a kernel's ``dU``."""
+        return filter_gradient(dU, self.geometry.m, self.geometry.kh)
+
+
+class WinogradKernel:
+    """One thread's buffers for up to k images.
+
+    Parameters
+    ----------
+    geometry : Geometry
+    k : int
+        Images at a time.
+    training : bool
+        Whether gradients are wanted.
+    """
+
+    adds_bias = False
+
+    def __init__(self, geometry, k, training):
+        self.geometry, self.k = geometry, k
+        m, n = geometry.m, geometry.m + geometry.kh - 1
+        self.m, self.n = m, n
+        A, _, B = (M.astype(np.float32) for M in matrices(m, geometry.kh))
+        self.A, self.B = A, B
+        self.AT, self.BT = np.ascontiguousarray(A.T), np.ascontiguousarray(B.T)
+        (th, tw), (Hp, Wp) = geometry.tiles, geometry.padded
+        self.th, self.tw, self.Hp, self.Wp = th, tw, Hp, Wp
+        C, F, T = geometry.C, geometry.F, k * th * tw
+        points = n * n * T * max(C, F)
+        self.rows = empty(k * th * n * Wp * C)
+        self.one, self.two = empty(points), empty(points)
+        self.tile = empty(m * n * T * F)
+        self.y = empty(m * m * T * F)
+        if training:
+            self.three = empty(points)
+            self.dU_part = empty(n * n * C * F)
+            self.dx = empty(k * Hp * Wp * C)
+
+    @property
+    def buffers(self):
+        """All buffers, to count their size."""
+        return [a for a in vars(self).values() if isinstance(a, np.ndarray)]
+
+    def forward(self, do, x, filters):
+        """Convolve.
+
+        Parameters
+        ----------
+        do : Program
+            Notes the calls to make.
+        x : array, shape (k, Hp, Wp, C)
+            Padded images; the last two axes are contiguous.
+        filters : WinogradFilters
+
+        Returns
+        -------
+        array, shape (m, m, k, th, tw, F)
+            Where the result will stand until the next call.
+        """
+        m, n, k, F = self.m, self.n, len(x), self.geometry.F
+        T = k * self.th * self.tw
+        V = self._transform_input(do, x)
+        M = cut(self.two, n * n, T, F)
+        Z = cut(self.tile, m, n * T * F)
+        Y = cut(self.y, m, m, T * F)
+        do(np.matmul, V, filters.U, out=M)
+        do(np.matmul, self.AT, M.reshape(n, -1), out=Z)
+        do(np.matmul, self.AT, Z.reshape(m, n, -1), out=Y)
+        return Y.reshape(m, m, k, self.th, self.tw, F)
+
+    def gradient_buffer(self, k):
+        """Where the caller writes dY."""
+        g = self.geometry
+        return cut(self.y, g.m, g.m, k, self.th, self.tw, g.F)
+
+    def backward(self, do, x, dY, filters, sums, need_dx):
+        """Sum up the filters' gradient; work out the images'.
+
+        Parameters
+        ----------
+        do : Program
+        x : array, shape (k, Hp, Wp, C)
+        dY : array, shape (m, m, k, th, tw, F)
+        filters : WinogradFilters
+        sums : Sums
+        need_dx : bool
+
+        Returns
+        -------
+        dx : array, shape (k, Hp, Wp, C), or None
+        """
+        g, m, n, k = self.geometry, self.m, self.n, len(x)
+        T = k * self.th * self.tw
+        V = self._transform_input(do, x)
+        Z = cut(self.tile, n, m * T * g.F)
+        E = cut(self.two, n, n, T * g.F)
+        do(np.matmul, self.A, dY.reshape(m, -1), out=Z)
+        do(np.matmul, self.A, Z.reshape(n, m, -1), out=E)
+        E = E.reshape(n * n, T, g.F)
+        sums.add(do, sums.dU, self.dU_part, np.matmul, V.transpose(0, 2, 1), E)
+        if not need_dx:
+            return None
+        dV = cut(self.three, n * n, T, g.C)
+        do(np.matmul, E, filters.UT, out=dV)
+        return self._input_gradient(do, dV, k)
+
+    def _transform_input(self, do, x):
+        """``B^T d B`` of every tile: (n*n, T, C), in buffer ``one``."""
+        g, m, n, k = self.geometry, self.m, self.n, len(x)
+        row = self.Wp * g.C
+        tiles = as_strided(x, (k, self.th, n, row),
+                           (x.strides[0], m * x.strides[1], x.strides[1], 4))
+        R = cut(self.rows, k, self.th, n, row)
+        do(np.matmul, self.BT, tiles, out=R)
+        s = (4 * self.th * n * row, 4 * n * row, 4 * row, 4 * g.C)
+        shape = (n, n, k, self.th, self.tw, g.C)  # (row, column in the tile, ...)
+        columns = cut(self.two, *shape)
+        windows = as_strided(R, shape, (s[2], s[3], s[0], s[1], m * s[3], 4))
+        do(np.copyto, columns, windows)
+        V = cut(self.one, n, n, k * self.th * self.tw * g.C)
+        do(np.matmul, self.BT, columns.reshape(V.shape), out=V)
+        return V.reshape(n * n, -1, g.C)
+
+    def _input_gradient(self, do, dV, k):
+        """``B dV B^T`` of every tile, added where tiles overlap."""
+        g, m, n = self.geometry, self.m, self.n
+        th, tw, Hp, Wp = self.th, self.tw, self.Hp, self.Wp
+        Z = cut(self.one, n, n, k * th * tw * g.C)
+        do(np.matmul, self.B, dV.reshape(n, n, -1), out=Z)
+        Z = Z.reshape(n, n, k, th, tw, g.C).transpose(2, 3, 0, 4, 1, 5)
+        wide = cut(self.rows, k, th, n, Wp, g.C)  # columns added up, rows not yet
+        _overlap_add(do, wide, Z, 3, tw, m, n)
+        R = cut(self.two, k, th, n, Wp * g.C)
+        do(np.matmul, self.B, wide.reshape(k, th, n, -1), out=R)
+        dx = cut(self.dx, k, Hp, Wp * g.C)
+        _overlap_add(do, dx, R, 1, th, m, n)
+        return dx.reshape(k, Hp, Wp, g.C)
+
+
+def _overlap_add(do, out, tiles, axis, count, m, n):
+    """Write tiles of n that begin every m along ``axis`` of ``out``, added up.
+
+    ``tiles`` has that axis split in two: (..., count, n, ...). What hangs over a
+    tile's first m elements is added to the tiles behind it, where long runs lie side
+    by side; then the first m of every tile are all that ``out`` needs, and what
+    hangs over the last tile.
+    """
+    lead = (slice(None),) * axis
+
+    def part(first, last, start, stop):
+        return tiles[lead + (slice(first, last), slice(start, stop))]
+
+    beyond = out[lead + (slice(count * m, None),)]
+    do(np.copyto, beyond, ZERO)
+    for start in range(m, n, m):
+        stop, later = min(start + m, n), start // m
+        target = part(later, None, 0, stop - start)
+        do(np.add, target, part(0, -later, start, stop), out=target)
+        for tile in range(max(0, count - later), count):
+            place = (tile + later - count) * m
+            target = beyond[lead + (slice(place, place + stop - start),)]
+            over = part(tile, tile + 1, start, stop).squeeze(axis)
+            do(np.add, target, over, out=target)
+    shape = out.shape[:axis] + (count, m) + out.shape[axis + 1:]
+    strides = (out.strides[:axis] + (m * out.strides[axis], out.strides[axis])
+               + out.strides[axis + 1:])
+    do(np.copyto, as_strided(out, shape, strides), part(0, None, 0, m))

@@ -1,0 +1,155 @@
+"""The plan on a GPU.
+
+Convolutions and dense layers run as the fused kernels of ``kernels/``, and all
+buffers belong to the plan, so that a step can be captured as one graph
+(:mod:`minifer.compiled.gpu.replay`). A layer without a fused form runs as it does
+eagerly, and the table says so.
+"""
+
+from collections import Counter
+
+import numpy as np
+
+from ...cuda import first_conv, fused_conv, head as head_kernel
+from ...cuda.scalars import send
+from ...device import arrays
+from ...layers import (BatchNormLayer, ConcatLayer, DenseLayer, DropoutLayer,
+                       ElemwiseSumLayer, FlattenLayer, FrozenBatchNormLayer,
+                       GlobalPoolLayer, MaxPool2DLayer, NonlinearityLayer, Pool2DLayer,
+                       ReshapeLayer)
+from ...nonlinearities import rectify
+from ..plan import Plan
+from .steps import (ConvOnGpu, DenseOnGpu, DropoutOnGpu, FirstConvOnGpu, HeadOnGpu,
+                    PlainOnGpu)
+
+__all__ = ["GpuPlan"]
+
+#: Layers that, run eagerly, neither wait for the GPU nor use cuBLAS, and do the same
+#: at every step: only those can be part of a graph. Dropout is among them, since only
+#: where it does nothing does it run eagerly.
+CAPTURABLE = (BatchNormLayer, ConcatLayer, DropoutLayer, ElemwiseSumLayer,
+              FlattenLayer, FrozenBatchNormLayer, GlobalPoolLayer, MaxPool2DLayer,
+              NonlinearityLayer, Pool2DLayer, ReshapeLayer)
+
+
+class GpuPlan(Plan):
+    """See :class:`minifer.compiled.plan.Plan`.
+
+    Parameters
+    ----------
+    outputs, options, logits, batch, training
+        As there.
+    like : device array
+        On the device where the plan runs.
+    precision : {'fp32', 'tf32'}
+        Of the products: as accurate as float32, or with inputs rounded to 10 bits
+        of fraction, which tensor cores multiply three times as fast.
+    targets : dict of Param -> device array
+        Where gradients are wanted; others get buffers of their own.
+    head : bool
+        Whether a last dense layer may be put off, until the targets are known.
+    """
+
+    def __init__(self, outputs, options, logits, batch, training, like, precision,
+                 targets={}, head=False):
+        self.like, self.device = like, arrays.device_of(like)
+        self.precision, self.may_head = precision, head
+        self.streams = []
+        self.fused = arrays.compute_capability(self.device) >= 80
+        super().__init__(outputs, options, logits, batch, training)
+        uses = Counter(p for layer in self.order for p in layer.params)
+        self.targets = {p: t for p, t in targets.items() if uses[p] == 1}
+        self.numbers = self.buffer(max(1, len(self.streams)), dtype=np.float64)
+
+    def buffer(self, *shape, dtype=np.float32):
+        """A new array on the device."""
+        return np.empty_like(self.like, shape=shape, dtype=dtype)
+
+    def place_of(self, stream):
+        """Where in ``numbers`` a stream's step will stand."""
+        self.streams.append(stream)
+        return len(self.streams) - 1
+
+    def begin(self):
+        """The host's part of a pass: send what changes from one to the next."""
+        for start in range(0, len(self.streams), 16):
+            send(self.numbers, start, [s.step for s in self.streams[start:start + 16]])
+        for stream in self.streams:
+            stream.step += 1
+
+    @property
+    def head(self):
+        """The last layer, if it is put off until the targets are known; or None."""
+        last = self.steps[-1] if self.steps else None
+        return last if isinstance(last, HeadOnGpu) else None
+
+    def why_not_captured(self):
+        """What keeps a pass from being captured in a graph, or None."""
+        for step in self.steps:
+            if isinstance(step, PlainOnGpu) and type(step.layer) not in CAPTURABLE:
+                return f"{step.name} has no kernel that a graph can hold"
+        return None
+
+    def _result(self, layer):
+        if self.head is not None and layer is self.head.top:
+            return self.values[layer]  # not filled yet
+        return super()._result(layer)
+
+    def _now(self):
+        if self.profiling:
+            arrays.synchronize(self.device)
+        return super()._now()
+
+    def _place(self):
+        return f"{self.device}, {self.precision}"
+
+    def _step(self, layer):
+        """The step that begins with ``layer``."""
+        bottoms, flags = layer.incomings, self._flags(layer)
+        logits = self._is_logits(layer)
+        if self._can_fuse(layer) and self.fused:
+            step = self._convolution(layer, bottoms, *flags)
+            if step is not None:
+                return step
+        if self._drops(layer):
+            return DropoutOnGpu([layer], bottoms, *flags, self)
+        if type(layer) is DenseLayer and self.fused:
+            return self._dense(layer, bottoms, *flags, logits)
+        return PlainOnGpu([layer], bottoms, *flags, self.options, logits)
+
+    def _convolution(self, conv, bottoms, learns, need_dx):
+        """A convolution with what follows it, or None if no kernel has its shape."""
+        C, F, size = conv.input_shape[1], conv.num_filters, conv.filter_size
+        if conv.stride != (1, 1):
+            return None
+        if fused_conv.supported(C, F, *size, conv.pad):
+            Step = ConvOnGpu
+        elif not need_dx and first_conv.supported(C, F, *size, conv.pad):
+            Step = FirstConvOnGpu
+        else:
+            return None
+        relu, pool, layers = self._fused_above(conv)
+        layers, dropout = self._with_dropout(layers)
+        return Step(layers, bottoms, learns, need_dx, self, relu, pool, dropout)
+
+    def _dense(self, dense, bottoms, learns, need_dx, logits):
+        D, K = dense.W.shape
+        flat = len(dense.input_shape) == 2
+        if (logits and self.may_head and flat and learns and head_kernel.supported(D, K)
+                and self.readers[dense] == 1):
+            return HeadOnGpu([dense], bottoms, learns, need_dx, self)
+        layers, dropout = [dense], None
+        if not logits and dense.nonlinearity is rectify:
+            layers, dropout = self._with_dropout(layers)
+        return DenseOnGpu(layers, bottoms, learns, need_dx, self, dropout, logits)
+
+    def _with_dropout(self, layers):
+        """The layers, and a dropout that alone reads the last of them."""
+        top = self._only_reader(layers[-1])
+        if self._drops(top) and not top.shared_axes:
+            return layers + [top], top
+        return layers, None
+
+    def _drops(self, layer):
+        return (type(layer) is DropoutLayer and layer.p > 0
+                and not self.options.get("deterministic"))

@@ -1,0 +1,123 @@
+"""Steps of a function that a GPU does again without being told how.
+
+Launching a kernel costs the host a few microseconds, and a step has dozens: a GPU
+would often wait for its orders. So a step is captured once, as one graph, and
+launched whole from then on. What changes from step to step (the images, the learning
+rate, which dropout mask is next) is read from places on the device that the host
+writes to before.
+"""
+
+from ...device.arrays import address
+from ...device.graphs import capture
+from ...errors import CaptureError
+from ...layers import get_all_params
+from ..standins import network_runs
+
+__all__ = ["Replay"]
+
+#: Shapes of which steps are captured; each graph keeps memory. Others run as they are.
+SHAPES = 8
+
+
+class Replay:
+    """Captured steps of a :class:`~minifer.compiled.Function`, one for each shape.
+
+    Parameters
+    ----------
+    function : Function
+        On a device, with plans as its runners.
+    """
+
+    def __init__(self, function):
+        self.function, self.steps, self.why_not = function, {}, None
+        outputs = [o for run in network_runs(function.wanted) for o in run.outputs]
+        self.params = get_all_params(outputs)
+
+    def __call__(self, given):
+        """Do the device's part of a step; the host's part has been done.
+
+        The first step of a shape runs as it is, since kernels are compiled then, the
+        second is captured, and all later ones are launched again. That is so for the
+        first few shapes.
+
+        Parameters
+        ----------
+        given : dict of Variable -> device array
+
+        Returns
+        -------
+        list of arrays or None
+            The function's results, to be copied before the next step; None if the
+            step is still to be done.
+        """
+        if self.why_not:
+            return None
+        shapes = tuple((v.shape, v.dtype.str) for v in given.values())
+        places = self._places()
+        if any(step.places != places for step in self.steps.values()):
+            self.steps = {}  # they read and write where nothing is any more
+        step = self.steps.get(shapes)
+        if step is None:
+            if len(self.steps) < SHAPES:
+                self.steps[shapes] = _Step(places)
+            return None
+        if step.graph is None and not self._capture(step, given):
+            return None
+        for runner in self.function.planned_runs():
+            runner.begun = False
+        step.load(given)
+        step.graph.launch()
+        return step.graph.result
+
+    def launches(self):
+        """Launches and array operations of a captured step, or None."""
+        return next((step.graph.nodes for step in self.steps.values()
+                     if step.graph is not None), None)
+
+    def _capture(self, step, given):
+        """Capture a step; whether that is possible. The plans' tables tell."""
+        self.why_not = self._why_not()
+        try:
+            if self.why_not is None:
+                step.capture(self.function, given)
+        except CaptureError as error:
+            self.why_not = str(error)
+        for runner in self.function.planned_runs():
+            runner.begun = True  # a capture does nothing: the step is still to be done
+            runner.plan.note = (f"not captured: {self.why_not}" if self.why_not else
+                                f"captured, as a graph of {step.graph.nodes} nodes")
+        return self.why_not is None
+
+    def _why_not(self):
+        """What is known beforehand to keep a step from being captured, or None."""
+        for runner in self.function.planned_runs():
+            if runner.plan.why_not_captured():
+                return runner.plan.why_not_captured()
+        update = self.function.updates
+        if update is not None and not update.may_be_captured:
+            return f"{type(update).__name__} has a rule or constraint without a kernel"
+        return None
+
+    def _places(self):
+        """What a graph has built in: where arrays are, and the plans' buffers."""
+        arrays = [p.value for p in self.params]
+        if self.function.updates is not None:
+            arrays += self.function.updates.arrays()
+        return ([address(array) for array in arrays],
+                [runner.plan for runner in self.function.planned_runs()])
+
+
+class _Step:
+    """A step for one shape of inputs, which have a place of their own once captured."""
+
+    def __init__(self, places):
+        self.places, self.graph = places, None
+
+    def capture(self, function, given):
+        self.given = {variable: value.copy() for variable, value in given.items()}
+        self.graph = capture(function.device, lambda: function.launch(self.given))
+
+    def load(self, given):
+        """Bring new inputs to where the graph reads them."""
+        for variable, value in given.items():
+            self.given[variable][...] = value

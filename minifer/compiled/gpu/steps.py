@@ -1,0 +1,339 @@
+"""The steps of a plan on a GPU.
+
+Between them images have channels last in memory, though their arrays are still
+shaped (N, C, H, W). What a step computes it leaves in its own buffers, by kernels
+alone: nothing waits for the GPU, and everything can be captured in a graph.
+"""
+
+import math
+
+import numpy as np
+
+from ... import nonlinearities
+from ...cuda import (dropout as dropout_kernels, filter_gradient, first_conv,
+                     fused_conv, gemm, head as head_kernel)
+from ...device.arrays import contiguous
+from ...ops.outer_product import FactoredOnDevice
+from ..cpu.steps import PlainStep, Step
+
+__all__ = ["ConvOnGpu", "FirstConvOnGpu", "DenseOnGpu", "HeadOnGpu", "DropoutOnGpu",
+           "PlainOnGpu"]
+
+
+class GpuStep(Step):
+    """Base: buffers on the device, and a mask for a dropout that is fused.
+
+    Parameters
+    ----------
+    layers, bottoms, learns, need_dx
+        As for :class:`minifer.compiled.cpu.steps.Step`.
+    plan : GpuPlan
+    dropout : DropoutLayer, optional
+    """
+
+    def __init__(self, layers, bottoms, learns, need_dx, plan, dropout=None):
+        super().__init__(layers, bottoms, learns, need_dx)
+        self.plan, self.nbytes = plan, 0
+        self.algorithm = f"fused {plan.precision}"
+        self.keep, self.scale = None, 1.0
+        if dropout is not None:
+            self.stream, self.place = dropout.stream, plan.place_of(dropout.stream)
+            self.threshold = dropout.stream.threshold(dropout.p)
+            self.scale = 1 / (1 - dropout.p) if dropout.rescale else 1.0
+            self.keep = self.buffer(*mask_shape(dropout, plan.batch), dtype=bool)
+
+    def buffer(self, *shape, dtype=np.float32):
+        """A new array on the device, counted."""
+        array = self.plan.buffer(*shape, dtype=dtype)
+        self.nbytes += array.nbytes
+        return array
+
+    def gradient_of(self, param):
+        """Where a parameter's gradient goes."""
+        if param is None:
+            return None
+        target = self.plan.targets.get(param)
+        return self.buffer(*param.shape) if target is None else target
+
+    def drawn(self, N):
+        """The dropout mask of this pass, if there is one."""
+        if self.keep is None:
+            return None
+        mask = self.keep[:N]
+        dropout_kernels.draw_mask(mask, self.threshold, self.stream.key,
+                                  self.plan.numbers, self.place)
+        return mask
+
+
+class ConvOnGpu(GpuStep):
+    """Convolution, bias, ReLU, max-pooling and dropout in one kernel.
+
+    What the way back has to know of an output is one byte: which element of its
+    window the gradient goes to, or that it goes nowhere.
+    """
+
+    def __init__(self, layers, bottoms, learns, need_dx, plan, relu, pool, dropout):
+        super().__init__(layers, bottoms, learns, need_dx, plan, dropout)
+        self.conv, self.relu, self.pool = layers[0], relu, pool
+        conv, batch = self.conv, plan.batch
+        _, C, H, W = conv.input_shape
+        F, Ho, Wo = self.top.output_shape[1:]
+        self.trains = plan.training and conv in plan.learns
+        self.x = None  # made when an input comes that cannot be read as it is
+        self.y = self.buffer(batch, Ho, Wo, F)
+        marks = self.trains and (relu or pool or self.keep is not None)
+        self.codes = self.buffer(batch, Ho, Wo, F, dtype=np.uint8) if marks else None
+        self.dout = None
+        self.dx = self.buffer(batch, H, W, C) if need_dx and self.trains else None
+        self.prepare(batch, C, H, W, F)
+        Hz, Wz = conv.output_shape[2:]
+        passes = 1 + self.trains * (1 + need_dx)
+        self.mflop = passes * 2e-6 * Hz * Wz * F * C * math.prod(conv.filter_size)
+
+    def prepare(self, batch, C, H, W, F):
+        """Buffers for packed filters, and for the sums of their gradient."""
+        size = self.conv.W.size
+        self.packed = self.buffer(size)
+        self.transposed = None if self.dx is None else self.buffer(size)
+        if self.trains:
+            self.work = self.buffer(filter_gradient.workspace(
+                batch, H, W, C, F, self.conv.filter_size))
+
+    def forward(self, xs):
+        self.N = N = len(xs[0])
+        self.x_now = self._channels_last(xs[0], "x")
+        codes = None if self.codes is None else self.codes[:N]
+        self.convolve(self.x_now, self.y[:N], codes, self.drawn(N))
+        return self.y[:N].transpose(0, 3, 1, 2)
+
+    def convolve(self, x, y, codes, keep):
+        """Launch what fills ``y`` and ``codes``."""
+        conv = self.conv
+        fused_conv.pack_filters(conv.W.value, self.packed, self.transposed,
+                                flip=conv.flip_filters)
+        fused_conv.forward(x, self.packed, value(conv.b), y, codes,
+                           filter_size=conv.filter_size, pad=conv.pad, relu=self.relu,
+                           pool=self.pool, keep=keep, scale=self.scale,
+                           precision=self.plan.precision)
+
+    def backward(self, dy):
+        conv, N = self.conv, self.N
+        if not self.trains:
+            return [None], {}
+        dout = self._channels_last(dy, "dout")
+        codes = None if self.codes is None else self.codes[:N]
+        dW, db = self.gradient_of(conv.W), self.gradient_of(conv.b)
+        self.filters_gradient(dout, codes, dW, db)
+        gradients = {conv.W: dW} if conv.b is None else {conv.W: dW, conv.b: db}
+        if self.dx is None:
+            return [None], gradients
+        dx = self.dx[:N]
+        fused_conv.input_gradient(dout, codes, self.transposed, dx,
+                                  filter_size=conv.filter_size, pad=conv.pad,
+                                  pool=self.pool, scale=self.scale,
+                                  precision=self.plan.precision)
+        return [dx.transpose(0, 3, 1, 2)], gradients
+
+    def filters_gradient(self, dout, codes, dW, db):
+        """Launch what fills ``dW`` and ``db``."""
+        filter_gradient.filter_gradient(
+            self.x_now, dout, codes, dW, db, self.work, pad=self.conv.pad,
+            pool=self.pool, flip=self.conv.flip_filters, scale=self.scale,
+            precision=self.plan.precision)
+
+    def _channels_last(self, images, name):
+        """Images (N, C, H, W) as (N, H, W, C), copied only if need be."""
+        images = images.transpose(0, 2, 3, 1)
+        if images.flags.c_contiguous and images.dtype == np.float32:
+            return images
+        if getattr(self, name) is None:
+            setattr(self, name, self.buffer(self.plan.batch, *images.shape[1:]))
+        copy = getattr(self, name)[:len(images)]
+        copy[...] = images
+        return copy
+
+
+class FirstConvOnGpu(ConvOnGpu):
+    """The same for one to four channels, on which tensor cores would be wasted."""
+
+    def prepare(self, batch, C, H, W, F):
+        self.algorithm = "fused direct"
+        if self.trains:
+            self.work = self.buffer(first_conv.workspace(
+                batch, H, W, C, F, self.conv.filter_size))
+
+    def convolve(self, x, y, codes, keep):
+        conv = self.conv
+        first_conv.forward(x, conv.W.value, value(conv.b), y, codes, pad=conv.pad,
+                           flip=conv.flip_filters, relu=self.relu, pool=self.pool,
+                           keep=keep, scale=self.scale)
+
+    def filters_gradient(self, dout, codes, dW, db):
+        first_conv.filter_gradient(
+            self.x_now, dout, codes, dW, db, self.work, pad=self.conv.pad,
+            pool=self.pool, flip=self.conv.flip_filters, scale=self.scale)
+
+
+class DenseOnGpu(GpuStep):
+    """A dense layer with its ReLU and dropout.
+
+    Images come as they lie, with channels last: the kernels look for the weights in
+    the order that the layer's flattened input has.
+    """
+
+    def __init__(self, layers, bottoms, learns, need_dx, plan, dropout=None,
+                 logits=False):
+        super().__init__(layers, bottoms, learns, need_dx, plan, dropout)
+        self.dense, batch = layers[0], plan.batch
+        D, U = self.dense.W.shape
+        self.f = None if logits else self.dense.nonlinearity
+        self.relu = self.f is nonlinearities.rectify
+        fused = self.f in (None, nonlinearities.rectify, nonlinearities.identity)
+        self.plain_f = None if fused else self.f
+        self.trains = plan.training and learns
+        self.y = self.buffer(batch, U)
+        self.work = self.buffer(gemm.workspace(batch, D, U))
+        self.codes = self.dz = self.dx = self.x = None
+        if self.trains and self.relu:
+            self.codes = self.buffer(batch, U, dtype=np.uint8)
+            self.dz = self.buffer(batch, U)
+        if need_dx and self.trains:
+            self.dx = self.buffer(batch, D)
+        self.mflop = 2e-6 * D * U * (1 + self.trains + (self.dx is not None))
+
+    def forward(self, xs):
+        self.shape, N = xs[0].shape, len(xs[0])
+        self.x_now, self.channels = self._rows(xs[0])
+        y, keep = self.y[:N], self.drawn(N)
+        codes = None if self.codes is None else self.codes[:N]
+        gemm.forward(self.x_now, self.dense.W.value, value(self.dense.b), y, self.work,
+                     channels=self.channels, relu=self.relu, keep=keep, codes=codes,
+                     scale=self.scale, precision=self.plan.precision)
+        if self.plain_f is None:
+            return y
+        y, self.cache = self.plain_f.forward(y)
+        return y
+
+    def backward(self, dy):
+        dz, N = contiguous(dy), len(dy)
+        if self.codes is not None:
+            gemm.mask_gradient(dz, self.codes[:N], self.dz[:N], scale=self.scale)
+            dz = self.dz[:N]
+        elif self.plain_f is not None:
+            dz = self.plain_f.backward(dz, self.cache)
+        dense, precision = self.dense, self.plan.precision
+        gradients = {dense.W: FactoredOnDevice(self.x_now, dz, self.channels,
+                                               precision)}
+        if dense.b is not None:
+            gradients[dense.b] = self.gradient_of(dense.b)
+            gemm.bias_gradient(dz, gradients[dense.b])
+        if self.dx is None:
+            return [None], gradients
+        dx = self.dx[:N]
+        gemm.input_gradient(dz, dense.W.value, dx, channels=self.channels,
+                            precision=precision)
+        return [self._as_images(dx)], gradients
+
+    def _rows(self, x):
+        """Inputs as rows (N, D), and how many channels lie side by side in them."""
+        if x.ndim == 4 and x.shape[1] > 1:
+            last = x.transpose(0, 2, 3, 1)
+            if last.flags.c_contiguous and x.dtype == np.float32:
+                return last.reshape(len(x), -1), x.shape[1]
+        x = contiguous(x.astype(np.float32, copy=False))
+        return x.reshape(len(x), -1), 1
+
+    def _as_images(self, dx):
+        if self.channels == 1:
+            return dx.reshape(self.shape)
+        N, C, H, W = self.shape
+        return dx.reshape(N, H, W, C).transpose(0, 3, 1, 2)
+
+
+class HeadOnGpu(DenseOnGpu):
+    """The last dense layer with softmax and the mean cross-entropy.
+
+    It is put off until the targets are known: :meth:`run` then works out the logits,
+    the losses and all gradients in one kernel.
+    """
+
+    def __init__(self, layers, bottoms, learns, need_dx, plan):
+        super().__init__(layers, bottoms, learns, need_dx, plan, logits=True)
+        self.algorithm, self.found = "fused head", None
+        (D, K), batch = self.dense.W.shape, plan.batch
+        self.losses, self.dlogits = self.buffer(batch), self.buffer(batch, K)
+        self.head_work = self.buffer(head_kernel.workspace(batch, D, K))
+
+    def forward(self, xs):
+        """Logits that :meth:`run` or :meth:`work_out` will fill."""
+        self.waiting, self.found = xs, None
+        return self.y[:len(xs[0])]
+
+    def work_out(self):
+        """Fill the logits alone, for a loss that :meth:`run` does not know."""
+        super().forward(self.waiting)
+
+    def run(self, targets, class_weights):
+        """Logits, losses, and all gradients of the mean loss.
+
+        Parameters
+        ----------
+        targets : int32 device array, shape (N,)
+        class_weights : device array, shape (K,), or None
+
+        Returns
+        -------
+        losses : array, shape (N,)
+        dlogits : array, shape (N, K)
+        """
+        h, dense = contiguous(self.waiting[0]), self.dense
+        N = len(h)
+        dx = None if self.dx is None else self.dx[:N]
+        gradients = {param: self.gradient_of(param) for param in (dense.W, dense.b)
+                     if param is not None}
+        head_kernel.head(h, dense.W.value, value(dense.b), targets, class_weights,
+                         self.y[:N], self.losses[:N], self.dlogits[:N], dx,
+                         gradients[dense.W], gradients.get(dense.b), self.head_work)
+        self.found = [dx], gradients
+        return self.losses[:N], self.dlogits[:N]
+
+    def backward(self, dy):
+        return super().backward(dy) if self.found is None else self.found
+
+
+class DropoutOnGpu(GpuStep):
+    """Dropout that could not be fused."""
+
+    def __init__(self, layers, bottoms, learns, need_dx, plan):
+        super().__init__(layers, bottoms, learns, need_dx, plan, layers[0])
+        self.algorithm = "kernel"
+
+    def forward(self, xs):
+        x = contiguous(xs[0])
+        y, self.cache = dropout_kernels.dropout_forward(
+            x, self.drawn(len(x)), x.dtype.type(self.scale))
+        return y
+
+    def backward(self, dy):
+        return [dropout_kernels.dropout_backward(dy, self.cache)], {}
+
+
+class PlainOnGpu(PlainStep):
+    """Any other layer, as it runs eagerly on the device."""
+
+    def forward(self, xs):
+        return super().forward([contiguous(x) for x in xs])
+
+    def backward(self, dy):
+        return super().backward(contiguous(dy))
+
+
+def mask_shape(dropout, batch):
+    """The shape of a batch's mask."""
+    return tuple(1 if axis in dropout.shared_axes else n
+                 for axis, n in enumerate((batch, *dropout.input_shape[1:])))
+
+
+def value(param):
+    """A parameter's array, or None."""
+    return None if param is None else param.value

@@ -1,0 +1,234 @@
+"""The plan: a network looked at once, and laid out to run fast.
+
+Neighbours are fused (convolution + bias + ReLU + max-pooling), and buffers are
+allocated once. What has no fast form runs as it does eagerly. Eager and planned
+give the same numbers, but for rounding. This file holds what all plans share;
+``cpu.py`` chooses the steps on a CPU, ``gpu.py`` those on a GPU.
+"""
+
+import contextlib
+import time
+from collections import Counter
+
+import numpy as np
+
+from .. import nonlinearities
+from ..device.arrays import as_array
+from ..layers import (Conv2DLayer, InputLayer, NonlinearityLayer, Pool2DLayer,
+                      get_all_layers)
+from ..ops.outer_product import added
+
+__all__ = ["Plan", "halves", "runs_planned"]
+
+
+class Plan:
+    """Run a network's layers in planned steps.
+
+    A subclass has ``_step(layer)``, which makes the step that begins with a layer.
+
+    Parameters
+    ----------
+    outputs : list of Layer
+    options : dict
+        Options of the pass, such as ``deterministic``.
+    logits : bool
+        Leave out the outputs' nonlinearity.
+    batch : int
+        Most images at once; smaller batches need no new plan.
+    training : bool
+        Whether gradients are wanted.
+    """
+
+    def __init__(self, outputs, options, logits, batch, training):
+        self.outputs, self.options, self.logits = outputs, options, logits
+        self.batch, self.training = batch, training
+        self.note, self.profiling = None, False
+        self.order = get_all_layers(outputs)
+        self.readers = Counter(i for one in self.order for i in one.incomings)
+        self.readers.update(outputs)
+        self.above = {i: one for one in self.order for i in one.incomings}
+        self.learns = self._layers_that_learn()
+        self.steps, done = [], set()
+        for layer in self.order:
+            if layer in done or isinstance(layer, InputLayer):
+                continue
+            step = self._step(layer)
+            if step is not None:
+                self.steps.append(step)
+                done.update(step.layers)
+
+    def run(self, given):
+        """Run forward.
+
+        Parameters
+        ----------
+        given : dict of InputLayer -> array
+
+        Returns
+        -------
+        list of arrays
+            Copies: they stay valid.
+        """
+        self.values = {layer: layer.forward(x)[0] for layer, x in given.items()}
+        with self._surroundings():
+            for step in self.steps:
+                began = self._now()
+                self.values[step.top] = step.forward(
+                    [self.values[b] for b in step.bottoms])
+                step.seconds += self._now() - began
+        return [self._result(layer) for layer in self.outputs]
+
+    def backward(self, dys):
+        """Gradients of all parameters that learn.
+
+        Parameters
+        ----------
+        dys : dict of int -> array
+            By the output's place; those that are missing are 0.
+
+        Returns
+        -------
+        dict of Param -> array; valid until the next call
+        """
+        arrived, gradients = {}, {}
+        for place, dy in dys.items():
+            _add(arrived, self.outputs[place], dy)
+        with self._surroundings():
+            for step in reversed(self.steps):
+                dy = arrived.pop(step.top, None)
+                if dy is None or not step.learns:
+                    continue
+                began = self._now()
+                dxs, found = step.backward(dy)
+                step.seconds += self._now() - began
+                for param, gradient in found.items():
+                    _add(gradients, param, gradient)
+                for bottom, dx in zip(step.bottoms, dxs):
+                    if bottom in self.learns:
+                        _add(arrived, bottom, dx)
+        return gradients
+
+    def table(self):
+        """Rows of (name, algorithm, shape, MFLOP an image, bytes, seconds)."""
+        return [row for step in self.steps for row in step.rows()]
+
+    def clear_time(self):
+        """Start timing anew."""
+        for step in self.steps:
+            step.clear_time()
+
+    @property
+    def nbytes(self):
+        """Bytes in all buffers."""
+        return sum(step.nbytes for step in self.steps)
+
+    def __str__(self):
+        return self.describe()
+
+    def describe(self, images=None):
+        """The table as text; with the number of images that ran, also times."""
+        head = f"{'step':<34}{'algorithm':<17}{'output':<16}{'MFLOP':>8}{'MB':>8}"
+        lines = [head + (f"{'ms/image':>10}{'GFLOP/s':>9}" if images else "")]
+        for name, algorithm, shape, mflop, size, seconds in self.table():
+            shape = "×".join("?" if n is None else str(n) for n in shape)
+            line = (f"{name:<34}{algorithm:<17}{shape:<16}{mflop:>8.1f}"
+                    f"{size / 1e6:>8.1f}")
+            if images:
+                ms = 1e3 * seconds / images
+                line += f"{ms:>10.3f}{mflop / ms if ms else 0:>9.0f}"
+            lines.append(line)
+        total = sum(row[3] for row in self.table())
+        lines.append(f"{'in all':<67}{total:>8.1f}{self.nbytes / 1e6:>8.1f}")
+        lines.append(f"batch up to {self.batch}, {self._place()}; "
+                     "MFLOP of a direct computation, an image")
+        lines += [self.note] if self.note else []
+        return "\n".join(lines)
+
+    def _layers_that_learn(self):
+        learns = set()
+        for layer in self.order:
+            own = layer.get_params(trainable=True)
+            if self.training and (own or any(i in learns for i in layer.incomings)):
+                learns.add(layer)
+        return learns
+
+    def begin(self):
+        """What the host has to do before each :meth:`run`."""
+
+    def _result(self, layer):
+        """An output's value, as the caller may keep it."""
+        return self.values[layer].copy()
+
+    def _now(self):
+        """The time, in seconds."""
+        return time.perf_counter()
+
+    def _step(self, layer):
+        """The step that begins with ``layer``; None if it does nothing."""
+        raise NotImplementedError
+
+    def _surroundings(self):
+        """A context in which the steps run."""
+        return contextlib.nullcontext()
+
+    def _place(self):
+        """Where it runs, for the table."""
+        raise NotImplementedError
+
+    def _flags(self, layer):
+        """Whether a layer or one below it learns; whether one below it does."""
+        return layer in self.learns, any(i in self.learns for i in layer.incomings)
+
+    def _can_fuse(self, layer):
+        """Whether a layer is a convolution that can be fused with its neighbours."""
+        return (type(layer) is Conv2DLayer and not layer.untie_biases
+                and None not in layer.input_shape[1:]
+                and layer.nonlinearity in (nonlinearities.rectify,
+                                           nonlinearities.identity))
+
+    def _fused_above(self, conv):
+        """What of ReLU and 2×2 max-pooling follows a convolution, with no one between.
+
+        Returns
+        -------
+        relu : bool
+        pool : bool
+        layers : list of Layer
+            The convolution and what was found above it.
+        """
+        found, relu = [conv], conv.nonlinearity is nonlinearities.rectify
+        top = self._only_reader(conv)
+        if not relu and type(top) is NonlinearityLayer and (
+                top.nonlinearity is nonlinearities.rectify
+                and not self._is_logits(top)):
+            relu, found = True, found + [top]
+            top = self._only_reader(top)
+        pool = halves(top)
+        return relu, pool, found + [top] * pool
+
+    def _only_reader(self, layer):
+        """The layer above, if it alone reads ``layer``."""
+        return self.above.get(layer) if self.readers[layer] == 1 else None
+
+    def _is_logits(self, layer):
+        return self.logits and layer in self.outputs
+
+
+def halves(layer):
+    """Whether a layer is max-pooling over 2×2 windows side by side."""
+    return (isinstance(layer, Pool2DLayer) and layer.mode == "max"
+            and layer.pool_size == layer.stride == (2, 2) and layer.pad == (0, 0)
+            and (layer.ignore_border
+                 or not any(n is None or n % 2 for n in layer.input_shape[2:])))
+
+
+def _add(found, key, gradient):
+    """Add to what has arrived, never into a buffer of a step."""
+    found[key] = added(found[key], gradient) if key in found else gradient
+
+
+def runs_planned(arrays, params):
+    """Whether a plan applies: float32 (or whole numbers) in, float32 parameters."""
+    return (all(as_array(a).dtype.kind in "iub" or as_array(a).dtype == np.float32
+                for a in arrays)
+            and all(p.dtype == np.float32 for p in params))

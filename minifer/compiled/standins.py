@@ -1,0 +1,154 @@
+"""What stands in for expressions in a compiled function.
+
+:func:`minifer.expressions.evaluate` computes an expression by its own ``forward`` and
+``backward``, unless somebody stands in for it: here a network's plan, and, on a GPU,
+the kernel that works out a network's last layer together with its loss.
+"""
+
+import numpy as np
+
+from ..cuda.loss import class_numbers
+from ..device.arrays import device_of, to_device
+from ..expressions import Apply, NetworkRun, Output, mean_of
+from ..layers import get_all_params
+from ..ops.loss import softmax_crossentropy_forward
+from .plan import runs_planned
+
+__all__ = ["PlannedRun", "FusedHead", "fused_heads", "network_runs"]
+
+
+class PlannedRun:
+    """Stands in for a NetworkRun: runs its plan, or itself where none applies.
+
+    Parameters
+    ----------
+    network_run : NetworkRun
+    batch : int
+        Images to plan for, at least.
+    make : function
+        ``make(images)`` returns a plan.
+
+    Attributes
+    ----------
+    plan : Plan or None
+    latest : Plan or None
+        The plan, if the latest pass ran in it.
+    """
+
+    def __init__(self, network_run, batch, make):
+        self.network_run, self.batch, self.make = network_run, batch, make
+        self.params = get_all_params(network_run.outputs)
+        self.plan, self.begun, self.latest = None, False, None
+
+    def begin(self, values):
+        """What the host has to do before a pass: a plan, if need be, and its begin.
+
+        Returns
+        -------
+        bool
+            Whether a plan applies to these values.
+        """
+        if not runs_planned(values, self.params):
+            return False
+        size = max([self.batch] + [len(v) for v in values])
+        if self.plan is None or size > self.plan.batch:
+            self.plan = self.make(size)
+        self.plan.begin()
+        self.begun = True
+        return True
+
+    def forward(self, *values):
+        if not self.begun and not self.begin(values):
+            self.latest = None
+            return self.network_run.forward(*values)
+        self.begun, self.latest = False, self.plan
+        return self.plan.run(dict(zip(self.network_run.sources, values))), self.plan
+
+    def backward(self, dvalues, cache):
+        if cache is not self.plan or self.plan is None:
+            return self.network_run.backward(dvalues, cache)
+        return (), self.plan.backward(dvalues)
+
+
+class FusedHead:
+    """Stands in for the cross-entropy behind a network whose last layer is put off.
+
+    Parameters
+    ----------
+    crossentropy : Apply
+    planned : PlannedRun
+    """
+
+    def __init__(self, crossentropy, planned):
+        self.crossentropy, self.planned = crossentropy, planned
+        self.weights = None  # of the classes, once they are on the device
+
+    def forward(self, logits, targets):
+        head = self.planned.latest and self.planned.latest.head
+        if head is None:
+            return self.crossentropy.forward(logits, targets)
+        if targets.ndim != 1:  # shares of the classes
+            head.work_out()
+            return self.crossentropy.forward(logits, targets)
+        if self.weights is None and self.crossentropy.constants[0] is not None:
+            self.weights = to_device(np.asarray(self.crossentropy.constants[0], "f"),
+                                     device_of(logits))
+        classes = class_numbers(targets, logits.shape[1])
+        losses, dlogits = head.run(classes, self.weights)
+        return losses, (dlogits,)
+
+    def backward(self, dlosses, cache):
+        if len(cache) == 1:  # the losses' mean is what is learnt from: see fused_heads
+            return cache, {}
+        return self.crossentropy.backward(dlosses, cache)
+
+
+def fused_heads(loss, wanted):
+    """Cross-entropies that can be worked out together with a network's last layer.
+
+    That is so if the loss is their mean, or a sum with it, and nobody else looks at
+    the network's output, nor at the losses.
+
+    Parameters
+    ----------
+    loss : Expression
+    wanted : list of Expression
+        Everything that is evaluated together.
+
+    Returns
+    -------
+    dict of NetworkRun -> Apply
+    """
+    found = {}
+    for losses in mean_of(loss):
+        if not (isinstance(losses, Apply) and losses.op is softmax_crossentropy_forward
+                and isinstance(losses.inputs[0], Output)):
+            continue
+        output, = losses.inputs[:1]
+        run, = output.inputs
+        if (_readers(losses, wanted) == _readers(output, wanted)
+                == _readers(run, wanted) == 1):
+            found[run] = losses
+    return found
+
+
+def network_runs(expressions):
+    """All passes through networks that expressions contain, each once."""
+    return [node for node in _all_below(expressions) if isinstance(node, NetworkRun)]
+
+
+def _readers(expression, wanted):
+    """How many expressions, or callers, look at an expression."""
+    return wanted.count(expression) + sum(
+        node.inputs.count(expression) for node in _all_below(wanted))
+
+
+def _all_below(expressions):
+    """Expressions and all that they are made of, each once."""
+    found, stack = {}, list(expressions)
+    while stack:
+        node = stack.pop()
+        if node not in found:
+            found[node] = True
+            stack.extend(node.inputs)
+    return list(found)

@@ -1,0 +1,126 @@
+"""Convolution on a device: im2col, one matrix product, col2im.
+
+Columns are laid out ``(C*kh*kw, N*Ho*Wo)``, with the images of a chunk side by side:
+each product is then one of two plain matrices, which a GPU's library does best.
+"""
+
+import math
+
+import numpy as np
+
+from ..device.arrays import contiguous
+from .loader import kernel
+
+__all__ = ["correlate", "correlate_backward", "im2col", "col2im"]
+
+# A batch is worked on in parts whose columns take this much memory at most (one image
+# may take more). A 5x5 filter's columns are 25 times the image.
+COLUMN_BYTES = 2 ** 30
+
+
+def im2col(x, size, stride, pad, out_size):
+    """Copy every window of ``x`` into a column.
+
+    Parameters
+    ----------
+    x : device array, shape (N, C, H, W)
+        Contiguous.
+    size, stride, pad, out_size : (int, int)
+        Window (kh, kw), step (sh, sw), zeros around the image (ph, pw), number of
+        windows (Ho, Wo).
+
+    Returns
+    -------
+    device array, shape (C*kh*kw, N*Ho*Wo)
+
+    Raises
+    ------
+    KernelError
+        If ``x`` is no contiguous float array on a device.
+    """
+    (N, C), (kh, kw), (Ho, Wo) = x.shape[:2], size, out_size
+    columns = np.empty_like(x, shape=(C * kh * kw, N * Ho * Wo))
+    kernel("conv.cu", "im2col", x)(
+        x, columns, *x.shape, *size, *stride, *pad, *out_size, threads=C * N * Ho * Wo)
+    return columns
+
+
+def col2im(columns, shape, size, stride, pad, out_size):
+    """Sum for each pixel what came from it: im2col's gradient.
+
+    Parameters
+    ----------
+    columns : device array, shape (C*kh*kw, N*Ho*Wo)
+    shape : (int, int, int, int)
+        Of the images, (N, C, H, W).
+    size, stride, pad, out_size : (int, int)
+        As in :func:`im2col`.
+
+    Returns
+    -------
+    device array, shape (N, C, H, W)
+    """
+    dx = np.empty_like(columns, shape=shape)
+    kernel("conv.cu", "col2im", columns)(
+        columns, dx, *shape, *size, *stride, *pad, *out_size, threads=dx.size)
+    return dx
+
+
+def correlate(x, W_flat, b, size, stride, pad, out_size):
+    """What :func:`minifer.ops.conv.conv2d_forward` computes, on a device.
+
+    Parameters
+    ----------
+    x : device array, shape (N, C, H, W)
+    W_flat : device array, shape (F, C*kh*kw)
+        The filters as rows, turned already if they are to be.
+    b : device array, shape (F, 1, 1) or (F, Ho, Wo), or None
+    size, stride, pad, out_size : (int, int)
+        As in :func:`im2col`.
+
+    Returns
+    -------
+    device array, shape (N, F, Ho, Wo)
+    """
+    x, F = contiguous(x), len(W_flat)
+    y = np.empty_like(x, shape=(len(x), F, *out_size))
+    for part in _chunks(x, size, out_size):
+        product = np.matmul(W_flat, im2col(x[part], size, stride, pad, out_size))
+        product = product.reshape(F, -1, *out_size).transpose(1, 0, 2, 3)
+        np.add(product, 0 if b is None else b, out=y[part])  # while it is copied
+    return y
+
+
+def correlate_backward(dy, x, W_flat, size, stride, pad, need_dx):
+    """Gradients of :func:`correlate`: ``dW = dY columns^T``, ``dX = W^T dY``.
+
+    Parameters
+    ----------
+    dy : device array, shape (N, F, Ho, Wo)
+    x, W_flat, size, stride, pad
+        As they were.
+    need_dx : bool
+
+    Returns
+    -------
+    dx : device array, shape (N, C, H, W), or None
+    dW_flat : device array, shape (F, C*kh*kw)
+    """
+    x, F, out_size = contiguous(x), len(W_flat), dy.shape[2:]
+    dx = np.empty_like(x) if need_dx else None
+    dW_flat = np.zeros_like(W_flat)
+    for part in _chunks(x, size, out_size):
+        dY = contiguous(dy[part].transpose(1, 0, 2, 3)).reshape(F, -1)
+        dW_flat += np.matmul(dY, im2col(x[part], size, stride, pad, out_size).T)
+        if need_dx:
+            dx[part] = col2im(np.matmul(W_flat.T, dY), x[part].shape, size, stride,
+                              pad, out_size)
+    return dx, dW_flat
+
+
+def _chunks(x, size, out_size):
+    """Slices of the batch whose columns take COLUMN_BYTES at most."""
+    N, C = x.shape[:2]
+    per_image = math.prod((C, *size, *out_size)) * x.itemsize
+    step = max(1, COLUMN_BYTES // max(1, per_image))
+    return [slice(n, n + step) for n in range(0, N, step)]

@@ -1,0 +1,117 @@
+"""Pooling on a device; ``pool.cu`` tells how.
+
+What a forward pass keeps for its gradient, ``winner``, is an int32 array of y's shape:
+the place ``u*kw + v`` in the window (or the pixel of the plane) where the maximum
+stood, or None for a mean.
+"""
+
+import math
+
+import numpy as np
+
+from ..device.arrays import contiguous
+from .loader import kernel
+from .reduce import sum_over
+
+__all__ = ["pool", "pool_backward", "global_pool", "global_max_backward"]
+
+
+def pool(x, size, stride, pad, out_size, mode):
+    """What :func:`minifer.ops.pool.pool2d_forward` computes, on a device.
+
+    Parameters
+    ----------
+    x : device array, shape (N, C, H, W)
+    size, stride, pad, out_size : (int, int)
+        Window (kh, kw), step (sh, sw), padding (ph, pw) smaller than the window,
+        number of windows (Ho, Wo).
+    mode : {'max', 'average_inc_pad', 'average_exc_pad'}
+
+    Returns
+    -------
+    y : device array, shape (N, C, Ho, Wo)
+    winner : device array of int32, shape (N, C, Ho, Wo), or None
+
+    Raises
+    ------
+    KernelError
+        If ``x`` is no float array on a device.
+    """
+    (N, C, H, W), x = x.shape, contiguous(x)
+    y = np.empty_like(x, shape=(N, C, *out_size))
+    sizes = (N * C, H, W, *size, *stride, *pad, *out_size)
+    if mode == "max":
+        winner = np.empty_like(y, dtype=np.int32)
+        kernel("pool.cu", "max_pool_forward", x)(x, y, winner, *sizes, threads=y.size)
+        return y, winner
+    kernel("pool.cu", "average_pool_forward", x)(
+        x, y, *sizes, *_counted_padding(pad, mode), threads=y.size)
+    return y, None
+
+
+def pool_backward(dy, winner, shape, size, stride, pad, out_size, mode):
+    """Gradient of :func:`pool`.
+
+    Parameters
+    ----------
+    dy : device array, shape (N, C, Ho, Wo)
+    winner
+        As :func:`pool` returned it.
+    shape : (int, int, int, int)
+        Of x, (N, C, H, W).
+    size, stride, pad, out_size, mode
+        As they were.
+
+    Returns
+    -------
+    device array, shape (N, C, H, W)
+    """
+    (N, C, H, W), dy = shape, contiguous(dy)
+    dx = np.empty_like(dy, shape=shape)
+    sizes = (N * C, H, W, *size, *stride, *pad, *out_size)
+    if mode == "max":
+        kernel("pool.cu", "max_pool_backward", dy)(
+            dy, winner, dx, *sizes, threads=dx.size)
+    else:
+        kernel("pool.cu", "average_pool_backward", dy)(
+            dy, dx, *sizes, *_counted_padding(pad, mode), threads=dx.size)
+    return dx
+
+
+def global_pool(x, mode):
+    """What :func:`minifer.ops.pool.global_pool_forward` computes, on a device.
+
+    Parameters
+    ----------
+    x : device array, shape (N, C, ...)
+    mode : {'mean', 'max', 'sum'}
+
+    Returns
+    -------
+    y : device array, shape (N, C)
+    winner : device array of int32, shape (N, C), or None
+    """
+    pixels = math.prod(x.shape[2:])
+    if mode != "max":
+        y = sum_over(x, tuple(range(2, x.ndim)))
+        return (y / pixels if mode == "mean" else y), None
+    x = contiguous(x)
+    y = np.empty_like(x, shape=x.shape[:2])
+    winner = np.empty_like(y, dtype=np.int32)
+    kernel("pool.cu", "global_max", x)(
+        x, y, winner, y.size, pixels, threads=32 * y.size)
+    return y, winner
+
+
+def global_max_backward(dy, winner, shape):
+    """Gradient of :func:`global_pool` with mode 'max', of ``shape`` (N, C, ...)."""
+    dy = contiguous(dy)
+    dx = np.empty_like(dy, shape=shape)
+    kernel("pool.cu", "global_max_backward", dy)(
+        dy, winner, dx, dy.size, math.prod(shape[2:]), threads=dx.size)
+    return dx
+
+
+def _counted_padding(pad, mode):
+    """Rows and columns of padding that a mean counts as zeros."""
+    return pad if mode == "average_inc_pad" else (0, 0)

@@ -1,0 +1,303 @@
+"""Images sorted into one folder a class, as FER2013 is passed around in JPEG.
+
+::
+
+    train/happy/Training_10019449.jpg …     test/happy/PublicTest_58895662.jpg …
+
+Two traps. Folders in alphabetical order are not the codes of FER2013 (neutral
+is 4 there and 6 here), so classes go by name and ``classes`` sets their order.
+And ``test/`` holds two sets, the public one, meant for validation, and the
+private one: the beginning of the file's name tells which.
+"""
+
+import dataclasses
+import os
+import re
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+
+from ...errors import DatasetError
+from ...faces.cropping import CropSettings, prepare
+from ...faces.images import raise_unreadable, write_png
+from ...files import make_folder, new_folder
+from ..copies import exact_copies
+from ..split_dataset import PARTS, SplitDataset
+from .fer2013 import USAGES
+from .listing import files, folders
+
+__all__ = ["load_folders", "save_folders", "scan_folders", "FolderScan"]
+
+#: Names of the folders above the classes.
+SPLIT_FOLDERS = {"train": "train", "training": "train", "val": "validation",
+                 "valid": "validation", "validation": "validation", "test": "test"}
+
+#: What a folder's files may say of themselves: its own part, or, in ``test``,
+#: the public test set, which the keepers of these copies put there too.
+ALLOWED = {"train": ("train",), "validation": ("validation",),
+           "test": ("test", "validation"), "": PARTS}
+
+IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
+
+#: Where an image goes: part -> folder, and how its name begins.
+_PLACES = {usage: ("test" if usage == "validation" else usage, prefix)
+           for prefix, usage in USAGES.items()}
+
+_NAME = re.compile(rf"({'|'.join(USAGES)})_([0-9]+)\.\w+")
+
+
+@dataclasses.dataclass(frozen=True)
+class FolderScan:
+    """The files to be read, before any is. Lists of equal length.
+
+    ``paths``, ``labels`` (class indices) and ``usage`` have an entry an image;
+    ``classes`` and ``notes`` are those of a data set.
+    """
+
+    paths: list
+    labels: list
+    usage: list
+    classes: tuple
+    notes: dict
+
+
+def load_folders(root, classes=None, faces="whole", size=48, merge=None, strict=False,
+                 cache=False, progress=None):
+    """Load images from a folder for each class.
+
+    Parameters
+    ----------
+    root : str or path-like
+        Holds folders ``train``, ``test`` and the like, which hold the class
+        folders; or holds the class folders itself.
+    classes : sequence of K str, optional
+        The class folders in the order of the labels. Default: those found, in
+        alphabetical order. For FER2013's own order give ``FER2013_CLASSES``.
+    faces : str
+        ``"whole"`` takes each image whole, ``"haar"`` finds and crops the face.
+    size : int
+        Side of the result in pixels; other images are scaled.
+    merge : dict of str to str, optional
+        Folder -> class, where several folders make one class.
+    strict : bool
+        Refuse the set if an image is unreadable. Otherwise such images are left
+        out and listed in the notes.
+    cache, progress
+        As for :func:`~minifer.data.load_ck`; the cache is off by default.
+
+    Returns
+    -------
+    SplitDataset
+        Sorted by part, class and file name. Images with the same pixels have
+        one subject, named by the first of them.
+
+    Raises
+    ------
+    DatasetError
+        If a folder is missing or unknown, a class of one part is absent from
+        training, a file's name contradicts its folder, or nothing is left.
+    ImageError
+        With ``strict``, if images are unreadable; one message for all.
+    SettingError, BackendUnavailable
+        As for ``load_ck``.
+    """
+    settings = CropSettings(size=size, mode=faces)
+    scan = scan_folders(root, classes, merge)
+    crops, found, errors = prepare(scan.paths, settings, cache, progress)
+    if strict or len(errors) == len(scan.paths):
+        raise_unreadable(errors, len(scan.paths))
+    if not found.any():
+        raise DatasetError(f"{root}: no face found on any of {len(found)} images. If "
+                           "they show nothing but the face, use faces='whole'.")
+    paths = np.array(scan.paths)
+    notes = {**scan.notes, **_explain(paths[~found].tolist(), errors)}
+    crops = crops if found.all() else crops[found]
+    names = np.array([os.path.relpath(path, root) for path in paths[found]])
+    return SplitDataset(crops, np.array(scan.labels)[found], scan.classes,
+                        names[exact_copies(crops)], names, paths[found], notes,
+                        np.array(scan.usage)[found])
+
+
+def save_folders(data, root, progress=None):
+    """Write a data set as one folder a class, as :func:`load_folders` reads it.
+
+    Parameters
+    ----------
+    data : SplitDataset
+        With a part for each image, as ``load_fer2013`` returns it.
+    root : str or path-like
+        Absent or an empty folder; it appears when all is written, or not at all.
+    progress : callable, optional
+        Called as ``progress(done, total)`` after each image.
+
+    Returns
+    -------
+    list of str
+        The PNG file of each image, relative to ``root``:
+        ``train/happy/Training_0000007.png``, where the number is that in the name of
+        the image's file, for FER2013 its row in the table, counted from 0.
+
+    Raises
+    ------
+    DatasetError
+        If an image is in no part, two would get one name, a class is no name of a
+        folder, or ``root`` is in use.
+    OutputError
+        If a file cannot be written.
+    """
+    names = _names(data)
+    with new_folder(root) as new:
+        for folder in {os.path.dirname(name) for name in names}:
+            make_folder(os.path.join(new, folder))
+        with ThreadPoolExecutor(os.cpu_count()) as pool:  # most of it waits for disks
+            written = pool.map(lambda name, image: write_png(
+                os.path.join(new, name), image[0]), names, data.images)
+            try:
+                for done, _ in enumerate(written, start=1):
+                    if progress:
+                        progress(done, len(names))
+            finally:
+                pool.shutdown(cancel_futures=True)
+    return names
+
+
+def _names(data):
+    """Where each image goes."""
+    bad = [name for name in data.classes if name != os.path.basename(name) or not name]
+    if bad or "" in data.usage:
+        raise DatasetError("class folders: expected a part for each image and classes "
+                           "that can name folders, got "
+                           f"{repr(bad[0]) if bad else 'images in no part'}.")
+    names = []
+    for label, usage, path in zip(data.labels, data.usage.tolist(), data.paths):
+        folder, prefix = _PLACES[usage]
+        number = re.sub(r"\D", "", os.path.basename(path))
+        names.append(os.path.join(folder, data.classes[label],
+                                  f"{prefix}_{number}.png"))
+    if len(set(names)) < len(names):
+        raise DatasetError("class folders: expected images with a number each in their "
+                           "file's name, got two with the same.")
+    return names
+
+
+def scan_folders(root, classes=None, merge=None):
+    """List the images of :func:`load_folders` without reading them.
+
+    Parameters
+    ----------
+    root, classes, merge
+        As for :func:`load_folders`.
+
+    Returns
+    -------
+    FolderScan
+
+    Raises
+    ------
+    DatasetError
+        As :func:`load_folders`.
+    """
+    root, merge = os.fspath(root), dict(merge or {})
+    parts = _find_parts(root)
+    found = {part: _class_folders(folder, merge) for part, folder in parts}
+    classes = _choose_classes(root, found, classes)
+    scan = FolderScan([], [], [], classes, {"not_an_image": [], "empty_folder": []})
+    odd_names = []
+    for part, _ in parts:
+        for label, name in enumerate(classes):
+            for folder in found[part].get(name, []):
+                _list_images(scan, folder, part, label, odd_names)
+    if not scan.paths:
+        raise DatasetError(f"{root}: expected images ({', '.join(IMAGE_ENDINGS)}) in "
+                           "CLASS folders, found none. Give the folder above them.")
+    if odd_names:
+        scan.notes["possible augmented copies"] = (
+            f"{len(odd_names)} files are named like {odd_names[0]}")
+    return scan
+
+
+def _find_parts(root):
+    """List (part, folder): the split folders in ``root``, or ``root`` itself."""
+    inside = folders(root)
+    parts = [(SPLIT_FOLDERS[name.lower()], os.path.join(root, name))
+             for name in inside if name.lower() in SPLIT_FOLDERS]
+    if not parts:
+        return [("", root)]
+    if len(parts) < len(inside):
+        other = next(name for name in inside if name.lower() not in SPLIT_FOLDERS)
+        raise DatasetError(f"{os.path.join(root, other)}: expected only folders like "
+                           f"train and test beside {os.path.basename(parts[0][1])}, "
+                           f"got {other!r}. Move it away.")
+    if len({part for part, _ in parts}) < len(parts):
+        raise DatasetError(f"{root}: expected one folder for each part, got "
+                           f"{', '.join(inside)}. Keep one of those that mean "
+                           "the same.")
+    return sorted(parts, key=lambda part: PARTS.index(part[0]))
+
+
+def _class_folders(folder, merge):
+    """Map class -> its folders inside ``folder``."""
+    classes = {}
+    for name in folders(folder):
+        classes.setdefault(merge.get(name, name), []).append(os.path.join(folder, name))
+    return classes
+
+
+def _choose_classes(root, found, classes):
+    """Return the classes in order; all must be in the first part, none unknown."""
+    first = next(iter(found))
+    if classes is None:
+        classes = sorted(found[first])
+    classes = tuple(classes)
+    where = f"{root}, part {first}" if first else root
+    missing = [name for name in classes if name not in found[first]]
+    if missing or not classes:
+        raise DatasetError(
+            f"{where}: expected a folder for each class, found none for "
+            f"{', '.join(missing) or 'any'} (there are "
+            f"{', '.join(sorted(found[first])) or 'no folders'}). Check the names.")
+    for part, here in found.items():
+        unknown = sorted(set(here) - set(classes))
+        if unknown:
+            raise DatasetError(
+                f"{here[unknown[0]][0]}: expected only the classes "
+                f"{', '.join(classes)}, got {unknown[0]!r}. Rename or move the folder, "
+                "or name all classes.")
+    return classes
+
+
+def _list_images(scan, folder, part, label, odd_names):
+    """Append the images of one folder to the scan."""
+    before = len(scan.paths)
+    for name in files(folder):
+        path = os.path.join(folder, name)
+        if not name.lower().endswith(IMAGE_ENDINGS):
+            scan.notes["not_an_image"].append(path)
+            continue
+        says = part
+        prefix = name.split("_")[0]
+        if prefix in USAGES:
+            says = USAGES[prefix]
+            if says not in ALLOWED[part]:
+                raise DatasetError(
+                    f"{path}: expected a file for {part}, by its name it is for "
+                    f"{says}. Move it where it belongs, or the test set leaks.")
+            if not _NAME.fullmatch(name):
+                odd_names.append(path)
+        scan.paths.append(path)
+        scan.labels.append(label)
+        scan.usage.append(says)
+    if len(scan.paths) == before:
+        scan.notes["empty_folder"].append(folder)
+
+
+def _explain(paths, errors):
+    """Notes on images without a crop; ``errors`` are in the order of ``paths``."""
+    messages = [str(error) for error in errors]
+    notes = {"unreadable": [], "no_face": []}
+    for path in paths:
+        if messages and messages[0].startswith(f"{path}:"):
+            notes["unreadable"].append(messages.pop(0))
+        else:
+            notes["no_face"].append(path)
+    return notes

@@ -1,0 +1,21 @@
+"""Faces: photos read, faces found and cropped, the same in training and prediction.
+
+``images.py`` reads files and is the only one that imports OpenCV, ``cascades.py``
+finds, ``cropping.py`` cuts out, ``cache.py`` remembers crops, ``preprocessing.py``
+makes crops a network's input.
+"""
+
+from .._lazy import door
+
+_HOMES = {
+    "CropSettings": "cropping", "find_faces": "cropping", "find_eyes": "cropping",
+    "crop": "cropping", "extract": "cropping", "prepare": "cropping",
+    "CROP_VERSION": "cropping", "Preprocessing": "preprocessing",
+    "ColourPreprocessing": "preprocessing", "CropCache": "cache",
+    "cache_folder": "cache", "read_image": "images", "read_colour": "images",
+    "decode": "images", "to_grey": "images", "write_png": "images",
+    "load_cv2": "images", "outermost": "boxes", "shared_area": "boxes",
+}
+
+__all__ = list(_HOMES)
+__getattr__, __dir__ = door(__name__, _HOMES)

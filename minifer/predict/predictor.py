@@ -1,0 +1,241 @@
+"""Photo in, expressions out.
+
+A :class:`Predictor` is made from a model file alone: architecture, crop
+settings and class names stand in it.
+"""
+
+import dataclasses
+import itertools
+import threading
+
+import numpy as np
+
+from .. import layers
+from ..compiled.functions import function
+from ..device.prefetch import ahead
+from ..device.threads import default_threads
+from ..errors import ImageError, SettingError, ShapeError
+from ..faces.cropping import extract
+from ..faces.images import read_image
+from ..faces.preprocessing import Preprocessing
+from ..weights.model_file import load_model
+
+__all__ = ["Face", "Photo", "Predictor"]
+
+#: Pictures looked at, and at most so many faces judged, together.
+BATCH = 16
+
+
+@dataclasses.dataclass(frozen=True)
+class Face:
+    """One face on a photo.
+
+    Attributes
+    ----------
+    box : (int, int, int, int)
+        Left, top, width and height in pixels of the photo.
+    saturations : dict of str -> float
+        How strongly each expression shows: 0…1, sum 1.
+    """
+
+    box: tuple
+    saturations: dict
+
+    @property
+    def label(self):
+        """The expression that shows most."""
+        return max(self.saturations, key=self.saturations.get)
+
+    @property
+    def caption(self):
+        """What is written beside it on a picture: ``'happiness 87 %'``."""
+        return f"{self.label} {100 * self.saturations[self.label]:.0f} %"
+
+    def __str__(self):
+        values = "  ".join(f"{name} {p:.2f}" for name, p in self.saturations.items())
+        return f"{values}  -> {self.label}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Photo:
+    """What was found on one photo.
+
+    Attributes
+    ----------
+    name : str
+        Its path.
+    status : str
+        ``"ok"``, ``"no face"``, or ``"unreadable"``.
+    faces : tuple of Face
+    error : str
+        Why it is unreadable, else empty.
+    """
+
+    name: str
+    status: str
+    faces: tuple = ()
+    error: str = ""
+
+    def to_dict(self):
+        """As plain data, for JSON."""
+        result = {"photo": self.name, "status": self.status, "faces": [
+            {"box": [int(n) for n in face.box], "saturations": face.saturations,
+             "label": face.label} for face in self.faces]}
+        return result | {"error": self.error} if self.error else result
+
+    def lines(self):
+        """What to print: a line for each face, or one that says why there is none."""
+        if self.status != "ok":
+            return [f"{self.name}: {self.error or self.status}"]
+        return [f"{self.name}: face at {face.box}: {face}" for face in self.faces]
+
+
+class Predictor:
+    """A trained network at work.
+
+    Parameters
+    ----------
+    model : minifer.weights.Model
+    device : {'cpu', 'cuda', 'emu', 'auto'}, default 'cpu'
+        Where the network runs; its parameters are moved there.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from minifer import models
+    >>> from minifer.weights import Model
+    >>> model = Model(models.ck96(), tuple("abcdefg"), Preprocessing().to_dict())
+    >>> face, = Predictor(model).saturations(np.zeros((1, 1, 96, 96), np.uint8))
+    >>> round(sum(face.values()), 6)
+    1.0
+    """
+
+    def __init__(self, model, device="cpu"):
+        self.model = model
+        self.device = layers.move_to(model.network, device)
+        self.preprocessing = Preprocessing.from_dict(model.preprocessing)
+        source = next(one for one in layers.get_all_layers(model.network)
+                      if isinstance(one, layers.InputLayer))
+        saturations = layers.get_output(model.network, deterministic=True)
+        self._compute = function([source.input_var], saturations)
+        self._turn = threading.Lock()  # a plan has one set of buffers
+
+    @classmethod
+    def load(cls, path, device="cpu"):
+        """A predictor from a model file. Raises WeightsError if it is not one."""
+        return cls(load_model(path), device)
+
+    def saturations(self, crops):
+        """Judge face crops.
+
+        Parameters
+        ----------
+        crops : uint8 array (N, 1, S, S)
+
+        Returns
+        -------
+        list of dict of str -> float
+        """
+        if crops.ndim != 4 or crops.shape[1] != 1:
+            raise ShapeError(
+                f"predict: expected crops (N, 1, S, S), got {crops.shape}.")
+        with self._turn:
+            p = [row for start in range(0, len(crops), BATCH) for row in self._compute(
+                self.preprocessing(crops[start:start + BATCH])).tolist()]
+        return [dict(zip(self.model.classes, row)) for row in p]
+
+    def photo(self, path, which="all"):
+        """Find and judge the faces on one photo.
+
+        Parameters
+        ----------
+        path : str
+        which : {'all', 'largest'}
+
+        Returns
+        -------
+        Photo
+            Nothing is raised for a photo that cannot be read: its status says so.
+        """
+        photo, = self.photos([path], which, threads=0)
+        return photo
+
+    def photos(self, paths, which="all", batch_size=BATCH, threads=None):
+        """Find and judge the faces on any number of photos.
+
+        Threads read ahead and find faces; the faces of several photos are judged in
+        one batch. A few photos are in memory at a time, however many there are.
+
+        Parameters
+        ----------
+        paths : iterable of str
+        which, batch_size, threads
+            As for :meth:`faces`.
+
+        Yields
+        ------
+        Photo
+            One for each path, in order. Nothing is raised for a photo that cannot be
+            read: its status says so.
+        """
+        for path, faces in self.faces(paths, read_image, which, batch_size, threads):
+            if isinstance(faces, ImageError):
+                yield Photo(str(path), "unreadable", error=str(faces))
+            else:
+                yield Photo(str(path), "ok" if faces else "no face", faces)
+
+    def faces(self, items, read, which="all", batch_size=BATCH, threads=None):
+        """Find and judge the faces on pictures from anywhere: files, frames, a camera.
+
+        Parameters
+        ----------
+        items : iterable
+            One for each picture; read ``batch_size`` and two a thread ahead.
+        read : function
+            ``read(item)`` returns grey values, uint8 (H, W); called on the threads.
+        which : {'all', 'largest'}
+        batch_size : int >= 1
+            Pictures whose faces are judged together.
+        threads : int >= 0, optional
+            For reading and finding faces. With 0 there are none and nothing is read
+            ahead. Default: one a core.
+
+        Yields
+        ------
+        item : object
+        faces : tuple of Face, or ImageError
+            The largest face first; the error where ``read`` raised one.
+
+        Raises
+        ------
+        SettingError
+            If a setting is out of range.
+        """
+        threads = default_threads() if threads is None else threads
+        for name, value, least in [("batch_size", batch_size, 1),
+                                   ("threads", threads, 0)]:
+            if type(value) is not int or value < least:
+                raise SettingError(f"predict: expected a whole number >= {least} as "
+                                   f"{name}, got {value!r}.")
+
+        def look(item):
+            try:
+                return item, extract(read(item), self.preprocessing.crop, which)
+            except ImageError as error:
+                return item, error
+
+        looks = ahead(look, items, threads, batch_size + 2 * threads)
+        while batch := list(itertools.islice(looks, batch_size)):
+            yield from self._judge(batch)
+
+    def _judge(self, batch):
+        """Yield each item with its Faces, from a list of (item, crops and boxes)."""
+        crops = [found[0] for _, found in batch if not isinstance(found, ImageError)]
+        crops = np.concatenate(crops)[:, None] if crops else ()
+        judged = iter(self.saturations(crops) if len(crops) else ())
+        for item, found in batch:
+            if isinstance(found, ImageError):
+                yield item, found
+            else:
+                yield item, tuple(Face(tuple(box), next(judged))
+                                  for box in found[1].tolist())

@@ -1,0 +1,122 @@
+"""How all pictures look: colours, titles, what is left out; and how they are saved.
+
+Colours are told apart by colour-blind eyes (Okabe and Ito,
+https://jfly.uni-koeln.de/color/).
+
+>>> figure = blank(4, 3)
+>>> ax = figure.subplots()
+>>> tidy(ax)
+>>> headline(figure, "Loss", "40 epochs")
+>>> [text.get_text() for text in figure.texts]
+['Loss', '40 epochs']
+"""
+
+import os
+
+from .. import files
+from ..errors import SettingError
+
+__all__ = ["blank", "headline", "ax_headline", "tidy", "bare", "save"]
+
+BLUE, ORANGE, RED = "#0072B2", "#E69F00", "#D55E00"
+INK, GREY, HAIRLINE = "#222222", "#6b6b6b", "#d9d9d9"
+
+
+def blank(width, height):
+    """An empty figure, free of pyplot.
+
+    Parameters
+    ----------
+    width, height : float
+        In inches.
+
+    Returns
+    -------
+    matplotlib Figure
+    """
+    from matplotlib.figure import Figure
+    figure = Figure(figsize=(width, height), dpi=150, layout="constrained")
+    figure.get_layout_engine().set(w_pad=.1, h_pad=.08)
+    return figure
+
+
+def headline(figure, title, subtitle=""):
+    """Write title and subtitle at the top left, in a band of their own.
+
+    Parameters
+    ----------
+    figure : matplotlib Figure
+        Of :func:`blank`.
+    title, subtitle : str
+    """
+    inch = 1 / figure.get_figheight()
+    figure.get_layout_engine().set(rect=(0, 0, 1, 1 - .58 * inch))
+    figure.text(.012, 1 - .1 * inch, title, va="top", color=INK, fontsize=13,
+                fontweight="bold")
+    figure.text(.012, 1 - .36 * inch, subtitle, va="top", color=GREY, fontsize=9)
+
+
+def ax_headline(ax, title, lines=()):
+    """The same above one axes, which may share its figure with others.
+
+    Parameters
+    ----------
+    ax : matplotlib Axes
+    title : str
+    lines : sequence of str
+        Below the title.
+    """
+    ax.set_title(title, loc="left", color=INK, fontsize=13, fontweight="bold",
+                 pad=9 + 13 * len(lines))
+    ax.annotate("\n".join(lines), (0, 1), (0, 6), xycoords="axes fraction",
+                textcoords="offset points", color=GREY, fontsize=9)
+
+
+def tidy(ax, frame=True):
+    """Keep the data, drop the scaffolding.
+
+    Parameters
+    ----------
+    ax : matplotlib Axes
+    frame : bool, default True
+        Keep the axes' lines, and grid lines at the heights that are numbered.
+    """
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.spines[["left", "bottom"]].set(visible=frame, color=HAIRLINE)
+    ax.tick_params(length=0, labelcolor=INK, labelsize=9)
+    ax.set_axisbelow(True)
+    if frame:
+        ax.grid(axis="y", color=HAIRLINE, linewidth=.6)
+
+
+def bare(ax):
+    """Drop everything but the picture on a matplotlib Axes."""
+    ax.spines[:].set_visible(False)
+    ax.set_xticks([])
+    ax.set_yticks([])
+
+
+def save(figure, path):
+    """Write a figure to ``path`` as PNG, whole or not at all.
+
+    Parameters
+    ----------
+    figure : matplotlib Figure or Axes
+        What :func:`blank` or a function of :mod:`minifer.report.plots` returned.
+    path : str or path-like
+        Ends in ``.png``. The same figure gives the same bytes.
+
+    Raises
+    ------
+    SettingError
+        If the path does not end in ``.png``.
+    OutputError
+        If the file cannot be written.
+    """
+    path = os.fspath(path)
+    if not path.lower().endswith(".png"):
+        raise SettingError(f"{path}: expected a name that ends in .png. "
+                           "Pictures are written as PNG only.")
+    with files.atomic_write(path) as file:
+        figure.figure.savefig(file, format="png", facecolor="white",
+                              metadata={"Software": None})

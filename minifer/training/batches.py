@@ -1,0 +1,340 @@
+"""Batches of a data set, picked where the training goes on.
+
+On a device the data set lies in its memory as it came, bytes as bytes, and a batch is
+one launch: pick the images of the next numbers in a shuffled order, mirror some,
+make their pixels the network's numbers. Where the data set does not fit, its batches
+come over one ahead, while the device works on the one before. So do images that are
+changed on the host, each epoch anew, by an augmentation.
+
+>>> images = np.arange(12, dtype=np.uint8).reshape(3, 2, 2)
+>>> feed = Feed(images, np.array([0, 1, 2]), "cpu", batch_size=2)
+>>> feed.begin([2, 0, 1])
+>>> x, y = feed.batch(1)
+>>> x.tolist(), y.tolist()
+([[[4, 5], [6, 7]]], [1])
+"""
+
+import collections
+import os
+from concurrent.futures import ThreadPoolExecutor, wait
+
+import numpy as np
+
+from ..cuda.gather import gather, gather_classes
+from ..device.arrays import (as_array, device_of, memory_free, on_gpu, resolve,
+                             to_device, to_host)
+from ..device.recording import refuse
+from ..device.staging import slots
+from ..errors import LabelError, SettingError, ShapeError
+from ..faces.preprocessing import Preprocessing
+
+__all__ = ["Feed", "check_augment"]
+
+
+class Feed:
+    """A data set, handed out in batches.
+
+    Parameters
+    ----------
+    images : array, shape (N, ...)
+        On a GPU: uint8, float32 or float64. A memory-mapped file will do.
+    labels : int array, shape (N,), or float array, shape (N, K)
+        Class numbers, or soft targets.
+    device : {'cpu', 'cuda', 'emu', 'auto'}
+    batch_size : int >= 1
+    prepare : function, optional
+        Makes a batch of images the network's input. A
+        :class:`minifer.faces.Preprocessing` is computed while images are picked, any
+        other function after that.
+    flip : minifer.random.Stream, optional
+        Decides which images are mirrored, left to right (their last axis).
+    limit : int, optional
+        If the data set has more bytes than this, its images stay on the host and
+        batches come over as they are needed. Default: half of the device's free
+        memory.
+    augment : function, optional
+        ``augment(images, numbers, epoch)`` returns changed images of the same shape
+        and dtype, such as a :class:`minifer.data.Augmentation`. It gets a copy of a
+        batch of images on the host, their numbers in the data set and the number of
+        the epoch, and should depend on nothing else. Other threads call it, ahead
+        of time and maybe several at once.
+
+    Attributes
+    ----------
+    batches : int
+        Of this epoch; the last may be smaller.
+    streams : bool
+        Whether images are brought batch by batch, by threads of the feed: they are
+        augmented, or do not fit on the device.
+
+    Raises
+    ------
+    ShapeError, LabelError, SettingError
+        If images, labels or settings do not fit.
+    """
+
+    def __init__(self, images, labels, device, batch_size, prepare=None, flip=None,
+                 limit=None, augment=None):
+        self.device, self.prepare, self.flip = resolve(device), prepare, flip
+        check_augment(augment, flip)
+        if not isinstance(batch_size, (int, np.integer)) or batch_size < 1:
+            raise SettingError(
+                f"batch size: expected a whole number >= 1, got {batch_size!r}.")
+        images, labels = as_array(images), as_array(labels)
+        _check(images, labels, flip, self.device)
+        self._size = int(batch_size)
+        self._images, self._labels = images, to_device(
+            _as_targets(labels, self.device), self.device)
+        # A subclass may prepare in another way.
+        self._scaling = ((prepare.scale, prepare.shift)
+                         if type(prepare) is Preprocessing else None)
+        self.batches, self._order, self._prepared = 0, None, None
+        self.streams = augment is not None or self._must_stream(limit)
+        if self.streams:
+            self._stream = _Stream(images, self._size, self.device, augment)
+        else:
+            self._images = to_device(images, self.device)
+        if self.device != "cpu":
+            self._x = self._place(np.float32 if self._scaling else images.dtype,
+                                  images.shape)
+            self._y = self._place(self._labels.dtype, labels.shape)
+
+    def _must_stream(self, limit):
+        if self.device == "cpu":
+            return False
+        limit = memory_free(self.device) / 2 if limit is None else limit
+        return not on_gpu(self._images) and (
+            self._images.nbytes + self._labels.nbytes > limit)
+
+    def _place(self, dtype, shape):
+        """Memory for a batch."""
+        return np.empty_like(self._labels, dtype, shape=(self._size, *shape[1:]))
+
+    def __len__(self):
+        """Number of images."""
+        return len(self._labels)
+
+    def in_order(self):
+        """Begin an epoch in the order of the data, and go through its batches."""
+        self.begin(np.arange(len(self)))
+        for number in range(self.batches):
+            yield self.batch(number)
+
+    def begin(self, order, epoch=0):
+        """Begin an epoch.
+
+        Parameters
+        ----------
+        order : int array, shape (M,)
+            Numbers of images, 0 … N-1: a permutation, or part of one.
+        epoch : int >= 0, default 0
+            For ``augment``.
+
+        Notes
+        -----
+        With ``flip``, image i of the order is mirrored where the stream's
+        ``keep_mask((M,), 0.5)`` is true; the stream goes on by one step.
+        """
+        order = _checked_order(order, len(self._images))
+        self._order = to_device(order, self.device)
+        self._mirrored = None if self.flip is None else self.flip.keep_mask(
+            order.shape, 0.5, like=self._order)
+        self.batches = -(-len(order) // self._size)
+        if self.streams:
+            self._stream.begin(order, epoch)
+
+    def batch(self, number):
+        """A batch of this epoch; in any order, but one after the other is faster.
+
+        Parameters
+        ----------
+        number : int
+            0 … ``batches - 1``.
+
+        Returns
+        -------
+        x : array, shape (n, ...), on the device
+            ``prepare(images[order[...]])``.
+        y : array, shape (n,) or (n, K), on the device
+            On a GPU int32 or float32. There both lie where the last batch lay, which
+            is gone.
+
+        Raises
+        ------
+        SettingError
+            If there is no such batch.
+        CaptureError
+            While a graph is captured, which would pick this batch every time.
+        """
+        if not 0 <= number < self.batches:
+            raise SettingError(
+                f"feed: expected a batch from 0 to {self.batches - 1}, got {number}."
+                if self.batches else "feed: expected begin(order) before batches.")
+        first = number * self._size
+        pick = self._pick_here if self.device == "cpu" else self._pick_there
+        return pick(number, first, min(self._size, len(self._order) - first))
+
+    def _pick_here(self, number, first, n):
+        chosen = self._order[first:first + n]
+        if self.streams:
+            with self._stream.batch(number) as images:
+                x = images[:n].copy()
+        else:
+            x = self._images[chosen]
+        if self._mirrored is not None:
+            mirrored = self._mirrored[first:first + n]
+            x[mirrored] = x[mirrored][..., ::-1]
+        return x if self.prepare is None else self.prepare(x), self._labels[chosen]
+
+    def _pick_there(self, number, first, n):
+        refuse("a batch of a feed")
+        x, y = self._x[:n], self._y[:n]
+        if self.streams:
+            with self._stream.batch(number) as images:
+                gather(images, None, x, first, self._mirrored, self._scaling)
+        else:
+            gather(self._images, self._order, x, first, self._mirrored, self._scaling)
+        pick = gather_classes if y.ndim == 1 else gather
+        pick(self._labels, self._order, y, first)
+        if self.prepare is not None and self._scaling is None:
+            x = self._kept(self.prepare(x), n)
+        return x, y
+
+    def _kept(self, prepared, n):
+        """What a function made of a batch, in a place of the feed's."""
+        if device_of(prepared) != self.device or len(prepared) != n:
+            raise ShapeError(
+                f"feed: expected prepare to return {n} images on '{self.device}', got "
+                f"{np.shape(prepared)} on '{device_of(prepared)}'. Use functions of "
+                "NumPy that work on the arrays of any device.")
+        if self._prepared is None:
+            self._prepared = self._place(prepared.dtype, prepared.shape)
+        x = self._prepared[:n]
+        x[...] = prepared
+        return x
+
+
+class _Stream:
+    """Batches on their way from the host, ahead of the device.
+
+    Slots take turns: while the device reads one, threads bring the next batches into
+    the others. On the CPU one thread is enough: training needs the cores itself.
+    """
+
+    def __init__(self, images, size, device, augment=None):
+        self.images = images if augment is None else to_host(images)
+        self.size, self.augment = size, augment
+        self.ahead = 1 if augment is None or device == "cpu" else augmenting_threads()
+        self.slots = slots((size, *images.shape[1:]), images.dtype, device,
+                           self.ahead + 1)
+        self.threads = ThreadPoolExecutor(self.ahead)
+        self.coming = collections.deque()  # numbers of batches, and their futures
+
+    def begin(self, order, epoch):
+        self._forget()
+        self.order, self.epoch = order, epoch
+        self.batches = -(-len(order) // self.size)
+
+    def batch(self, number):
+        """The images of a batch, for the length of a ``with`` block."""
+        if self.coming and self.coming[0][0] != number:
+            self._forget()
+        # The last of these takes the slot of the batch before, which has been read.
+        first = number + len(self.coming)
+        for one in range(first, min(number + self.ahead + 1, self.batches)):
+            rows = self.order[one * self.size:][:self.size]
+            self.coming.append((one, self.threads.submit(
+                self._bring, self._slot(one), rows, self.epoch)))
+        self.coming.popleft()[1].result()
+        return self._slot(number).opened()
+
+    def _slot(self, number):
+        return self.slots[number % len(self.slots)]
+
+    def _bring(self, slot, rows, epoch):
+        if self.augment is None:
+            slot.load(self.images, rows)
+            return
+        images = self.images[rows]
+        changed = self.augment(images, rows, epoch)
+        found = (getattr(changed, "dtype", type(changed).__name__),
+                 getattr(changed, "shape", ()))
+        if found != (images.dtype, images.shape):
+            raise ShapeError(
+                f"augment: expected {images.dtype} {images.shape} back, as it was "
+                f"given, got {found[0]} {found[1]}. Change pixels, and leave scaling "
+                "to prepare.")
+        slot.load(changed, np.arange(len(rows)))
+
+    def _forget(self):
+        """Wait until no thread writes into a slot any more."""
+        for _, future in self.coming:
+            future.cancel()
+        wait([future for _, future in self.coming])
+        self.coming.clear()
+
+
+def augmenting_threads():
+    """Threads that change images for a GPU: half of the cores, 1 to 4.
+
+    More would only wait for each other, as Python runs one of them at a time.
+    """
+    return min(4, max(1, os.cpu_count() // 2))
+
+
+def check_augment(augment, flip):
+    """Return ``augment``, or raise SettingError.
+
+    Parameters
+    ----------
+    augment : function or None
+    flip : minifer.random.Stream or None
+        Whether the feed itself mirrors images.
+    """
+    if augment is not None and not callable(augment):
+        raise SettingError("augment: expected a function of images, numbers and epoch, "
+                           f"or None, got {augment!r}.")
+    if flip is not None and getattr(augment, "flip", False):
+        raise SettingError("flip: expected once, got it here and in augment, so that "
+                           "images would be mirrored twice. Leave one of them out.")
+    return augment
+
+
+def _check(images, labels, flip, device):
+    if images.ndim < 2 or 0 in images.shape or images.shape[:1] != labels.shape[:1]:
+        raise ShapeError(
+            "feed: expected images (N, ...), at least one, and as many labels, got "
+            f"images {images.shape} and labels {labels.shape}.")
+    if flip is not None and images.ndim < 3:
+        raise ShapeError("feed: expected images with rows and columns to mirror, got "
+                         f"shape {images.shape}.")
+    if device != "cpu" and images.dtype not in (np.uint8, np.float32, np.float64):
+        raise SettingError(
+            f"feed: expected images of uint8, float32 or float64 on '{device}', got "
+            f"{images.dtype}. Convert them with astype.")
+
+
+def _as_targets(labels, device):
+    """Labels as a device's kernels take them; on the CPU as they are."""
+    soft = labels.dtype.kind == "f" and labels.ndim == 2 and labels.shape[1]
+    if not soft and (labels.dtype.kind not in "iub" or labels.ndim != 1):
+        raise LabelError(
+            "feed: expected whole numbers (N,) or soft labels (N, K), got "
+            f"{labels.dtype} {labels.shape}.")
+    if device == "cpu":
+        return labels
+    if not soft and not (-2**31 <= int(labels.min()) <= int(labels.max()) < 2**31):
+        raise LabelError("feed: expected class numbers of 32 bits, got "
+                         f"{int(labels.min())} to {int(labels.max())}.")
+    return labels.astype(np.float32 if soft else np.int32, copy=False)
+
+
+def _checked_order(order, N):
+    order = np.array(to_host(order))
+    if order.ndim != 1 or order.dtype.kind not in "iu" or not order.size:
+        raise ShapeError("feed: expected an order (M,) of whole numbers, at least one, "
+                         f"got {order.dtype} {order.shape}.")
+    if order.min() < 0 or order.max() >= N:
+        raise ShapeError(f"feed: expected numbers of images, 0 to {N - 1}, got "
+                         f"{order.min()} to {order.max()}.")
+    return order.astype(np.int64, copy=False)

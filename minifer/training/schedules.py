@@ -1,0 +1,92 @@
+"""Learning-rate schedules: the rate at each step of training.
+
+A schedule is called with the initial rate and where training stands:
+``schedule(initial, iteration, epoch, epochs)``, with ``iteration`` counted in
+mini-batches and ``epoch`` from 0; ``epochs`` is None when the end is open.
+
+>>> quarters(0.01, iteration=0, epoch=50, epochs=100)
+0.0001
+"""
+
+import math
+
+from ..errors import SettingError
+
+__all__ = ["constant", "quarters", "inverse_time", "step", "cosine", "by_name"]
+
+
+def constant(initial, iteration, epoch, epochs):
+    """The initial rate throughout."""
+    return initial
+
+
+def quarters(initial, iteration, epoch, epochs):
+    """The rate divided by 10 at each quarter of the epochs."""
+    _need_end("quarters", epochs)
+    return initial / 10 ** min(3, 4 * epoch // epochs)
+
+
+def inverse_time(decay):
+    """``initial / (1 + decay · iteration)``, as Keras's ``decay`` argument had it.
+
+    Parameters
+    ----------
+    decay : float >= 0
+        For each mini-batch, such as 1e-6.
+    """
+    if not 0 <= decay < math.inf:
+        raise SettingError(f"schedule inverse_time: expected decay >= 0, got {decay}.")
+
+    def schedule(initial, iteration, epoch, epochs):
+        return initial / (1 + decay * iteration)
+    schedule.__qualname__ = f"inverse_time:{decay}"
+    return schedule
+
+
+def step(every, factor=0.1):
+    """The rate times ``factor`` after each ``every`` epochs."""
+    if every < 1:
+        raise SettingError(f"schedule step: expected every >= 1, got {every}.")
+
+    def schedule(initial, iteration, epoch, epochs):
+        return initial * factor ** (epoch // every)
+    schedule.__qualname__ = f"step:{every}, factor {factor}"
+    return schedule
+
+
+def cosine(initial, iteration, epoch, epochs):
+    """Down a half cosine to 0, epoch by epoch (Loshchilov & Hutter 2016)."""
+    _need_end("cosine", epochs)
+    return initial * (1 + math.cos(math.pi * epoch / epochs)) / 2
+
+
+def by_name(name):
+    """A schedule from text: ``constant``, ``quarters``, ``cosine``,
+    ``inverse_time:1e-6`` or ``step:10``.
+
+    Raises
+    ------
+    SettingError
+        If the text names none.
+    """
+    kind, _, number = name.partition(":")
+    plain = {"constant": constant, "quarters": quarters, "cosine": cosine}
+    try:
+        if kind in plain and not number:
+            return plain[kind]
+        if kind == "inverse_time":
+            return inverse_time(float(number))
+        if kind == "step":
+            return step(int(number))
+    except ValueError:
+        pass
+    raise SettingError(
+        "schedule: expected constant, quarters, cosine, inverse_time:DECAY or "
+        f"step:EPOCHS, got '{name}'.")
+
+
+def _need_end(name, epochs):
+    if not epochs:
+        raise SettingError(
+            f"schedule '{name}': expected a fixed number of epochs, got none. "
+            "Give --epochs.")

@@ -1,0 +1,124 @@
+"""The ``.safetensors`` format: a header in JSON, then plain numbers.
+
+Eight bytes give the length of the header; the header gives type, shape and place of
+each tensor; the places follow one another without a gap. There is nothing to
+execute, and all that a header can lie about is checked before it is believed.
+https://huggingface.co/docs/safetensors
+"""
+
+import json
+import math
+
+import numpy as np
+
+from ...errors import WeightsError
+from .messages import one_line, quoted
+
+__all__ = ["read_safetensors"]
+
+#: The format's own limit for its header, in bytes.
+LONGEST_HEADER = 100_000_000
+TYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "I64": "<i8",
+         "I32": "<i4", "I16": "<i2", "I8": "|i1", "U8": "|u1"}
+
+
+def read_safetensors(path):
+    """Read the tensors of a ``.safetensors`` file.
+
+    Parameters
+    ----------
+    path : str or path-like
+
+    Returns
+    -------
+    dict of str -> array
+        By name, read-only, in the file's types and order; bfloat16 becomes
+        float32. Names are those of whoever wrote the file.
+
+    Raises
+    ------
+    WeightsError
+        If the file is missing or truncated, or its header does not fit it.
+
+    See Also
+    --------
+    load_torch_params : puts them into a network, where names are torchvision's.
+    """
+    try:
+        with open(path, "rb") as file:
+            data = file.read()
+        header, body = _split(data)
+        return _arrays(header, body)
+    except OSError as error:
+        raise WeightsError(
+            f"{path}: could not be read ({error.strerror or error}).") from error
+    except (ValueError, RecursionError) as error:
+        raise WeightsError(
+            f"{path}: expected a whole .safetensors file, got a damaged file or one of "
+            f"another kind ({one_line(error)}). Get it again.") from error
+
+
+def _split(data):
+    """The header as a dict, and the bytes behind it."""
+    length = int.from_bytes(data[:8], "little")
+    if len(data) < 8 or length > min(len(data) - 8, LONGEST_HEADER):
+        raise ValueError(f"a header of {length} bytes in a file of {len(data)}")
+    header = json.loads(data[8:8 + length].decode("utf-8"),
+                        object_pairs_hook=_each_once)
+    if not isinstance(header, dict):
+        raise ValueError("a header that is no object")
+    header.pop("__metadata__", None)
+    return header, memoryview(data)[8 + length:]
+
+
+def _each_once(pairs):
+    if len(dict(pairs)) != len(pairs):
+        raise ValueError("a name that stands twice in the header")
+    return dict(pairs)
+
+
+def _arrays(header, body):
+    """Views of ``body``, once all places are known to follow one another."""
+    for name, entry in header.items():
+        _check(name, entry)
+    end = 0
+    for name in sorted(header, key=lambda one: header[one]["data_offsets"]):
+        start, stop = header[name]["data_offsets"]
+        if start != end or stop > len(body):
+            raise ValueError(f"{quoted(name)} lies at {start} to {stop}, expected "
+                             f"from {end} and not behind {len(body)}")
+        end = stop
+    if end != len(body):
+        raise ValueError(f"{len(body) - end} bytes that belong to no tensor")
+    return {name: _array(entry, body) for name, entry in header.items()}
+
+
+def _check(name, entry):
+    """An entry's type, and that its shape fills its place."""
+    if not isinstance(entry, dict) or not isinstance(entry.get("dtype"), str):
+        raise ValueError(f"{quoted(name)} has no type")
+    if entry["dtype"] not in TYPES:
+        raise ValueError(f"{quoted(name)} is of type {quoted(entry['dtype'])}, "
+                         f"expected one of {', '.join(TYPES)}")
+    shape, place = entry.get("shape"), entry.get("data_offsets")
+    if not (_whole(shape, least=1) and len(shape) <= 8
+            and _whole(place, least=0) and len(place) == 2):
+        raise ValueError(f"{quoted(name)} has no whole shape and data_offsets")
+    wanted = math.prod(shape) * np.dtype(TYPES[entry["dtype"]]).itemsize
+    if place[1] - place[0] != wanted:
+        raise ValueError(f"{quoted(name)} of shape {shape} has {place[1] - place[0]} "
+                         f"bytes, expected {wanted}")
+
+
+def _whole(numbers, least):
+    return isinstance(numbers, list) and all(type(n) is int and n >= least
+                                             for n in numbers)
+
+
+def _array(entry, body):
+    start, stop = entry["data_offsets"]
+    numbers = np.frombuffer(body[start:stop], TYPES[entry["dtype"]])
+    if entry["dtype"] == "BF16":
+        numbers = (numbers.astype("<u4") << 16).view("<f4")
+        numbers.flags.writeable = False
+    return numbers.reshape(entry["shape"])

@@ -1,0 +1,202 @@
+"""Models on disk.
+
+A model file is an ``.npz``: the parameters as ``arr_0``, ``arr_1``, … in the
+order of :func:`minifer.layers.get_all_params`, exactly as Lasagne's users
+saved theirs, and one more entry, ``minifer.json``, that says what they are: the
+architecture, how images were prepared, and the names of the classes. The file
+alone is enough to predict. Loading never unpickles.
+"""
+
+import json
+import zipfile
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from .. import layers
+from .._version import __version__
+from ..errors import WeightsError
+from ..files import atomic_write
+from . import architecture
+
+__all__ = ["Model", "save_model", "load_model", "load_params", "read_arrays",
+           "write_arrays"]
+
+FORMAT = "minifer-model-1"
+META = "minifer.json"
+
+
+@dataclass
+class Model:
+    """A network with what is needed to use it.
+
+    Attributes
+    ----------
+    network : Layer
+        The output layer.
+    classes : tuple of str
+        Name of each output, in order.
+    preprocessing : dict
+        How an image becomes an input: :class:`minifer.faces.CropSettings` and
+        the scale of the pixels.
+    notes : dict
+        Anything else worth keeping: protocol, results, command.
+    """
+
+    network: layers.Layer
+    classes: tuple
+    preprocessing: dict = field(default_factory=dict)
+    notes: dict = field(default_factory=dict)
+
+
+def save_model(path, model):
+    """Write a :class:`Model` to ``path``, whole or not at all.
+
+    Raises
+    ------
+    WeightsError
+        If the number of classes is not the network's number of outputs.
+    OutputError
+        If it cannot be written.
+    """
+    _check_classes("save_model", model)
+    meta = {"format": FORMAT, "minifer": __version__,
+            "classes": list(model.classes), "preprocessing": model.preprocessing,
+            "notes": model.notes, "architecture": architecture.to_dict(model.network)}
+    values = layers.get_all_param_values(model.network)
+    write_arrays(path, {f"arr_{i}": v for i, v in enumerate(values)}, meta)
+
+
+def load_model(path, custom_layers=None):
+    """Read a file that :func:`save_model` wrote.
+
+    Parameters
+    ----------
+    path : str
+    custom_layers : dict of str -> class, optional
+        Layer classes of your own that the network uses.
+
+    Returns
+    -------
+    Model
+
+    Raises
+    ------
+    WeightsError
+        If the file is missing, damaged, a pickle, or only bare weights.
+    """
+    arrays, meta = read_arrays(path)
+    if meta is None or meta.get("format") != FORMAT:
+        raise WeightsError(
+            f"{path}: expected a minifer model, got "
+            f"{'bare weights' if meta is None else meta.get('format')}. Build the "
+            "network yourself and use load_params(path, network).")
+    try:
+        network = architecture.from_dict(meta["architecture"], custom_layers)
+        _set(path, network, arrays)
+        model = Model(network, tuple(meta["classes"]), meta["preprocessing"],
+                      meta["notes"])
+    except (KeyError, TypeError) as error:
+        raise WeightsError(
+            f"{path}: expected architecture, classes, preprocessing and notes in "
+            f"the model file, got a damaged entry ({error}).") from error
+    _check_classes(path, model)
+    return model
+
+
+def _check_classes(where, model):
+    outputs = model.network.output_shape[1]
+    if len(model.classes) != outputs:
+        raise WeightsError(
+            f"{where}: expected {outputs} class names, one for each output, got "
+            f"{len(model.classes)}.")
+
+
+def load_params(path, network):
+    """Load weights by position, as Lasagne scripts did.
+
+    Parameters
+    ----------
+    path : str
+        Written by ``np.savez(path, *get_all_param_values(network))`` in Lasagne
+        or minifer, or a minifer model (its architecture is not looked at).
+    network : Layer
+        A network of the same architecture; its parameters are set.
+
+    Notes
+    -----
+    Filters of Lasagne's ``Conv2DLayer`` are for true convolution, minifer's
+    default. Those of its GPU layers (``Conv2DDNNLayer``, ``Conv2DMMLayer``) are
+    not: the file cannot tell, so build the network with ``flip_filters=False``.
+
+    Raises
+    ------
+    WeightsError
+        If the file is not an .npz of plain arrays, or their number or shapes
+        are not the network's. The network is unchanged then.
+    """
+    arrays, _ = read_arrays(path)
+    _set(path, network, arrays)
+
+
+def _set(path, network, arrays):
+    """Set parameters from ``arr_0``, ``arr_1`` … by number, not by sorted name."""
+    try:
+        values = [arrays[f"arr_{i}"] for i in range(len(arrays))]
+    except KeyError:
+        raise WeightsError(
+            f"{path}: expected arrays arr_0 … arr_{len(arrays) - 1}, got "
+            f"{', '.join(sorted(arrays)[:5])}. Save with np.savez(path, *values)."
+        ) from None
+    if any(value.dtype.kind not in "fiu" for value in values):
+        raise WeightsError(f"{path}: expected arrays of real numbers, got "
+                           f"{', '.join(sorted({str(v.dtype) for v in values}))}.")
+    try:
+        layers.set_all_param_values(network, values)
+    except WeightsError as error:
+        raise WeightsError(f"{path}: {error}") from None
+
+
+def write_arrays(path, arrays, meta):
+    """Write named arrays and a JSON-ready dict into one ``.npz``, atomically."""
+    text = np.frombuffer(json.dumps(meta).encode("utf-8"), np.uint8)
+    with atomic_write(path) as file:
+        np.savez(file, **arrays, **{META: text})
+
+
+def read_arrays(path):
+    """Read what :func:`write_arrays` wrote, or any ``.npz`` of plain arrays.
+
+    Returns
+    -------
+    arrays : dict of str -> array
+    meta : dict, or None where there is no JSON entry
+
+    Raises
+    ------
+    WeightsError
+        If it is missing, damaged, a pickle, or holds Python objects.
+    """
+    try:
+        with open(path, "rb") as file:
+            if file.read(2) != b"PK":
+                raise WeightsError(
+                    f"{path}: expected an .npz file, got something else (a pickle, "
+                    "or a damaged file). Only .npz is read: a pickle can run code.")
+            file.seek(0)  # np.load(path) would leave a damaged file open
+            with np.load(file, allow_pickle=False) as archive:
+                arrays = {name: archive[name] for name in archive.files}
+        meta = json.loads(arrays.pop(META).tobytes()) if META in arrays else None
+        if not isinstance(meta, (dict, type(None))):
+            raise ValueError(f"{META} is no object")
+        return arrays, meta
+    except OSError as error:
+        raise WeightsError(
+            f"{path}: could not be read ({error.strerror or error}).") from error
+    except (ValueError, EOFError, KeyError, zipfile.BadZipFile, NotImplementedError,
+            RuntimeError) as error:
+        if isinstance(error, WeightsError):
+            raise
+        raise WeightsError(
+            f"{path}: expected a whole .npz of plain arrays, got a damaged file or "
+            f"Python objects ({error}). Get or write it again.") from error

@@ -1,0 +1,128 @@
+"""What all commands share: exit codes, pipes, help, scripts of examples/."""
+
+import contextlib
+import io
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from helpers import runs
+from minifer.commands import cli, script
+from minifer.errors import ShapeError
+from minifer.layers import DenseLayer, InputLayer
+from minifer.nonlinearities import tanh
+
+
+def ended(main):
+    """How ``run`` ends, and what it says."""
+    err = io.StringIO()
+    with contextlib.redirect_stderr(err):
+        try:
+            cli.run(main)
+        except SystemExit as end:
+            return end.code, err.getvalue()
+    return 0, err.getvalue()
+
+
+def raising(error):
+    def main():
+        raise error
+    return main
+
+
+@pytest.mark.parametrize("main, expected", [
+    (lambda: None, (0, "")), (lambda: 1, (1, "")), (lambda: True, (0, "")),
+    (raising(ShapeError("expected\n  this.")), (2, "error: expected this.\n")),
+    (raising(KeyboardInterrupt()), (130, "stopped\n")),
+    (raising(KeyboardInterrupt("saved.")), (130, "saved.\n"))],
+    ids=["none", "one", "a bool", "ours", "ctrl-c", "ctrl-c with words"])
+def test_exit_codes(main, expected):
+    assert ended(main) == expected
+
+
+def test_a_bug_is_no_user_error():
+    with pytest.raises(ZeroDivisionError):
+        cli.run(lambda: 1 / 0)
+
+
+def test_a_reader_that_leaves_is_no_error():
+    """``minifer doctor | head -0``: the pipe is closed before anything is said."""
+    with subprocess.Popen([sys.executable, "-m", "minifer", "doctor"],
+                          env=runs.environment(PYTHONPATH=str(runs.TESTS.parent)),
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdout.close()
+        err = process.stderr.read()
+    assert (process.returncode, err) == (141, b"")
+
+
+def test_help_shows_defaults_where_they_say_something():
+    parser = cli.ArgumentParser(prog="x")
+    parser.add_argument("--out", default="runs", help="a folder")
+    parser.add_argument("--data", help="a table")
+    parser.add_argument("--flip", action="store_true", help="mirror")
+    parser.add_argument("--epochs", default=0, help="passes")
+    text = " ".join(parser.format_help().split())
+    assert "a folder (default: runs)" in text and "passes (default: 0)" in text
+    assert text.count("default") == 2
+
+
+def test_options_are_not_abbreviated():
+    parser = cli.ArgumentParser(prog="x")
+    parser.add_argument("--epochs")
+    assert ended(lambda: parser.parse_args(["--epo", "3"])) == (
+        2, "x: error: unrecognized arguments: --epo 3. See --help.\n")
+
+
+def test_the_version():
+    assert runs.minifer("--version").out.startswith("minifer ")
+
+
+@pytest.mark.parametrize("right, code", [(True, 0), (False, 1)])
+def test_gradcheck_ends_with_1_if_a_gradient_is_wrong(monkeypatch, right, code):
+    monkeypatch.syspath_prepend(str(runs.EXAMPLES))
+    monkeypatch.setattr(script("gradient_check"), "main", lambda *words: right)
+    assert runs.minifer("gradcheck").code == code
+
+
+@pytest.mark.parametrize("right", [True, False])
+def test_gradcheck_for_machines(monkeypatch, right):
+    """A backward pass that takes tanh for the identity is found, and named."""
+    monkeypatch.syspath_prepend(str(runs.EXAMPLES))
+    example = script("gradient_check")
+    network = DenseLayer(InputLayer((None, 3)), 2, nonlinearity=tanh, name="dense")
+    monkeypatch.setattr(example, "layers", lambda: [("one", network)])
+    monkeypatch.setattr(example.models, "ck96", lambda: network)
+    if not right:
+        monkeypatch.setattr(type(network.nonlinearity), "backward",
+                            lambda self, dy, cache: dy)
+    outcome = runs.minifer("gradcheck", "--json")
+    told = json.loads(outcome.out)
+    assert (outcome.code, told["ok"]) == (0, True) if right else (1, False)
+    assert [one["title"] for one in told["checks"]] == [
+        "one", "the headline network, ck96"]
+    rows = {row["name"]: row for row in told["checks"][0]["rows"]}
+    assert rows["dense.W"]["verdict"] == ("ok" if right else "WRONG")
+    assert rows["dense.W"]["shape"] == [3, 2] and rows["dense.b"]["probes"] == 2
+
+
+def test_bench_is_the_script(monkeypatch):
+    monkeypatch.syspath_prepend(str(runs.EXAMPLES))
+    words = []
+    monkeypatch.setattr(script("bench"), "main", lambda *given: words.extend(given))
+    assert runs.minifer("bench", "--net", "tiny").code == 0
+    assert words == [["--net", "tiny"], "minifer bench"]
+
+
+@pytest.mark.parametrize("words", [("train", "ck"), ("train", "fer2013"), (
+    "train", "transfer"), ("search",), ("gradcheck",), ("bench",)])
+def test_a_script_says_that_it_is_the_command(words):
+    outcome = runs.minifer(*words, "--bogus")
+    assert outcome.code == 2
+    assert outcome.err.startswith(f"minifer {' '.join(words)}: error: ")
+
+
+def test_scripts_are_those_of_examples():
+    assert os.path.dirname(script("gradient_check").__file__) == str(runs.EXAMPLES)

@@ -1,0 +1,71 @@
+"""minifer show: pictures of a model, and one line where there is nothing to draw."""
+
+import numpy as np
+import pytest
+
+from helpers import clips, runs
+from minifer import layers
+from minifer.errors import ShapeError
+from minifer.evaluation import explain
+from minifer.faces.images import write_png
+from minifer.predict.predictor import Predictor
+from minifer.weights.model_file import save_model
+
+
+@pytest.fixture(scope="module")
+def here(tmp_path_factory):
+    """A model that finds faces, one without convolution, a face, and a wall."""
+    folder = tmp_path_factory.mktemp("show")
+    clips.save_judge(folder / "model.npz")
+    dense = layers.DenseLayer(layers.InputLayer((None, 1, 8, 8)), 3)
+    save_model(folder / "dense.npz", runs.model(dense))
+    write_png(folder / "face.png", clips.person(0))
+    write_png(folder / "wall.png", np.full((60, 80), 128, np.uint8))
+    return folder
+
+
+def show(here, what, *words, model="model.npz"):
+    return runs.minifer("show", what, "--model", here / model, "--out",
+                        here / "out.png", *words)
+
+
+@pytest.mark.parametrize("what", ["filters", "activations", "saliency", "gradcam"])
+def test_each_writes_a_picture(here, what):
+    photo = [here / "face.png"] * (what != "filters")
+    (here / "out.png").unlink(missing_ok=True)
+    outcome = show(here, what, *photo)
+    assert outcome.code == 0 and outcome.err == ""
+    assert (here / "out.png").read_bytes().startswith(b"\x89PNG")
+    if photo:
+        face, = Predictor.load(here / "model.npz").photo(photo[0], "largest").faces
+        assert f"face at {face.box}" in outcome.out
+        assert outcome.out.splitlines()[0].endswith(f"-> {face.label}")
+
+
+@pytest.mark.parametrize("what, words", [
+    ("filters", []), ("activations", ["face.png"]), ("gradcam", ["face.png"])])
+def test_a_network_without_convolution_gets_one_line(here, what, words):
+    outcome = show(here, what, *[here / word for word in words], model="dense.npz")
+    assert outcome.code == 2
+    line, = outcome.err.splitlines()
+    assert "network with a convolution" in line and "saliency" in line
+
+
+def test_saliency_needs_no_convolution(here):
+    assert show(here, "saliency", here / "face.png", model="dense.npz").code == 0
+
+
+def test_a_photo_without_a_face_gets_one_line(here):
+    outcome = show(here, "gradcam", here / "wall.png")
+    assert outcome.code == 2 and "wall.png: expected a face" in outcome.err
+    assert len(outcome.err.splitlines()) == 1
+
+
+def test_the_map_lies_over_the_whole_face():
+    figure = explain.draw(np.zeros((12, 12)), np.array([[0., 2.], [1., 0.]]), "t")
+    face, overlay = figure.axes[1].images
+    assert overlay.get_extent() == face.get_extent() == [0, 12, 12, 0]
+    np.testing.assert_array_equal(overlay.get_array(), [[0, 1], [.5, 0]])
+    assert overlay.get_alpha()[0, 0] == 0  # where it is nothing, the face is seen
+    with pytest.raises(ShapeError, match="Take one of the batch"):
+        explain.draw(np.zeros((1, 12, 12)), np.zeros((2, 2)))

@@ -1,0 +1,134 @@
+"""What the compiler made of the kernels, instruction by instruction.
+
+A kernel may compile, fit its budget and still be slow: a loop that stayed a loop, a
+register that travels to memory, moves that put numbers where products want them. Its
+machine code shows each of these, on a machine without a GPU.
+"""
+
+from collections import Counter
+
+import pytest
+
+from helpers.kernel_variants import FILES, VARIANTS, Variant
+from helpers.runs import TESTS
+from minifer.cuda import loader, nvrtc
+from minifer.errors import BackendUnavailable, KernelError
+
+try:
+    nvrtc.version(), nvrtc.disassembler()
+except BackendUnavailable as error:
+    pytest.skip(str(error), allow_module_level=True)
+
+#: Ampere and Hopper: the first with these products, and the one aimed at.
+ARCHS = (80, 90)
+
+
+def faults(variant, name, arch):
+    """What is wrong with a kernel, a line for each finding."""
+    counts, loop = (nvrtc.instructions(variant.file, name, arch, loop=loop,
+                                       **variant.defines) for loop in (False, True))
+    products, found = variant.products.get(name, counts["HMMA"]), []
+    if counts["HMMA"] != products:
+        found.append(f"{counts['HMMA']} products instead of {products}")
+    if counts["LDL"] or counts["STL"]:
+        found.append(f"{counts['LDL'] + counts['STL']} loads and stores of spills")
+    if variant.hot and loop["MOV"] >= loop["HMMA"] > 0:
+        found.append(f"{loop['MOV']} moves for {loop['HMMA']} products")
+    return found
+
+
+@pytest.mark.parametrize("arch", ARCHS)
+@pytest.mark.parametrize("variant", [*map(Variant, FILES), *VARIANTS], ids=str)
+def test_machine_code(variant, arch):
+    found = {name: faults(variant, name, arch)
+             for name in variant.products or loader.signatures(variant.file)}
+    assert not any(found.values()), found
+
+
+def test_who_uses_tensor_cores_says_how_many_products_it_makes():
+    """And the other way round: what a variant names is there."""
+    users = {(variant.file, name) for variant in [*map(Variant, FILES), *VARIANTS]
+             for name in loader.signatures(variant.file)
+             if nvrtc.instructions(variant.file, name, 80, **variant.defines)["HMMA"]}
+    assert users == {(variant.file, name) for variant in VARIANTS
+                     for name, count in variant.products.items() if count}
+
+
+# --- each fault, planted --------------------------------------------------------
+
+def planted(file, **products):
+    path = TESTS / "cuda" / "kernels" / f"nvrtc_{file}.cu"
+    return Variant(str(path), products=products)
+
+
+@pytest.mark.parametrize("arch", ARCHS)
+def test_a_tidy_kernel_has_no_fault(arch):
+    assert faults(planted("products", tidy=8), "tidy", arch) == []
+
+
+@pytest.mark.parametrize("arch", ARCHS)
+def test_a_loop_that_stayed_a_loop_is_found(arch):
+    found = faults(planted("products", rolled=8), "rolled", arch)
+    assert "1 products instead of 8" in found
+
+
+@pytest.mark.parametrize("arch", ARCHS)
+def test_moves_are_found_but_in_tiny_layers(arch):
+    variant = planted("products", moves=8)
+    fault, = faults(variant, "moves", arch)
+    assert fault.endswith("moves for 8 products") and int(fault.split()[0]) >= 16
+    assert faults(variant._replace(defines={"A_VECTOR": 1}), "moves", arch) == []
+
+
+@pytest.mark.parametrize("arch", ARCHS)
+def test_spills_are_found(arch):
+    fault, = faults(planted("spills"), "spills", arch)
+    assert fault.endswith("loads and stores of spills")
+
+
+# --- reading ----------------------------------------------------------------
+
+def test_opcodes_lose_their_modifiers_and_conditions():
+    text = """
+.text.other:
+        /*0000*/                   EXIT ;
+.text.mine:
+        /*0000*/                   LDS.64 R4, [R2] ;
+.L_x_154:
+        /*00f0*/               @P0 EXIT ;
+        /*0100*/              @!P1 IMAD.MOV.U32 R3, RZ, RZ, RZ ;
+        /*0110*/             @!UP0 IMAD.WIDE R2, R5, UR7, R2 ;
+        /*4f10*/                   HMMA.1688.F32.TF32 R4, R8, R2, R4 ;
+        /*4f20*/               @P0 BRA `(.L_x_154) ;
+        /*4f30*/                   MOV R1, R2 ;
+"""
+    assert nvrtc.read_code(text, "mine") == Counter(
+        LDS=1, EXIT=1, MOV=2, IMAD=1, HMMA=1, BRA=1)
+    assert nvrtc.read_code(text, "other") == Counter(EXIT=1)
+
+
+def test_the_innermost_loop_with_products_is_looked_at():
+    text = """
+.text.mine:
+        /*0000*/                   MOV R1, R2 ;
+.L_x_1:
+        /*0010*/                   LDS R4, [R2] ;
+.L_x_2:
+        /*0020*/                   HMMA.1688.F32.TF32 R4, R8, R2, R4 ;
+        /*0030*/               @P0 BRA `(.L_x_2) ;
+.L_x_3:
+        /*0040*/                   STS [R2], R4 ;
+        /*0050*/               @P1 BRA `(.L_x_3) ;
+        /*0060*/               @P1 BRA `(.L_x_4) ;
+        /*0070*/               @P0 BRA `(.L_x_1) ;
+.L_x_4:
+        /*0080*/                   EXIT ;
+"""
+    assert nvrtc.read_code(text, "mine", loop=True) == Counter(HMMA=1, BRA=1)
+    flat = text.replace("HMMA.1688.F32.TF32", "FFMA")
+    assert nvrtc.read_code(flat, "mine", loop=True) == nvrtc.read_code(flat, "mine")
+
+
+def test_a_kernel_that_is_not_there_is_named():
+    with pytest.raises(KernelError, match="expected .* .nobody., got only .*tidy"):
+        faults(planted("products"), "nobody", 90)

@@ -1,0 +1,83 @@
+"""Threads do each share once, end together, and hand on what goes wrong."""
+
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from minifer.compiled.cpu.program import Program
+from minifer.compiled.cpu.sums import ChunkSums
+from minifer.device.threads import Workers
+
+
+@pytest.mark.parametrize("count", [1, 2, 5])
+@pytest.mark.parametrize("total, least", [(0, 1), (1, 1), (7, 1), (64, 9)])
+def test_shares_cover_a_range_once(count, total, least):
+    seen = np.zeros(total, int)
+
+    def task(worker, start, stop):
+        assert count * least > total or stop - start >= least
+        seen[start:stop] += 1
+
+    Workers(count).run(task, total, least)
+    np.testing.assert_array_equal(seen, 1)
+
+
+@pytest.mark.parametrize("count", [1, 2, 5])
+@pytest.mark.parametrize("chunks", [1, 2, 9, 100])
+def test_every_chunk_is_done_once(count, chunks):
+    seen = []
+    Workers(count).run_chunks(lambda worker, chunk: seen.append(chunk), chunks)
+    assert sorted(seen) == list(range(chunks))
+
+
+def test_a_worker_that_is_held_up_loses_its_last_chunks_to_others():
+    others_are_done, did = threading.Event(), {0: [], 1: []}
+
+    def task(worker, chunk):
+        did[worker].append(chunk)
+        if worker == 0:
+            assert others_are_done.wait(10)
+        elif sum(map(len, did.values())) == 8:
+            others_are_done.set()
+
+    Workers(2).run_chunks(task, 8)
+    assert did == {0: [0], 1: [4, 5, 6, 7, 3, 2, 1]}
+
+
+@pytest.mark.parametrize("bad", [0, 1])
+def test_nobody_works_on_after_an_error_arrives(bad):
+    done = []
+
+    def task(worker, chunk):
+        if worker == bad:
+            raise ZeroDivisionError(worker)
+        time.sleep(0.05)
+        done.append(chunk)
+
+    with pytest.raises(ZeroDivisionError, match=str(bad)):
+        Workers(2).run_chunks(task, 2)
+    assert len(done) == 1
+
+
+@pytest.mark.parametrize("images", [7, 6, 3, 1])
+def test_sums_are_those_of_the_chunks_in_order(images):
+    values = np.random.default_rng(0).standard_normal((7, 3, 4)).astype(np.float32)
+    sums, spare = ChunkSums((2, 1, 4), chunks=3, chunk=3), np.empty(8, np.float32)
+    sums.parts[:] = np.nan  # a chunk's first images write
+    for i in [i for i in (6, 3, 4, 5, 0, 1, 2) if i < images]:  # by chunk
+        part, do = sums.of(slice(i, i + 1)), Program()
+        part.add(do, part.dU, spare, np.positive, values[i, :2, None])
+        part.add(do, part.db, spare, np.positive, values[i, 2])
+        do.run()
+    expected = 0
+    for start in range(0, images, 3):
+        part = 0
+        for value in values[start:min(start + 3, images)]:
+            part = part + value
+        expected = expected + part
+    found = sums.in_all(images, Workers(2))
+    np.testing.assert_array_equal(found.rows, expected)
+    np.testing.assert_array_equal(found.dU, expected[:2, None])
+    np.testing.assert_array_equal(found.db, expected[2])

@@ -1,0 +1,73 @@
+"""examples/reproduce.py: the right command lines, run whole, and an honest row."""
+
+import json
+import re
+
+import pytest
+
+from helpers import runs
+
+
+def reproduce(*words):
+    return runs.process(runs.EXAMPLES / "reproduce.py", *words)
+
+
+def cells(text):
+    """The last row of a Markdown table."""
+    return [cell.strip() for cell in text.strip().splitlines()[-1].split("|")[1:-1]]
+
+
+def test_an_experiment_runs_end_to_end_and_prints_its_row_again(
+        folders, tmp_path):  # noqa: F811
+    words = ("r-model1", "--data", folders, "--out", tmp_path, "--seed", "3")
+    first = reproduce(*words)
+    assert first.code == 0, first.err
+    record = json.loads((tmp_path / "r-model1" / "run.json").read_text())
+    system, what, then, now, n, protocol, seed, epochs, minutes = cells(first.out)
+    assert (system, what, then, n, seed) == ("R", "model 1", "20.01 %", "21", "3")
+    assert float(now.split("%")[0]) == pytest.approx(
+        100 * record["results"]["accuracy"], abs=0.005)
+    assert "looked at once" in protocol and "seed 3" in protocol
+    assert int(epochs) == record["training"]["epochs"] == 10
+    assert int(minutes) == round(record["training"]["seconds"] / 60)
+    assert (tmp_path / "r-model1" / "row.md").read_text().strip() in first.out
+    # What it ran is printed first, and is what the run wrote down.
+    command = first.out.splitlines()[0]
+    assert command.startswith("$ python examples/train_fer2013.py --data")
+    assert "--model r1 --epochs 10 --schedule cosine --flip --seed 3" in command
+    again = reproduce(*words, "--resume")
+    assert again.code == 0, again.err
+    assert cells(again.out) == cells(first.out)
+    assert "epoch 1/10" in first.out + first.err
+    assert "epoch 1/10" not in again.out + again.err  # nothing was trained
+
+
+def test_every_experiment_is_a_command_line_that_its_script_takes():
+    listed = reproduce("--list").out
+    program = f"""
+import importlib, sys
+sys.path.insert(0, {str(runs.EXAMPLES)!r})
+import reproduce
+for name, one in reproduce.EXPERIMENTS.items():
+    args = reproduce.parse([name] + [w for n in one.needs for w in ("--" + n, "x")])
+    given = reproduce.words(args, one)
+    found = importlib.import_module(one.script).parse(given)
+    assert found.seed == 0 and found.out.endswith(name), name
+    print(name)
+"""
+    found = runs.process("-c", program)
+    assert found.code == 0, found.err
+    for name in found.out.split():
+        assert re.search(rf"^{name} ", listed, re.MULTILINE)
+
+
+@pytest.mark.parametrize("words, said", [
+    ((), "expected the NAME of an experiment, or --list"),
+    (("b-net",), "invalid choice: 'b-net'"),
+    (("a-six",), "a-six: expected --data"),
+    (("s-resnet50", "--data", "x"), "s-resnet50: expected --weights"),
+    (("a-six", "--data", "nowhere.csv"), "nowhere.csv")])
+def test_wrong_use_takes_one_line(words, said, tmp_path):
+    found = reproduce(*words, "--out", tmp_path)
+    assert found.code == 2
+    assert said in found.err and len(found.err.strip().splitlines()) == 1

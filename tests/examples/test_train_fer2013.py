@@ -1,0 +1,151 @@
+"""examples/train_fer2013.py, from images to a report, on a tiny set."""
+
+import json
+import shlex
+
+import numpy as np
+import pytest
+
+from helpers import runs
+from minifer import layers
+from minifer.data import FER2013_CLASSES, Augmentation, load_folders
+from minifer.faces.cropping import CropSettings
+from minifer.predict.predictor import Predictor
+
+FILES = ("model.npz", "history.csv", "run.json", "report.md", "report.html",
+         "confusion_matrix.png", "calibration.png", "learning_curves.png",
+         "most_wrong.png")
+
+
+def train(folders, out, *words):
+    return runs.process(runs.EXAMPLES / "train_fer2013.py", "--data", folders,
+                        "--out", out, "--epochs", "2", "--batch", "16", *words)
+
+
+ALL_CHANGES = ("--rotation", "15", "--shift", "0.1", "--zoom", "0.2", "--brightness",
+               "0.3", "--erase", "0.5", "--class-weights", "balanced")
+
+
+@pytest.mark.parametrize("model", ["mlp", "r1"])
+def test_a_run_leaves_all_that_is_promised(model, folders, tmp_path):
+    found = train(folders, tmp_path, "--model", model, "--flip")
+    assert found.code == 0, found.err
+    assert "parts: train 84, validation 21" in found.out
+    assert "n                  21 frames" in found.out
+    assert "public test part, looked at once" in found.out
+    assert {p.name for p in tmp_path.iterdir()} >= set(FILES)
+    assert (tmp_path / "filters.png").exists() == (model == "r1")
+    record = json.loads((tmp_path / "run.json").read_text())
+    assert record["command"].startswith("python examples/train_fer2013.py --data ")
+    for words in (f"--model {model}", "--flip", "--seed 0"):
+        assert words in record["command"]
+    predictor = Predictor.load(tmp_path / "model.npz")
+    for found in predictor.saturations(np.full((2, 1, 48, 48), 99, np.uint8)):
+        assert list(found) == sorted(FER2013_CLASSES)
+        assert abs(sum(found.values()) - 1) < 1e-5
+
+
+def test_copies_of_test_images_leave_the_training_part(folders, tmp_path):
+    root = tmp_path / "fer2013"
+    for path in folders.rglob("*.png"):
+        (root / path.relative_to(folders)).parent.mkdir(parents=True, exist_ok=True)
+        (root / path.relative_to(folders)).write_bytes(path.read_bytes())
+    (root / "train/happy/Training_99.png").write_bytes(
+        (folders / "test/happy/PublicTest_0.png").read_bytes())
+    clean, raw = (train(root, tmp_path / name, "--model", "mlp", *words)
+                  for name, words in (("a", ()), ("b", ("--raw",))))
+    assert "train 84, validation 21" in clean.out
+    assert "train 85, validation 21" in raw.out
+
+
+def test_a_set_without_a_test_part_is_refused(folders, tmp_path):
+    found = train(folders / "train", tmp_path)
+    assert found.code == 2 and found.out.count("Traceback") == 0
+    assert "training part and a public or private test part" in found.err
+    assert sum("error: " in line for line in found.err.splitlines()) == 1
+
+
+def test_a_run_that_was_stopped_goes_on(folders, tmp_path):
+    words = "--model", "mlp", "--flip", *ALL_CHANGES
+    whole = train(folders, tmp_path / "whole", *words)
+    first = runs.process(runs.EXAMPLES / "train_fer2013.py", "--data", folders, "--out",
+                         tmp_path / "parts", "--epochs", "1", "--batch", "16", *words)
+    rest = train(folders, tmp_path / "parts", "--resume", *words)
+    assert whole.code == first.code == rest.code == 0
+    assert_same_weights(tmp_path / "whole", tmp_path / "parts")
+
+
+def assert_same_weights(one, other):
+    a, b = (np.load(folder / "model.npz") for folder in (one, other))
+    assert sorted(a.files) == sorted(b.files)
+    for key in a.files:
+        if key.startswith("param"):
+            np.testing.assert_array_equal(a[key], b[key])
+
+
+def test_the_command_with_changed_images_repeats_the_run(folders, tmp_path):
+    found = train(folders, tmp_path / "a", "--model", "mlp-bn-drop", "--l2", "0.001",
+                  *ALL_CHANGES)
+    assert found.code == 0, found.err
+    command = json.loads((tmp_path / "a/run.json").read_text())["command"]
+    assert " --zoom 0.2 " in command and "--class-weights balanced" in command
+    again = runs.process(runs.EXAMPLES / "train_fer2013.py", *shlex.split(
+        command.replace(f"--out {tmp_path}/a", f"--out {tmp_path}/b"))[2:])
+    assert again.code == 0, again.err
+    assert_same_weights(tmp_path / "a", tmp_path / "b")
+
+
+@pytest.fixture
+def script(monkeypatch):
+    """The example as a module; it imports the one beside it."""
+    monkeypatch.syspath_prepend(runs.EXAMPLES)
+    return runs.example("train_fer2013")
+
+
+def test_options_reach_the_trainer(script, folders):
+    training = load_folders(folders).part("train").subset(range(20))
+    options = script.trainer_options(
+        script.parse(["--data", "x", *ALL_CHANGES]), training)
+    assert options["augment"] == Augmentation(
+        rotation=15, shift=.1, zoom=(.8, 1.2), brightness=.3, erase=.5)
+    np.testing.assert_allclose(options["class_weights"],
+                               [20 / (2 * 12), 20 / (2 * 8), 1, 1, 1, 1, 1])
+    options = script.trainer_options(script.parse(["--data", "x", "--flip"]), training)
+    assert options["augment"] is options["class_weights"] is None and options["flip"]
+
+
+def test_the_penalty(script):
+    """All weights count, and batch norm's scales, as in Lasagne; no biases."""
+    def penalty(*words):
+        args = script.parse(["--data", "x", *words])
+        return script.penalty(args, script.MODELS[args.model]())
+
+    network = script.MODELS["mlp-bn"]()
+    weights = [one.get_value() for one in layers.get_all_params(network)
+               if one.name.endswith((".W", ".gamma"))]
+    args = script.parse(["--data", "x", "--l2", "0.5"])
+    assert len(weights) == 9 and float(script.penalty(args, network)) == pytest.approx(
+        0.5 * sum((one.astype(float) ** 2).sum() for one in weights), rel=1e-5)
+    assert penalty("--model", "six") is None
+    assert float(penalty("--model", "fcn48")) > 0
+    assert float(penalty("--model", "fcn48", "--l2", "0")) == 0
+
+
+@pytest.mark.parametrize("value", ["-1", "nan", "inf", "much"])
+def test_a_wrong_penalty_is_refused(script, value):
+    outcome = runs.command("train_fer2013", "--data", "x", "--l2", value)
+    assert outcome.code == 2 and "--l2" in outcome.err and outcome.out == ""
+
+
+def test_r2_takes_the_faces_at_twice_their_size(script, folders, monkeypatch, tmp_path):
+    monkeypatch.setitem(script.MODELS, "r2", lambda num_classes: runs.network(
+        classes=num_classes, size=96))
+    found = runs.command("train_fer2013", "--data", folders, "--out", tmp_path,
+                         "--epochs", 1, "--model", "r2")
+    assert found.code == 0, found.err
+    crop = Predictor.load(tmp_path / "model.npz").preprocessing.crop
+    assert (crop.size, crop.mode) == (96, "whole")
+    faces = load_folders(folders)
+    np.testing.assert_array_equal(script.scale(faces, crop).images,
+                                  load_folders(folders, size=96).images)
+    assert script.scale(faces, CropSettings(48, mode="whole")) is faces
