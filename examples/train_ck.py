@@ -20,9 +20,9 @@ from minifer.device.arrays import DEVICES, resolve
 from minifer.errors import SettingError
 from minifer.evaluation.calibration import calibrate, reliability_diagram
 from minifer.evaluation.metrics import evaluate
+from minifer.faces.cache import cache_folder
 from minifer.faces.cropping import CropSettings
 from minifer.faces.preprocessing import Preprocessing
-from minifer.faces.cache import cache_folder
 from minifer.files import make_folder, write_json
 from minifer.progress import Progress
 from minifer.report import plots

@@ -11,12 +11,12 @@ from ..errors import NotFiniteError, SettingError
 from ..expressions import Expression, Variable, evaluate, gradients
 from ..layers import get_all_layers, get_all_params, move_to
 from ..layers.param import device_of_params
-from ..ops.outer_product import FactoredGradient
+from ..ops.outer_product import OuterProduct
 from ..updates.rules import PIECE, run_alone
 from .cpu.plan import CpuPlan
 from .gpu.plan import GpuPlan
 from .gpu.replay import Replay
-from .standins import FusedHead, PlannedRun, fused_heads, network_runs
+from .standins import FusedHead, PlannedPass, fused_heads, network_passes
 
 __all__ = ["Function", "function"]
 
@@ -106,10 +106,10 @@ class Function:
                 f"function: expected precision 'fp32' or 'tf32', got {precision!r}.")
         self.wanted = self.outputs + ([updates.loss] if updates else [])
         self.statistics = [] if updates is None else [
-            p for run in network_runs(self.wanted)
+            p for run in network_passes(self.wanted)
             for p in get_all_params(run.outputs, batch_norm_stat=True)]
         self.device = self._move(device)
-        self.learning = network_runs([updates.loss]) if updates else []
+        self.learning = network_passes([updates.loss]) if updates else []
         self.heads = {}
         self.runners, self.replay = {}, None
         if mode == "compiled":
@@ -117,8 +117,8 @@ class Function:
             if self.device != "cpu":
                 self.replay = Replay(self) if graph else None
                 make = self._gpu_plans(precision)
-            for run in network_runs(self.wanted):
-                self.runners[run] = PlannedRun(run, batch or 1, functools.partial(
+            for run in network_passes(self.wanted):
+                self.runners[run] = PlannedPass(run, batch or 1, functools.partial(
                     make, run, run in self.learning))
             for run, losses in self.heads.items():
                 self.runners[losses] = FusedHead(losses, self.runners[run])
@@ -145,7 +145,7 @@ class Function:
     @property
     def plan(self):
         """The plan, a printable table; None before the first call, or if eager."""
-        return next((r.plan for r in self.planned_runs() if r.plan), None)
+        return next((r.plan for r in self.planned_passes() if r.plan), None)
 
     @property
     def captured(self):
@@ -157,9 +157,9 @@ class Function:
         """Launches in the graph that was captured last, or None."""
         return self.replay and self.replay.launches()
 
-    def planned_runs(self):
+    def planned_passes(self):
         """What stands in for passes through networks, in order."""
-        return [r for r in self.runners.values() if isinstance(r, PlannedRun)]
+        return [r for r in self.runners.values() if isinstance(r, PlannedPass)]
 
     def __call__(self, *values):
         """Evaluate the outputs, and take a step if there are updates.
@@ -243,9 +243,9 @@ class Function:
 
     def _on_device(self, given):
         """The host's part of a call, then the device's: once more, or as captured."""
-        planned = [all(v in given for v in runner.network_run.inputs)
-                   and runner.begin([given[v] for v in runner.network_run.inputs])
-                   for runner in self.planned_runs()]
+        planned = [all(v in given for v in runner.network_pass.inputs)
+                   and runner.begin([given[v] for v in runner.network_pass.inputs])
+                   for runner in self.planned_passes()]
         if self.updates is not None:
             self.updates.advance()
         try:
@@ -287,7 +287,7 @@ class Function:
 
     def _move(self, device):
         """Bring the parameters to ``device``; return where they are."""
-        outputs = [o for run in network_runs(self.wanted) for o in run.outputs]
+        outputs = [o for run in network_passes(self.wanted) for o in run.outputs]
         device = move_to(outputs, device or device_of_params(get_all_params(outputs)))
         if self.updates is not None:
             self.updates.to_device(device)
@@ -362,7 +362,7 @@ def all_finite(array, run=run_alone):
     A sum is not finite if an element is not, and reads the array only once. Of a
     gradient kept as factors, they are looked at first.
     """
-    if isinstance(array, FactoredGradient) and array.surely_finite():
+    if isinstance(array, OuterProduct) and array.surely_finite():
         return True
     flat, sums = np.asarray(array).reshape(-1), []
 
@@ -379,7 +379,7 @@ def _blame(loss, given):
 
     The pass is run again layer by layer, with the same dropout masks.
     """
-    runs = network_runs([loss])
+    runs = network_passes([loss])
     streams = {layer.stream for run in runs for layer in get_all_layers(run.outputs)
                if hasattr(layer, "stream")}
     for stream in streams:

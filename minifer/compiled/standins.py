@@ -9,20 +9,21 @@ import numpy as np
 
 from ..cuda.loss import class_numbers
 from ..device.arrays import device_of, to_device
-from ..expressions import Apply, NetworkRun, Output, mean_of
+from ..expressions import Apply, mean_of
 from ..layers import get_all_params
+from ..layers.symbolic import NetworkPass, Output
 from ..ops.loss import softmax_crossentropy_forward
 from .plan import runs_planned
 
-__all__ = ["PlannedRun", "FusedHead", "fused_heads", "network_runs"]
+__all__ = ["PlannedPass", "FusedHead", "fused_heads", "network_passes"]
 
 
-class PlannedRun:
-    """Stands in for a NetworkRun: runs its plan, or itself where none applies.
+class PlannedPass:
+    """Stands in for a NetworkPass: runs its plan, or itself where none applies.
 
     Parameters
     ----------
-    network_run : NetworkRun
+    network_pass : NetworkPass
     batch : int
         Images to plan for, at least.
     make : function
@@ -35,9 +36,9 @@ class PlannedRun:
         The plan, if the latest pass ran in it.
     """
 
-    def __init__(self, network_run, batch, make):
-        self.network_run, self.batch, self.make = network_run, batch, make
-        self.params = get_all_params(network_run.outputs)
+    def __init__(self, network_pass, batch, make):
+        self.network_pass, self.batch, self.make = network_pass, batch, make
+        self.params = get_all_params(network_pass.outputs)
         self.plan, self.begun, self.latest = None, False, None
 
     def begin(self, values):
@@ -60,13 +61,13 @@ class PlannedRun:
     def forward(self, *values):
         if not self.begun and not self.begin(values):
             self.latest = None
-            return self.network_run.forward(*values)
+            return self.network_pass.forward(*values)
         self.begun, self.latest = False, self.plan
-        return self.plan.run(dict(zip(self.network_run.sources, values))), self.plan
+        return self.plan.run(dict(zip(self.network_pass.sources, values))), self.plan
 
     def backward(self, dvalues, cache):
         if cache is not self.plan or self.plan is None:
-            return self.network_run.backward(dvalues, cache)
+            return self.network_pass.backward(dvalues, cache)
         return (), self.plan.backward(dvalues)
 
 
@@ -76,7 +77,7 @@ class FusedHead:
     Parameters
     ----------
     crossentropy : Apply
-    planned : PlannedRun
+    planned : PlannedPass
     """
 
     def __init__(self, crossentropy, planned):
@@ -117,7 +118,7 @@ def fused_heads(loss, wanted):
 
     Returns
     -------
-    dict of NetworkRun -> Apply
+    dict of NetworkPass -> Apply
     """
     found = {}
     for losses in mean_of(loss):
@@ -132,9 +133,9 @@ def fused_heads(loss, wanted):
     return found
 
 
-def network_runs(expressions):
+def network_passes(expressions):
     """All passes through networks that expressions contain, each once."""
-    return [node for node in _all_below(expressions) if isinstance(node, NetworkRun)]
+    return [node for node in _all_below(expressions) if isinstance(node, NetworkPass)]
 
 
 def _readers(expression, wanted):

@@ -10,7 +10,7 @@ import dataclasses
 import numpy as np
 
 from ..errors import DatasetError, ShapeError
-from ..training.fingerprint import digest
+from ..files import digest
 
 __all__ = ["Dataset", "EMOTIONS"]
 

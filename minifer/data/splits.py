@@ -21,8 +21,7 @@ They depend on the seed and on the set of images, not on the order of its rows.
 
 import numpy as np
 
-from ..errors import DatasetError, SettingError, ShapeError
-from ..random import check_seed
+from ..errors import DatasetError, SettingError, ShapeError, check_seed
 
 __all__ = ["split_by_subject", "split_random", "k_fold", "describe"]
 

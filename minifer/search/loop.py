@@ -6,9 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..errors import SettingError
+from ..errors import SettingError, check_seed
 from ..progress import Progress
-from ..random import check_seed
 from .processes import outcomes
 from .space import check_space, space_size
 from .strategies import STRATEGIES

@@ -16,8 +16,7 @@ import time
 from typing import NamedTuple
 
 from ..device.threads import default_threads
-from ..errors import NotFiniteError, SettingError
-from ..weights.foreign.messages import one_line
+from ..errors import NotFiniteError, SettingError, one_line
 
 __all__ = ["Outcome", "outcomes"]
 

@@ -10,8 +10,8 @@ import math
 
 import numpy as np
 
-from ..errors import BackendUnavailable
-from ..random import Stream, check_seed
+from ..errors import BackendUnavailable, check_seed
+from ..random import Stream
 from .space import Float, Int
 
 __all__ = ["RandomSearch", "Annealing", "Optuna", "STRATEGIES", "acceptance"]

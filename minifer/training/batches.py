@@ -27,6 +27,7 @@ from ..device.recording import refuse
 from ..device.staging import slots
 from ..errors import LabelError, SettingError, ShapeError
 from ..faces.preprocessing import Preprocessing
+from ..ops.dropout import keep_mask
 
 __all__ = ["Feed", "check_augment"]
 
@@ -137,8 +138,8 @@ class Feed:
         """
         order = _checked_order(order, len(self._images))
         self._order = to_device(order, self.device)
-        self._mirrored = None if self.flip is None else self.flip.keep_mask(
-            order.shape, 0.5, like=self._order)
+        self._mirrored = None if self.flip is None else keep_mask(
+            self.flip, order.shape, 0.5, like=self._order)
         self.batches = -(-len(order) // self._size)
         if self.streams:
             self._stream.begin(order, epoch)

@@ -22,18 +22,17 @@ import numpy as np
 
 from .. import layers, objectives, updates
 from ..compiled.functions import function
-from ..errors import NotFiniteError, SettingError, ShapeError
+from ..errors import NotFiniteError, SettingError, ShapeError, check_seed
 from ..expressions import Variable
-from ..files import make_folder, remove_leftovers
+from ..files import digest, make_folder, remove_leftovers
 from ..progress import Progress
-from ..random import Stream, check_seed
+from ..random import Stream
 from ..weights import architecture
 from ..weights.model_file import save_model
 from . import stopping
 from .batches import Feed, check_augment
 from .checkpoint import load_checkpoint, peek, save_checkpoint
-from .fingerprint import (describe_function, describe_penalty, describe_update,
-                          digest)
+from .fingerprint import describe_function, describe_penalty, describe_update
 from .schedules import constant, cosine, quarters
 
 __all__ = ["Trainer", "Result", "TrainingInterrupted"]

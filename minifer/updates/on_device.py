@@ -25,7 +25,7 @@ from ..cuda.scalars import send
 from ..device.arrays import device_of, resolve, to_device, to_host
 from ..errors import SettingError
 from ..layers.param import device_of_params
-from ..ops.outer_product import FactoredGradient, FactoredOnDevice
+from ..ops.outer_product import OuterProduct, OuterProductOnDevice
 
 __all__ = ["Buffer", "OnDevice", "has_kernel"]
 
@@ -185,7 +185,7 @@ class OnDevice:
                 "Use layers.get_all_params(network, trainable=True).")
 
     def _check_place(self, param, g):
-        device = device_of(g.x if isinstance(g, FactoredGradient) else g)
+        device = device_of(g.x if isinstance(g, OuterProduct) else g)
         if device != self.device:
             raise SettingError(
                 f"updates: expected the gradient of '{param.name}' on '{self.device}', "
@@ -291,7 +291,7 @@ class OnDevice:
 
     def _can_fuse(self, g):
         """Whether a gradient need never be stored; a norm must know all of it first."""
-        return (isinstance(g, FactoredOnDevice) and hasattr(self.rule, "kernel")
+        return (isinstance(g, OuterProductOnDevice) and hasattr(self.rule, "kernel")
                 and self.max_total_norm is None)
 
     def _runs(self, left_out):
@@ -316,9 +316,9 @@ class OnDevice:
 
 def _put(g, part):
     """Have a gradient in its part of the buffer."""
-    if isinstance(g, FactoredOnDevice):
+    if isinstance(g, OuterProductOnDevice):
         g.write(part)
-    elif isinstance(g, FactoredGradient):
+    elif isinstance(g, OuterProduct):
         part[...] = g.rows(0, len(part))
     elif g is not part:
         part[...] = g

@@ -12,7 +12,7 @@ from ..cuda import update as kernels
 from ..device.arrays import as_array
 from ..errors import SettingError, ShapeError
 from ..layers.param import Param
-from ..ops.outer_product import FactoredGradient
+from ..ops.outer_product import OuterProduct
 from .norms import norm_constraint, total_norm_constraint
 from .on_device import Buffer, OnDevice, has_kernel
 
@@ -74,7 +74,7 @@ class Update(OnDevice):
         ----------
         gradients : list of arrays, or dict of Param -> array
             One for each parameter, in their order; or factors of one,
-            :class:`minifer.ops.outer_product.FactoredGradient`.
+            :class:`minifer.ops.outer_product.OuterProduct`.
         run : function, optional
             ``run(task, total)`` calls ``task(worker, start, stop)`` on shares of a
             range, perhaps in several threads. The result does not depend on it.
@@ -97,7 +97,7 @@ class Update(OnDevice):
         self.state["t"] += 1
         for i, (param, g) in enumerate(zip(self.params, gradients)):
             arrays = [param.value] + [self.state[name][i] for name in self.slots]
-            if isinstance(g, FactoredGradient):
+            if isinstance(g, OuterProduct):
                 self._move_rows(run or run_alone, g, *arrays)
             else:
                 self._move(run or run_alone, g.astype(param.dtype, copy=False), *arrays)
@@ -154,7 +154,7 @@ class Update(OnDevice):
                 raise ShapeError(
                     f"updates: expected a gradient for '{missing[0]}', got none.")
             gradients = [gradients[p] for p in self.params]
-        gradients = [g if isinstance(g, FactoredGradient) else as_array(g)
+        gradients = [g if isinstance(g, OuterProduct) else as_array(g)
                      for g in gradients]
         if len(gradients) != len(self.params):
             raise ShapeError(

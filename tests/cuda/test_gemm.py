@@ -11,7 +11,7 @@ from minifer.cuda.emulator import schedule
 from minifer.device import arrays as backend
 from minifer.errors import KernelError, SettingError
 from minifer.layers.param import Param
-from minifer.ops.outer_product import FactoredOnDevice
+from minifer.ops.outer_product import OuterProductOnDevice
 
 on_devices = pytest.mark.parametrize("device", DEVICES)
 precisions = pytest.mark.parametrize("precision", ["fp32", "tf32"])
@@ -228,7 +228,7 @@ def test_the_update_is_that_of_the_stored_gradient(device, rule):
     fused, stored = (ready(rule, device, W) for _ in range(2))
     for seed in range(3):
         x, dz = put(device, *arrays((N, D), (N, U), seed=seed))
-        fused([FactoredOnDevice(x, dz, channels)])
+        fused([OuterProductOnDevice(x, dz, channels)])
         gemm.weight_gradient(x, dz, stored.targets[stored.params[0]],
                              channels=channels, precision="fp32")
         stored(stored.targets)
@@ -267,12 +267,12 @@ def test_nothing_moves_while_not_fine(device):
     x, dz, W = arrays((4, 9), (4, 8), (9, 8))
     update, gradients = ready("adam", device, W), put(device, x, dz)
     dz[0, 0] = np.inf
-    update([FactoredOnDevice(*put(device, x, dz))])
+    update([OuterProductOnDevice(*put(device, x, dz))])
     np.testing.assert_array_equal(update.params[0].get_value(), W)
-    update([FactoredOnDevice(*gradients)])
+    update([OuterProductOnDevice(*gradients)])
     np.testing.assert_array_equal(update.params[0].get_value(), W)
     assert not update.all_fine() and update.forgive() == 2
-    update([FactoredOnDevice(*gradients)])
+    update([OuterProductOnDevice(*gradients)])
     assert update.all_fine() and (update.params[0].get_value() != W).all()
 
 
@@ -280,7 +280,7 @@ def test_nothing_moves_while_not_fine(device):
 def test_what_overflows_within_the_product_is_found_after_the_step(device):
     big = np.full((4, 8), 1e30, np.float32)
     update = ready("sgd", device, np.ones((8, 8), np.float32))
-    update([FactoredOnDevice(*put(device, big, big))])
+    update([OuterProductOnDevice(*put(device, big, big))])
     assert not update.all_fine()
     np.testing.assert_array_equal(update.params[0].get_value(), 1)
 
@@ -300,8 +300,8 @@ def test_fused_and_other_parameters_in_one_step(device, limit):
                                      (6,), seed=seed)
         here([rest[0], x.T @ dz, rest[1], h.T @ dy, rest[2]])
         x, dz, h, dy, *rest = put(device, x, dz, h, dy, *rest)
-        there([rest[0], FactoredOnDevice(x, dz), rest[1], FactoredOnDevice(h, dy),
-               rest[2]])
+        there([rest[0], OuterProductOnDevice(x, dz), rest[1],
+               OuterProductOnDevice(h, dy), rest[2]])
     for one, other in zip(here.params, there.params):
         np.testing.assert_allclose(other.get_value(), one.value, rtol=1e-4, atol=1e-4)
 

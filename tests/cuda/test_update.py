@@ -13,7 +13,7 @@ from minifer.device import arrays as backend
 from minifer.device.emuarray import EmuArray
 from minifer.device.graphs import capture
 from minifer.layers.param import Param
-from minifer.ops.outer_product import FactoredGradient
+from minifer.ops.outer_product import OuterProduct
 from minifer.updates.rules import NesterovMomentum
 
 
@@ -138,9 +138,9 @@ def test_a_gradient_as_factors(device):
     x, dz = np.random.default_rng(0).normal(size=(2, 6, 6))
     here, there = (updates.sgd([Param(np.ones((6, 6)))], 1.0) for _ in range(2))
     there.to_device(device)
-    here([FactoredGradient(x, dz)])
-    there([FactoredGradient(backend.to_device(x, device),
-                            backend.to_device(dz, device))])
+    here([OuterProduct(x, dz)])
+    there([OuterProduct(backend.to_device(x, device),
+                        backend.to_device(dz, device))])
     assert_close(there, here)
 
 

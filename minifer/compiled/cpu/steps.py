@@ -10,7 +10,7 @@ from time import perf_counter as time
 import numpy as np
 
 from ...layers import MergeLayer
-from ...ops.outer_product import FactoredGradient
+from ...ops.outer_product import OuterProduct
 from .program import Program
 
 __all__ = ["Step", "ConvChain", "DenseStep", "DropoutStep", "PlainStep",
@@ -272,7 +272,7 @@ class DenseStep(Step):
 
         if dx is not None:
             self.workers.run(share, len(W), least=max(64, FEW_PRODUCTS // dz.size))
-        gradients = {self.layer.W: FactoredGradient(x, dz)}
+        gradients = {self.layer.W: OuterProduct(x, dz)}
         if self.layer.b is not None:
             gradients[self.layer.b] = dz.sum(axis=0)
         return [None if dx is None else dx.reshape(self.shape)], gradients

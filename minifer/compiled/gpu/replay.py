@@ -11,7 +11,7 @@ from ...device.arrays import address
 from ...device.graphs import capture
 from ...errors import CaptureError
 from ...layers import get_all_params
-from ..standins import network_runs
+from ..standins import network_passes
 
 __all__ = ["Replay"]
 
@@ -30,7 +30,7 @@ class Replay:
 
     def __init__(self, function):
         self.function, self.steps, self.why_not = function, {}, None
-        outputs = [o for run in network_runs(function.wanted) for o in run.outputs]
+        outputs = [o for run in network_passes(function.wanted) for o in run.outputs]
         self.params = get_all_params(outputs)
 
     def __call__(self, given):
@@ -63,7 +63,7 @@ class Replay:
             return None
         if step.graph is None and not self._capture(step, given):
             return None
-        for runner in self.function.planned_runs():
+        for runner in self.function.planned_passes():
             runner.begun = False
         step.load(given)
         step.graph.launch()
@@ -82,7 +82,7 @@ class Replay:
                 step.capture(self.function, given)
         except CaptureError as error:
             self.why_not = str(error)
-        for runner in self.function.planned_runs():
+        for runner in self.function.planned_passes():
             runner.begun = True  # a capture does nothing: the step is still to be done
             runner.plan.note = (f"not captured: {self.why_not}" if self.why_not else
                                 f"captured, as a graph of {step.graph.nodes} nodes")
@@ -90,7 +90,7 @@ class Replay:
 
     def _why_not(self):
         """What is known beforehand to keep a step from being captured, or None."""
-        for runner in self.function.planned_runs():
+        for runner in self.function.planned_passes():
             if runner.plan.why_not_captured():
                 return runner.plan.why_not_captured()
         update = self.function.updates
@@ -104,7 +104,7 @@ class Replay:
         if self.function.updates is not None:
             arrays += self.function.updates.arrays()
         return ([address(array) for array in arrays],
-                [runner.plan for runner in self.function.planned_runs()])
+                [runner.plan for runner in self.function.planned_passes()])
 
 
 class _Step:

@@ -13,7 +13,7 @@ from ... import nonlinearities
 from ...cuda import (dropout as dropout_kernels, filter_gradient, first_conv,
                      fused_conv, gemm, head as head_kernel)
 from ...device.arrays import contiguous
-from ...ops.outer_product import FactoredOnDevice
+from ...ops.outer_product import OuterProductOnDevice
 from ..cpu.steps import PlainStep, Step
 
 __all__ = ["ConvOnGpu", "FirstConvOnGpu", "DenseOnGpu", "HeadOnGpu", "DropoutOnGpu",
@@ -222,8 +222,8 @@ class DenseOnGpu(GpuStep):
         elif self.plain_f is not None:
             dz = self.plain_f.backward(dz, self.cache)
         dense, precision = self.dense, self.plan.precision
-        gradients = {dense.W: FactoredOnDevice(self.x_now, dz, self.channels,
-                                               precision)}
+        gradients = {dense.W: OuterProductOnDevice(
+            self.x_now, dz, self.channels, precision)}
         if dense.b is not None:
             gradients[dense.b] = self.gradient_of(dense.b)
             gemm.bias_gradient(dz, gradients[dense.b])

@@ -22,9 +22,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from ...errors import SettingError, ShapeError
+from ...errors import SettingError, ShapeError, check_seed
 from ...faces.images import load_cv2
-from ...random import Stream, check_seed
+from ...random import Stream
 
 __all__ = ["Augmentation", "warp", "brighten", "erase"]
 

@@ -18,9 +18,8 @@ import warnings
 
 import numpy as np
 
-from ...errors import DatasetError, LeakageWarning, SettingError
+from ...errors import DatasetError, LeakageWarning, SettingError, check_seed
 from ...files import make_folder, new_folder, write_bytes
-from ...random import check_seed
 from ..split_dataset import SplitDataset
 from ..splits import split_by_subject
 from .listing import files

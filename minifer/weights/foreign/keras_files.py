@@ -10,8 +10,7 @@ and its arrays by number.
 import math
 import os
 
-from ...errors import BackendUnavailable, WeightsError
-from .messages import one_line, quoted
+from ...errors import BackendUnavailable, WeightsError, one_line, quoted
 
 __all__ = ["read_keras"]
 

@@ -11,7 +11,7 @@ caller's, never imported; any other name or instruction stops the machine.
 import pickletools
 import warnings
 
-from .messages import quoted
+from ...errors import quoted
 
 __all__ = ["Refused", "run_pickle"]
 

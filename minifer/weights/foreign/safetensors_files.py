@@ -11,8 +11,7 @@ import math
 
 import numpy as np
 
-from ...errors import WeightsError
-from .messages import one_line, quoted
+from ...errors import WeightsError, one_line, quoted
 
 __all__ = ["read_safetensors"]
 

@@ -16,8 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...errors import WeightsError
-from .messages import one_line, quoted
+from ...errors import WeightsError, one_line, quoted
 from .pickles import Refused, run_pickle
 
 __all__ = ["read_torch"]
