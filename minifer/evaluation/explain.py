@@ -20,9 +20,8 @@ from .. import layers
 from ..device.arrays import device_of, to_device, to_host
 from ..errors import SettingError, ShapeError
 from ..faces.images import load_cv2
-from ..report.style import GREY, bare, blank, headline
 
-__all__ = ["saliency", "grad_cam", "last_maps", "draw"]
+__all__ = ["saliency", "grad_cam", "last_maps"]
 
 
 def saliency(network, x, classes):
@@ -155,50 +154,6 @@ def last_maps(network, input_shape=None):
             "grad_cam: expected a network with a convolution, whose maps show places, "
             f"got {len(order)} layers without. Use saliency().")
     return [one for one, size in zip(order, sizes) if size == convolved[-1]][-1]
-
-
-def draw(face, relevance, title="Where the network looked", subtitle=""):
-    """A face, and beside it the same with a map of :func:`saliency` laid over it.
-
-    Parameters
-    ----------
-    face : array, shape (S, S)
-        Grey values.
-    relevance : array, shape (H, W)
-        At least 0, for the same face, be it in another size. Its own highest value
-        is drawn as the brightest.
-    title, subtitle : str
-
-    Returns
-    -------
-    matplotlib Figure
-        Save it with :func:`minifer.report.plots.save`.
-
-    Raises
-    ------
-    ShapeError
-        If one of the two is not two-dimensional.
-    """
-    face, relevance = np.asarray(face), np.asarray(relevance, dtype=float)
-    if face.ndim != 2 or relevance.ndim != 2:
-        raise ShapeError("explain: expected a face (S, S) and a map (H, W), got "
-                         f"{face.shape} and {relevance.shape}. Take one of the batch.")
-    share = relevance / (relevance.max() or 1)
-    place = (0, face.shape[1], face.shape[0], 0)
-    figure = blank(8.4, 4.5)
-    left, right = figure.subplots(1, 2)
-    for ax in (left, right):
-        ax.imshow(face, cmap="gray", extent=place)
-        bare(ax)
-    # Where it is nothing, the face is seen; where it is all, only the colour.
-    image = right.imshow(share, cmap="inferno", vmin=0, vmax=1, extent=place,
-                         alpha=np.sqrt(share) * .85)
-    bar = figure.colorbar(image, ax=right, shrink=.8, aspect=25, pad=.02)
-    bar.outline.set_visible(False)
-    bar.ax.tick_params(length=0, labelcolor=GREY, labelsize=8)
-    bar.set_label("share of the highest value", color=GREY)
-    headline(figure, title, subtitle)
-    return figure
 
 
 def _input_of(network):

@@ -21,7 +21,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..errors import SettingError, ShapeError
-from ..report.text import evaluation_text
+from .table import evaluation_text
 
 __all__ = ["Evaluation", "Scores", "evaluate", "confusion_matrix",
            "precision_recall_f1", "accuracy_interval"]

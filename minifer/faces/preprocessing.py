@@ -52,6 +52,12 @@ class Preprocessing:
         x += np.float32(self.shift)
         return x
 
+    @property
+    def scaling(self):
+        """(scale, shift) where a call does nothing else; None of a class that does."""
+        plain = type(self).__call__ is Preprocessing.__call__
+        return (self.scale, self.shift) if plain else None
+
     def to_dict(self):
         """As plain data, for the model file."""
         return {"crop": self.crop.to_dict(), "scale": self.scale,
