@@ -284,7 +284,6 @@ class Trainer:
                     self._stop(folder, place, time.perf_counter() - started)
         place["loss_sum"] = float(loss_sum)
         self.train_fn.check()
-        self._check_finite()
         row = {"epoch": epoch + 1, "train_loss": place["loss_sum"] / n}
         row["valid_loss"], row["valid_accuracy"] = (
             self._evaluate(valid) if valid is not None else (None, None))
@@ -304,15 +303,6 @@ class Trainer:
         else:
             loss = loss.astype(np.float64)
         return loss * len(x)
-
-    def _check_finite(self):
-        """Weights that are not finite must not be saved."""
-        for layer in layers.get_all_layers(self.network):
-            for param in layer.params:
-                if not np.isfinite(param.value).all():
-                    raise NotFiniteError(
-                        f"training: parameter '{param.name}' of layer {layer!r} is "
-                        "not finite. Lower the learning rate.")
 
     def _finish_epoch(self, row, place, folder):
         """Note the epoch; save the model if it is the best; save the checkpoint."""

@@ -5,12 +5,12 @@ import pytest
 
 from helpers.checking import normal
 from minifer import updates
-from minifer.compiled.functions import all_finite
+from minifer.compiled.drivers import all_finite
 from minifer.device.threads import Workers
 from minifer.errors import NotFiniteError
 from minifer.layers.param import Param
 from minifer.ops.outer_product import OuterProduct
-from minifer.updates.rules import PIECE
+from minifer.updates.update import PIECE
 
 D, U, N = 700, 500, 3  # more than two pieces of an update, the last one shorter
 
