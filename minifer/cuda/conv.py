@@ -52,7 +52,7 @@ def col2im(columns, shape, size, stride, pad, out_size):
     ----------
     columns : device array, shape (C*kh*kw, N*Ho*Wo)
     shape : (int, int, int, int)
-        Of the images, (N, C, H, W).
+        Shape of the images, (N, C, H, W).
     size, stride, pad, out_size : (int, int)
         As in :func:`im2col`.
 
@@ -98,7 +98,7 @@ def correlate_backward(dy, x, W_flat, size, stride, pad, need_dx):
     ----------
     dy : device array, shape (N, F, Ho, Wo)
     x, W_flat, size, stride, pad
-        As they were.
+        As in :func:`correlate`.
     need_dx : bool
 
     Returns

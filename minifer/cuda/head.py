@@ -1,7 +1,7 @@
 """The last dense layer with softmax and mean cross-entropy, in two launches.
 
-The kernels are in ``head.cu``. All arrays are of float32 and lie in plain order; they
-are the caller's.
+The kernels are in ``head.cu``. All arrays are of float32, lie in plain order and
+belong to the caller.
 """
 
 from .loader import kernel

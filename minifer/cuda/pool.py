@@ -1,8 +1,8 @@
-"""Pooling on a device; ``pool.cu`` tells how.
+"""Pooling on a device; the kernels are in ``pool.cu``.
 
 What a forward pass keeps for its gradient, ``winner``, is an int32 array of y's shape:
 the place ``u*kw + v`` in the window (or the pixel of the plane) where the maximum
-stood, or None for a mean.
+was, or None for a mean.
 """
 
 import math
@@ -58,9 +58,9 @@ def pool_backward(dy, winner, shape, size, stride, pad, out_size, mode):
     winner
         As :func:`pool` returned it.
     shape : (int, int, int, int)
-        Of x, (N, C, H, W).
+        Shape of x, (N, C, H, W).
     size, stride, pad, out_size, mode
-        As they were.
+        As in :func:`pool`.
 
     Returns
     -------
