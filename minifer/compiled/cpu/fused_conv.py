@@ -53,7 +53,7 @@ def choose(layer, pool, algorithm="auto"):
 
 
 class FusedConv:
-    """A Conv2DLayer with what can be done in the same breath.
+    """A Conv2DLayer, fused with the ReLU and max-pooling that follow it.
 
     Parameters
     ----------
@@ -87,8 +87,8 @@ class FusedConv:
         # NumPy adds and compares a long row much faster than a short one or a number.
         self.bias, self.zeros = np.zeros((2, g.tiles[1], g.F), np.float32)
         size = g.tiles[0] * g.tiles[1] * g.F * g.step ** 2
-        # What the way back has to know of an output: whether ReLU let it through, and
-        # if pooled, whether from the upper row; of each row, whether from the left.
+        # What backward needs to know about an output: whether ReLU let it through, and
+        # if pooled, whether it is from the upper row, and in each row from the left.
         self.masks = {}
         if training:
             wanted = {"on": relu * size, "upper": pool * size, "left": pool * 2 * size}
@@ -122,7 +122,7 @@ class FusedConv:
         return out[:, :Ho, :Wo]
 
     def make_workers(self, count, k, chunk):
-        """One kernel and scratch for each thread, and sums for each chunk."""
+        """Make a kernel and scratch for each thread, and sums for each chunk."""
         g = self.geometry
         Kernel = {"winograd": WinogradKernel, "im2col": ColumnKernel,
                   "row": RowKernel}[self.algorithm]
@@ -177,7 +177,7 @@ class FusedConv:
         Returns
         -------
         array, shape (k, H, W, C), or None
-            Where dx will stand, if it is needed.
+            The buffer that will hold dx, if it is needed.
         """
         g, s, kernel = self.geometry, self.scratch[worker], self.kernels[worker]
         k = images.stop - images.start

@@ -1,4 +1,4 @@
-"""Steps that stand between convolutions: batch norm, pooling, ReLU.
+"""Steps between convolutions: batch norm, pooling, ReLU.
 
 They keep images with channels last in memory (the arrays are still shaped (N, C,
 H, W)), so that a row of pixels is one long row of numbers; the threads share the
@@ -22,8 +22,8 @@ class ImageStep(Step):
     Attributes
     ----------
     y : array, shape (batch, Ho, Wo, C)
-        Where the output goes. A convolution that alone reads it may put its own input
-        buffer here, so that nothing need be copied.
+        The buffer of the output. A convolution that alone reads it may put its own
+        input buffer here, so that nothing need be copied.
     dx : array, shape (batch, H, W, C), or None
         Likewise for the gradient of the input.
     group : int

@@ -71,7 +71,7 @@ class ColumnKernel(_Kernel):
     """im2col with one long row for each place in a window.
 
     One more row, of ones, meets the bias below the filters: the product adds the
-    bias, and that of the way back sums up its gradient.
+    bias, and the product of backward sums up its gradient.
 
     Parameters
     ----------
@@ -145,7 +145,7 @@ class ColumnKernel(_Kernel):
                           (sr, sc, s1, sk, m * g.sh * sr, m * g.sw * sc))
 
     def _input_gradient(self, do, dY, filters, k):
-        """Every column's gradient, added back to where its window stood."""
+        """Every column's gradient, added back to where its window was."""
         g, m = self.geometry, self.m
         if self.dcolumns is None:
             self.dcolumns = empty(self.columns[self.k][:-1].size)

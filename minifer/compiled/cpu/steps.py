@@ -1,4 +1,4 @@
-"""The steps of a plan.
+"""The steps of a plan on a CPU, and the base of all steps.
 
 A step computes the output of one layer (its ``top``) from those of others (its
 ``bottoms``), for any batch up to the planned size, in buffers of its own. It has
@@ -38,7 +38,7 @@ class Step:
     Parameters
     ----------
     layers : list of Layer
-        Those it stands for; the last is its top.
+        The layers that it computes; the last is its top.
     bottoms : list of Layer
     learns : bool
         Whether it or something below has parameters to learn.
@@ -64,7 +64,7 @@ class Step:
                  self.nbytes, self.seconds)]
 
     def clear_time(self):
-        """Start timing anew."""
+        """Start timing from zero."""
         self.seconds = 0.0
 
 
@@ -207,7 +207,7 @@ class ConvChain(Step):
         return rows
 
     def _mflop(self, conv):
-        """Of a direct convolution: forward, and where it learns, backward."""
+        """MFLOP of a direct convolution: forward and, where it learns, backward."""
         passes = 1 + (self.learns and conv.training) * (1 + conv.need_dx)
         return passes * conv.geometry.mflop
 

@@ -2,7 +2,7 @@
 
 With channels last, every step is a matrix product on long rows: the transforms
 act on whole rows of the image (rows of the tile first, then columns), and in
-between stands one product for each of the n² points. See
+between comes one product for each of the n² points. See
 :mod:`minifer.ops.winograd` for the algebra.
 """
 
@@ -94,7 +94,7 @@ class WinogradKernel:
         Returns
         -------
         array, shape (m, m, k, th, tw, F)
-            Where the result will stand until the next call.
+            The buffer that will hold the result until the next call.
         """
         m, n, k, F = self.m, self.n, len(x), self.geometry.F
         T = k * self.th * self.tw
@@ -113,7 +113,7 @@ class WinogradKernel:
         return cut(self.y, g.m, g.m, k, self.th, self.tw, g.F)
 
     def backward(self, do, x, dY, filters, sums, need_dx):
-        """Sum up the filters' gradient; work out the images'.
+        """Sum up the filters' gradient; compute the images'.
 
         Parameters
         ----------

@@ -1,4 +1,4 @@
-"""Steps of a function that a GPU does again without being told how.
+"""Steps of a function, captured once as a CUDA graph and replayed.
 
 Launching a kernel costs the host a few microseconds, and a step has dozens: a GPU
 would often wait for its orders. So a step is captured once, as one graph, and
@@ -15,7 +15,8 @@ from ..standins import network_runs
 
 __all__ = ["Replay"]
 
-#: Shapes of which steps are captured; each graph keeps memory. Others run as they are.
+#: Shapes whose steps are captured, at most, as each graph keeps memory. Steps of other
+#: shapes run as they are.
 SHAPES = 8
 
 
@@ -25,7 +26,7 @@ class Replay:
     Parameters
     ----------
     function : Function
-        On a device, with plans as its runners.
+        A function on a device, with plans as its runners.
     """
 
     def __init__(self, function):
@@ -55,7 +56,7 @@ class Replay:
         shapes = tuple((v.shape, v.dtype.str) for v in given.values())
         places = self._places()
         if any(step.places != places for step in self.steps.values()):
-            self.steps = {}  # they read and write where nothing is any more
+            self.steps = {}  # their graphs use arrays that have been replaced
         step = self.steps.get(shapes)
         if step is None:
             if len(self.steps) < SHAPES:
@@ -75,7 +76,7 @@ class Replay:
                      if step.graph is not None), None)
 
     def _capture(self, step, given):
-        """Capture a step; whether that is possible. The plans' tables tell."""
+        """Capture a step; return whether that worked. The plans' tables say so too."""
         self.why_not = self._why_not()
         try:
             if self.why_not is None:
@@ -99,7 +100,7 @@ class Replay:
         return None
 
     def _places(self):
-        """What a graph has built in: where arrays are, and the plans' buffers."""
+        """What a graph has built in: addresses of arrays, and the plans."""
         arrays = [p.value for p in self.params]
         if self.function.updates is not None:
             arrays += self.function.updates.arrays()
@@ -108,7 +109,7 @@ class Replay:
 
 
 class _Step:
-    """A step for one shape of inputs, which have a place of their own once captured."""
+    """A step for one shape of inputs, which lie in a fixed place once captured."""
 
     def __init__(self, places):
         self.places, self.graph = places, None

@@ -21,7 +21,7 @@ __all__ = ["ConvOnGpu", "FirstConvOnGpu", "DenseOnGpu", "HeadOnGpu", "DropoutOnG
 
 
 class GpuStep(Step):
-    """Base: buffers on the device, and a mask for a dropout that is fused.
+    """Base of the steps here: buffers on the device, a mask for a fused dropout.
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ class GpuStep(Step):
         return array
 
     def gradient_of(self, param):
-        """Where a parameter's gradient goes."""
+        """The array for a parameter's gradient."""
         if param is None:
             return None
         target = self.plan.targets.get(param)
@@ -68,7 +68,7 @@ class GpuStep(Step):
 class ConvOnGpu(GpuStep):
     """Convolution, bias, ReLU, max-pooling and dropout in one kernel.
 
-    What the way back has to know of an output is one byte: which element of its
+    What backward needs to know about an output is one byte: which element of its
     window the gradient goes to, or that it goes nowhere.
     """
 
@@ -107,7 +107,7 @@ class ConvOnGpu(GpuStep):
         return self.y[:N].transpose(0, 3, 1, 2)
 
     def convolve(self, x, y, codes, keep):
-        """Launch what fills ``y`` and ``codes``."""
+        """Launch the kernels that fill ``y`` and ``codes``."""
         conv = self.conv
         fused_conv.pack_filters(conv.W.value, self.packed, self.transposed,
                                 flip=conv.flip_filters)
@@ -135,7 +135,7 @@ class ConvOnGpu(GpuStep):
         return [dx.transpose(0, 3, 1, 2)], gradients
 
     def filters_gradient(self, dout, codes, dW, db):
-        """Launch what fills ``dW`` and ``db``."""
+        """Launch the kernels that fill ``dW`` and ``db``."""
         filter_gradient.filter_gradient(
             self.x_now, dout, codes, dW, db, self.work, pad=self.conv.pad,
             pool=self.pool, flip=self.conv.flip_filters, scale=self.scale,
@@ -253,7 +253,7 @@ class DenseOnGpu(GpuStep):
 class HeadOnGpu(DenseOnGpu):
     """The last dense layer with softmax and the mean cross-entropy.
 
-    It is put off until the targets are known: :meth:`run` then works out the logits,
+    It is put off until the targets are known: :meth:`run` then computes the logits,
     the losses and all gradients in one kernel.
     """
 
