@@ -154,6 +154,7 @@ def filter_gradient(x, dout, codes, dW, db, work, *, pad, pool, flip, scale=1.0,
     items = -(-N * Ho * (1 + pool) // 8) * strips
     splits = max(1, min(_splits(C, F, tiles), items))
     count = kh * kw * F * C + F
+    # for (splits, kh*kw*F*C + F): each (kh, kw, F, C) of W, then (F,) of b
     partial = work.reshape(-1)[:splits * count]
     kernel(FILE, "filter_gradient", x, **defines)(
         x, dout, codes, partial, N, splits, items, N * Ho * Wo * F,

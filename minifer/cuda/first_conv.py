@@ -137,6 +137,7 @@ def filter_gradient(x, dout, codes, dW, db, work, *, pad, pool, flip, scale=1.0)
     F, _, kh, kw = dW.shape
     d, bands, outputs = _plan((H, W, C), F, (kh, kw), tuple(pad), bool(pool), True)
     splits = max(1, min(BLOCKS // (F // d["LANES"]), N * bands))
+    # for (splits, kh*kw*F*C + F): each (kh, kw, F, C) of W, then (F,) of b
     partial = work.reshape(-1)[:splits * (kh * kw * F * C + F)]
     step, chunk = (2, 4) if pool else (1, 8)
     cols = -(-d["STRIP"] * d["STRIPS"] // (step * chunk)) * step * chunk + kw - 1

@@ -109,7 +109,7 @@ def forward(x, W, b, out, work, *, channels=1, relu=False, keep=None, codes=None
     tile = tile_for(N, U, D)
     length = -(-D // splits // tile.BK) * tile.BK
     splits = -(-D // length)
-    work = work.reshape(-1)[:splits * N * U]
+    work = work.reshape(-1)[:splits * N * U]  # for (splits, N, U)
     _multiply("dense_forward", tile, (False, True), (N, U, splits), (x, W, (work, U)),
               (x, W, work, N, D, U, splits, length), channels, precision)
     kernel("gemm.cu", "dense_finish", x)(work, b, keep, out, codes, N, U, splits,

@@ -59,6 +59,7 @@ class GpuPlan(Plan):
         super().__init__(outputs, options, logits, batch, training)
         uses = Counter(p for layer in self.order for p in layer.params)
         self.targets = {p: t for p, t in targets.items() if uses[p] == 1}
+        # (streams,): the step of each
         self.numbers = self.buffer(max(1, len(self.streams)), dtype=np.float64)
 
     def buffer(self, *shape, dtype=np.float32):
