@@ -37,7 +37,7 @@ def saliency(network, x, classes):
     x : array of float, shape (N, C, H, W)
         Preprocessed images.
     classes : sequence of N int
-        Whose score, for each image: 0 … K-1.
+        Class whose score is explained, for each image: 0 … K-1.
 
     Returns
     -------
@@ -78,7 +78,7 @@ def grad_cam(network, x, classes, layer=None):
     x : array of float, shape (N, C, H, W)
         Preprocessed images.
     classes : sequence of N int
-        Whose score, for each image: 0 … K-1.
+        Class whose score is explained, for each image: 0 … K-1.
     layer : Layer, optional
         The layer of the network whose maps are weighted; default :func:`last_maps`.
 
@@ -166,7 +166,7 @@ def _input_of(network):
 
 
 def _gradients(network, given, classes):
-    """Of each image's class score: layer -> gradient, for the layers that are given."""
+    """Gradients of each image's class score by the given layers: layer -> gradient."""
     scores, tape = layers.forward(network, given, deterministic=True, logits=True)
     wanted = np.zeros(scores.shape, scores.dtype)
     wanted[np.arange(len(wanted)), _check_classes(classes, scores.shape)] = 1

@@ -59,13 +59,13 @@ class Preprocessing:
         return (self.scale, self.shift) if plain else None
 
     def to_dict(self):
-        """As plain data, for the model file."""
+        """Return it as plain data, for the model file."""
         return {"crop": self.crop.to_dict(), "scale": self.scale,
                 "shift": self.shift}
 
     @classmethod
     def from_dict(cls, values):
-        """Back from :meth:`to_dict`, of this class or of :class:`ColourPreprocessing`.
+        """Build this class, or :class:`ColourPreprocessing`, from ``to_dict``'s dict.
 
         Raises
         ------
@@ -166,7 +166,7 @@ class ColourPreprocessing(Preprocessing):
         return x
 
     def to_dict(self):
-        """As plain data, for the model file."""
+        """Return it as plain data, for the model file."""
         return super().to_dict() | {"size": self.size}
 
 

@@ -13,7 +13,8 @@ from ...errors import CaptureError
 
 __all__ = ["Replay"]
 
-#: Shapes of which steps are captured; each graph keeps memory. Others run as they are.
+#: Shapes whose steps are captured, at most, as each graph keeps memory. Steps of other
+#: shapes run as they are.
 SHAPES = 8
 
 
@@ -51,7 +52,7 @@ class Replay:
         shapes = tuple((v.shape, v.dtype.str) for v in given.values())
         places = self._places()
         if any(step.places != places for step in self.steps.values()):
-            self.steps = {}  # they read and write memory that is no longer used
+            self.steps = {}  # their graphs use arrays that have been replaced
         step = self.steps.get(shapes)
         if step is None:
             if len(self.steps) < SHAPES:
@@ -69,7 +70,7 @@ class Replay:
                      if step.graph is not None), None)
 
     def _capture(self, step, given):
-        """Capture a step; whether that is possible. The plans' tables tell."""
+        """Capture a step; return whether that worked. The plans' tables say so too."""
         self.why_not = self._why_not()
         try:
             if self.why_not is None:
@@ -92,7 +93,7 @@ class Replay:
         return None
 
     def _places(self):
-        """What a graph has built in: where arrays are, and the plans' buffers."""
+        """What a graph has built in: addresses of arrays, and the plans."""
         arrays = [p.value for p in self.driver.params]
         if self.driver.updates is not None:
             arrays += self.driver.updates.buffers.arrays()
@@ -101,7 +102,7 @@ class Replay:
 
 
 class _Step:
-    """A step for one shape of inputs, which have a place of their own once captured."""
+    """A step for one shape of inputs, which lie in a fixed place once captured."""
 
     def __init__(self, places):
         self.places, self.graph = places, None

@@ -35,7 +35,7 @@ DRAWS = 11
 
 @dataclasses.dataclass(frozen=True)
 class Augmentation:
-    """How training images are changed. The settings as they stand change nothing.
+    """How training images are changed; the default settings change nothing.
 
     Parameters
     ----------
@@ -140,7 +140,7 @@ class Augmentation:
         return views
 
     def _change(self, image, rng):
-        """One image (C, H, W); ``rng`` is its own."""
+        """Change one image (C, H, W) by numbers from its own ``rng``."""
         draw = rng.random(DRAWS).tolist()
         either_way = [2 * one - 1 for one in draw]
         if self.flip and draw[0] < 0.5:
