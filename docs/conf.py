@@ -12,15 +12,12 @@ version = release = minifer.__version__
 copyright = author = "the minifer authors"
 
 extensions = ["sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode",
-              "sphinx_gallery.gen_gallery", "myst_parser", "apipages", "mathml"]
+              "sphinx_gallery.gen_gallery", "myst_parser", "sphinx_design", "apipages",
+              "mathml"]
 exclude_patterns = ["_build", "lessons"]
 
-html_theme = "alabaster"
-html_theme_options = {
-    "description": "Deep learning to be read, and facial expressions",
-    "page_width": "1090px", "sidebar_width": "230px", "body_max_width": "auto",
-    "fixed_sidebar": True, "show_relbars": False,
-}
+html_theme = "furo"  # light or dark, as the reader's browser is
+html_theme_options = {"navigation_with_keys": True}
 html_title = "minifer"
 html_static_path = ["_static"]
 html_css_files = ["minifer.css"]
