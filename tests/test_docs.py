@@ -1,6 +1,7 @@
 """The documentation: a page for every public module, and a build without warnings."""
 
 import importlib.util
+import inspect
 import re
 import shutil
 import subprocess
@@ -45,6 +46,26 @@ def test_a_name_is_explained_where_it_is_defined(apipages):
     assert ":members:" not in page
     page = apipages.page("minifer.layers.dense", PUBLIC)
     assert "   :members: DenseLayer\n" in page and ":py:obj:" not in page
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_a_page_lists_all_names_of_its_module(apipages, name):
+    """Of a room that opens when it is entered, too."""
+    page = apipages.page(name, PUBLIC)
+    listed = set(re.findall(r":py:obj:`(\S+) <", page))
+    for members in re.findall(r":members: (.*)", page):
+        listed.update(members.split(", "))
+    module = importlib.import_module(name)
+    names = {public for public in apipages.public_names(module)
+             if not inspect.ismodule(getattr(module, public))}
+    assert listed == names
+
+
+def test_data_is_explained_by_its_comment(apipages):
+    page = apipages.page("minifer.search", PUBLIC)
+    assert "* :py:obj:`RECORD <minifer.search.trials.RECORD>`: " in page
+    page = apipages.page("minifer.errors", PUBLIC)  # it has no __all__
+    assert "ShapeError" in page.partition(":members: ")[2]
 
 
 def test_old_pages_go_and_unchanged_ones_stay(apipages, tmp_path):
