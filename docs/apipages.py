@@ -9,6 +9,7 @@ import importlib
 import inspect
 import pathlib
 import pkgutil
+import re
 
 from sphinx.errors import PycodeError
 from sphinx.pycode import ModuleAnalyzer
@@ -79,6 +80,7 @@ def page(name, names):
         if home == name:
             own.append(public)
         elif home in names:
+            text = re.sub(r" ?\[\d+\]_", "", text)  # footnotes stay on their page
             passed_on.append(f"* :py:obj:`{public} <{home}.{called}>`: {text}")
     below = [other for other in names if other.rpartition(".")[0] == name]
     parts = [name, "=" * len(name), "", f".. automodule:: {name}"]

@@ -41,7 +41,8 @@ sphinx_gallery_conf = {
     "gallery_dirs": "learn",
     "filename_pattern": r"/plot_",
     "within_subsection_order": "FileNameSortKey",
-    "download_all_examples": False,
+    "first_notebook_cell": "# This lesson imports minifer: pip install -e FOLDER, first.\n"
+                           "%matplotlib inline",
     "show_signature": False,
     "write_computation_times": False,
     "show_memory": False,
