@@ -1,19 +1,20 @@
 """A page for each public module, written before each build from what is installed.
 
 The list is the library's files, so no module can be forgotten. A name is explained
-where it is defined; a module that only passes it on links there.
+where it is defined; a module that only passes it on, such as a room that imports its
+names when they are first used, links there.
 """
 
 import importlib
 import inspect
 import pathlib
 import pkgutil
+import re
+
+from sphinx.errors import PycodeError
+from sphinx.pycode import ModuleAnalyzer
 
 import minifer
-from minifer import cuda
-
-#: Packages to walk; the second lies in a folder beside the first.
-ROOTS = (minifer, cuda)
 
 
 def setup(app):
@@ -23,12 +24,27 @@ def setup(app):
 
 def modules():
     """Names of all public modules, each package before its modules."""
-    names = {root.__name__ for root in ROOTS}
-    for root in ROOTS:
-        names.update(module.name for module in
-                     pkgutil.walk_packages(root.__path__, root.__name__ + "."))
-    return sorted(name for name in names
+    found = pkgutil.walk_packages(minifer.__path__, "minifer.")
+    return sorted(name for name in ["minifer", *(module.name for module in found)]
                   if not any(part.startswith("_") for part in name.split(".")))
+
+
+def public_names(module):
+    """Those of ``__all__``, or else what the module defines itself."""
+    return getattr(module, "__all__", None) or [
+        name for name, thing in vars(module).items()
+        if not name.startswith("_")
+        and getattr(thing, "__module__", None) == module.__name__]
+
+
+def told(name):
+    """The data of module ``name`` that have a comment ``#:``, and its first sentence."""
+    try:
+        comments = ModuleAnalyzer.for_module(name).find_attr_docs()
+    except PycodeError:
+        return {}
+    return {public: " ".join(lines).strip().partition(". ")[0]
+            for (place, public), lines in comments.items() if not place}
 
 
 def write(folder):
@@ -49,18 +65,23 @@ def page(name, names):
     """The page of module ``name``; ``names`` are all modules'."""
     module = importlib.import_module(name)
     own, passed_on = [], []
-    for public in getattr(module, "__all__", ()):
+    for public in public_names(module):
         thing = getattr(module, public)
-        # An object has its class's __module__, but is defined here.
-        made = inspect.isclass(thing) or inspect.isroutine(thing)
-        home = thing.__module__ if made else name
         if inspect.ismodule(thing):
             continue
+        if inspect.isclass(thing) or inspect.isroutine(thing):
+            home, text = thing.__module__, (inspect.getdoc(thing) or "").split("\n")[0]
+            called = thing.__name__
+        else:  # data has no __module__: it is where a comment explains it
+            homes = [other for other in [name, *names] if public in told(other)
+                     and (other + ".").startswith(name + ".")]
+            home = homes[0] if homes else name
+            text, called = told(home).get(public, ""), public
         if home == name:
             own.append(public)
         elif home in names:
-            passed_on.append(f"* :py:obj:`{public} <{home}.{thing.__name__}>`: "
-                             + inspect.getdoc(thing).split("\n")[0])
+            text = re.sub(r" ?\[\d+\]_", "", text)  # footnotes stay on their page
+            passed_on.append(f"* :py:obj:`{public} <{home}.{called}>`: {text}")
     below = [other for other in names if other.rpartition(".")[0] == name]
     parts = [name, "=" * len(name), "", f".. automodule:: {name}"]
     if own:

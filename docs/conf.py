@@ -12,15 +12,12 @@ version = release = minifer.__version__
 copyright = author = "the minifer authors"
 
 extensions = ["sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode",
-              "sphinx_gallery.gen_gallery", "myst_parser", "apipages", "mathml"]
+              "sphinx_gallery.gen_gallery", "myst_parser", "sphinx_design", "apipages",
+              "mathml"]
 exclude_patterns = ["_build", "lessons"]
 
-html_theme = "alabaster"
-html_theme_options = {
-    "description": "Deep learning to be read, and facial expressions",
-    "page_width": "1090px", "sidebar_width": "230px", "body_max_width": "auto",
-    "fixed_sidebar": True, "show_relbars": False,
-}
+html_theme = "furo"  # light or dark, as the reader's browser is
+html_theme_options = {"navigation_with_keys": True}
 html_title = "minifer"
 html_static_path = ["_static"]
 html_css_files = ["minifer.css"]
@@ -44,7 +41,8 @@ sphinx_gallery_conf = {
     "gallery_dirs": "learn",
     "filename_pattern": r"/plot_",
     "within_subsection_order": "FileNameSortKey",
-    "download_all_examples": False,
+    "first_notebook_cell": "# This lesson imports minifer: pip install -e FOLDER, first.\n"
+                           "%matplotlib inline",
     "show_signature": False,
     "write_computation_times": False,
     "show_memory": False,

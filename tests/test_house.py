@@ -3,6 +3,7 @@
 import configparser
 import importlib
 import inspect
+import re
 import subprocess
 import sys
 
@@ -15,7 +16,8 @@ from helpers.tree import (CODE, LIBRARY, MODULES, PYTHON, ROOT, imports_of, is_i
 # --- what may import what ---------------------------------------------------
 
 #: Room -> the rooms that its files may import, inside functions too. All may import
-#: ``errors`` and what begins with an underscore. README shows this table.
+#: ``errors`` and what begins with an underscore. docs/contributing.md shows this table,
+#: and README has a map of the same rooms.
 MAY = {
     "config": "", "errors": "", "files": "", "progress": "", "random": "",
     "device": "",
@@ -83,6 +85,48 @@ def test_the_core_reaches_no_photo_and_no_report():
             reached.add(room)
             todo.extend(graph[room])
     assert not reached & {"faces", "data", "report", "predict", "gui", "commands"}
+
+
+def rooms_of_the_map(text):
+    """The rooms of each row of README's map, named in the row's first cell."""
+    map_of_rooms = text.partition("\n## The map of rooms\n")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| (`.*?) \|", map_of_rooms, re.MULTILINE)
+    return [[name.removesuffix(".py").removesuffix("/")
+             for name in re.findall(r"`([^`]+)`", row)] for row in rows]
+
+
+def test_the_readme_has_a_map_of_all_rooms():
+    """Each room stands there once, beside or below those that it imports."""
+    rows = rooms_of_the_map((ROOT / "README.md").read_text("utf-8"))
+    assert sorted(sum(rows, [])) == sorted(MAY)
+    row_of = {room: number for number, row in enumerate(rows) for room in row}
+    wrong = [f"{room} stands above {other}" for room in MAY
+             for other in MAY[room].split() if row_of[other] > row_of[room]]
+    assert not wrong
+
+
+def test_the_map_of_rooms_is_read():
+    text = """
+## The map of rooms
+
+| room | what |
+|---|---|
+| `ops/` `init.py` | `kernels/` is none |
+
+## Limits
+| `gui/` | elsewhere |
+"""
+    assert rooms_of_the_map(text) == [["ops", "init"]]
+
+
+def test_contributing_shows_what_a_room_may_import():
+    """If this fails, put the rows that it shows into the page."""
+    floors = tree.floors({room: set(MAY[room].split()) for room in MAY})
+    rows = [f"| {floors[room]} | `{room}` | {', '.join(sorted(MAY[room].split()))} |"
+            for room in sorted(MAY, key=lambda room: (floors[room], room))]
+    text = (ROOT / "docs" / "contributing.md").read_text("utf-8")
+    shown = re.findall(r"^\| \d+ \| `.*\|$", text, re.MULTILINE)
+    assert shown == rows, "\n" + "\n".join(rows)
 
 
 def test_a_circle_is_found():
@@ -160,11 +204,11 @@ def test_a_file_ends_before_400_lines(path):
     assert len(path.read_text("utf-8").splitlines()) <= 400
 
 
-def test_the_code_is_flake8_clean():
-    pytest.importorskip("flake8", reason="flake8 is not installed: pip install .[dev]")
-    folders = [f for f in ("minifer", "examples", "tests", "kernels", "docs")
-               if list((ROOT / f).rglob("*.py"))]
-    done = subprocess.run([sys.executable, "-m", "flake8", *folders], cwd=ROOT,
+def test_the_code_is_ruff_clean():
+    """By the rules in pyproject.toml."""
+    pytest.importorskip("ruff", reason="ruff is not installed: pip install .[dev]")
+    done = subprocess.run([sys.executable, "-m", "ruff", "check", "--no-cache",
+                           "--output-format", "concise"], cwd=ROOT,
                           text=True, capture_output=True)
     assert done.returncode == 0, done.stdout + done.stderr
 

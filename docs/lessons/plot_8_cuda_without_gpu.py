@@ -36,7 +36,7 @@ if not CAN_RUN:
 # is then a number of its own. Here is ReLU as it stands in the library; the macro
 # ``GLOBAL_INDEX`` is this formula.
 
-activation = pathlib.Path(cuda.__file__).with_name("activation.cu")
+activation = cuda.loader.FOLDER / "activation.cu"
 text = activation.read_text(encoding="utf-8")
 text = text[text.index('extern "C" __global__ void rectify_forward'):]
 print(text[:text.index("\n}") + 2])
