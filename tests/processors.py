@@ -102,16 +102,15 @@ def asked_for(options):
     others = options.python or options.oldest
     features = picks(sys.executable, os.environ)["features"]
     for name in options.setting or ([] if others else SETTINGS):
-        kernels = SETTINGS[name]
-        if not any(re.match(kernels.needs, feature) for feature in ["", *features]):
-            print(f"\n{name}: this processor cannot do that")
-        elif kernels.core:
-            without = [one for one in features if re.match(kernels.without, one)]
-            yield name, sys.executable, os.environ | {
-                "NPY_DISABLE_CPU_FEATURES": " ".join(without),
-                "OPENBLAS_CORETYPE": kernels.core}
-        else:
+        core, needs, without = SETTINGS[name]
+        if not core:
             yield name, sys.executable, os.environ
+        elif any(re.match(needs, feature) for feature in features):
+            yield name, sys.executable, os.environ | {
+                "OPENBLAS_CORETYPE": core, "NPY_DISABLE_CPU_FEATURES": " ".join(
+                    one for one in features if re.match(without, one))}
+        else:
+            print(f"\n{name}: this processor cannot do that")
     for path in options.python:
         yield "python", installed(path), os.environ
     if options.oldest:
