@@ -43,7 +43,7 @@ class Kernels(NamedTuple):
     needs : str
         Pattern of features, by NumPy's names: with one of them it can do as that core.
     without : str
-        Pattern of the features that NumPy shall not use: at first, of all.
+        Pattern of the features that NumPy shall not use; by default, of all.
     """
 
     core: str
@@ -62,11 +62,11 @@ SETTINGS = {"native": Kernels("", ""),
 PICKS = """
 import json, platform, numpy, scipy.linalg, threadpoolctl
 simd = numpy.show_config(mode="dicts")["SIMD Extensions"]
-found = simd.get("found", [])
+always, found = simd.get("baseline", ["-"]), simd.get("found", [])
 blas = {pool["architecture"] for pool in threadpoolctl.threadpool_info()
         if pool["internal_api"] == "openblas"}
 print(json.dumps({"Python": platform.python_version(), "NumPy": numpy.__version__,
-                  "features": found, "kernels": [*simd["baseline"], *found][-1],
+                  "features": found, "kernels": [*always, *found][-1],
                   "OpenBLAS": "/".join(sorted(blas))}))
 """
 
