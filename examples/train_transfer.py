@@ -32,16 +32,16 @@ def main(argv=None, prog="train_transfer.py"):
     print(faces.summary(), flush=True)
     training, validation, test, protocol, leaky = parts = transfer.split(faces)
 
+    # Our faces must come to the network as ImageNet's photos did: in three channels,
+    # large, with their mean and scale, which torchvision and Keras chose differently.
+    steps = transfer.steps(training)
+
     # A ResNet has learnt from a million photos to see edges, textures, parts of things.
     # A few thousand faces could not teach it that. So its body keeps its weights, and
     # only the last stage and a new dense layer, which knows our classes, learn.
     random.set_rng(args.seed)
     network = transfer.network(len(faces.classes))
     transfer.load_weights(network)
-
-    # Our faces must come to it as ImageNet's photos did: in three channels, large, and
-    # with the same mean and scale, which torchvision and Keras chose differently.
-    steps = transfer.steps(training)
     model = Model(network, faces.classes, steps.to_dict(),
                   {"command": command(args), "seed": args.seed})
 
