@@ -26,7 +26,7 @@ docs: $(VENV)/.docs
 	@echo "open docs/_build/html/index.html"
 
 gpu-check: driver $(VENV)/.gpu
-	$(RUN) examples/gpu_check.py
+	$(RUN) examples/gpu/gpu_check.py
 
 $(VENV)/.installed: setup.cfg pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
@@ -46,7 +46,7 @@ $(VENV)/.docs: $(VENV)/.installed
 driver:
 	@test "0$(CUDA)" -ge 12 || { echo "gpu-check: expected an NVIDIA GPU with a driver" \
 	  "for CUDA 12 or newer, as nvidia-smi shows it, got $(or $(CUDA),none). Without" \
-	  "one, rehearse: $(RUN) examples/gpu_check.py --device emu" >&2; exit 2; }
+	  "one, rehearse: $(RUN) examples/gpu/gpu_check.py --device emu" >&2; exit 2; }
 
 # PyTorch is compared with if somebody has installed it there.
 $(VENV)/.gpu: $(VENV)/.dev

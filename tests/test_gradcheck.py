@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from examples.gradient_check import layers as example_layers
+from minifer.commands.gradcheck import layers as example_layers
 from minifer import gradcheck, models, nonlinearities
 from minifer.errors import SettingError, ShapeError
 from minifer.layers import (BatchNormLayer, Conv2DLayer, DenseLayer, DropoutLayer,

@@ -41,10 +41,11 @@ MAY = {
                  "tensor updates",
     "predict": "compiled device faces files layers report weights",
     "gui": "evaluation faces files predict report",
-    "runs": "data device evaluation faces files layers models progress random report "
-            "training updates weights",
-    "commands": "cuda data device evaluation exercises faces files gui layers ops "
-                "predict progress report runs search weights",
+    "runs": "data device evaluation faces files layers models progress random "
+            "regularization report training updates weights",
+    "commands": "cuda data device evaluation exercises faces files gradcheck gui "
+                "layers models nonlinearities ops predict progress report runs search "
+                "weights",
 }
 
 

@@ -286,8 +286,9 @@ plt.show()
 
 # %%
 # To see all these rungs timed on your machine, in the second layer of the headline
-# network, run ``python examples/conv_ladder.py``; :doc:`/how-it-is-fast` tells how
-# minifer arranges memory and threads so that the saved products are saved time as well.
+# network, run ``python examples/bench/conv_ladder.py``; :doc:`/how-it-is-fast` tells
+# how minifer arranges memory and threads so that the saved products are saved time as
+# well.
 #
 # Exercises
 # ---------

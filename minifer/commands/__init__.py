@@ -2,8 +2,8 @@
 
 A module NAME.py has a docstring, which ``minifer NAME --help`` shows;
 ``arguments(parser)``, which adds its options; and ``main(args)``, which does the work
-and returns None or an exit code. A command that runs a script of ``examples/`` has
-``script(argv, parser)`` in place of both, and gives it the command line to read.
+and returns None or an exit code. A command whose words are for others, too, has
+``script(argv, parser)`` in place of both, and reads the command line itself.
 
 >>> list(COMMANDS)[:2]
 ['train', 'predict']
@@ -11,7 +11,7 @@ and returns None or an exit code. A command that runs a script of ``examples/`` 
 
 import importlib
 
-__all__ = ["COMMANDS", "GROUPS", "command", "script"]
+__all__ = ["COMMANDS", "GROUPS", "command"]
 
 #: Name -> what ``minifer --help`` says of it.
 COMMANDS = {
@@ -43,21 +43,3 @@ GROUPS = {
 def command(name):
     """The module of a command, imported when it is needed."""
     return importlib.import_module(f"{__name__}.{name}")
-
-
-def script(name):
-    """Import a script of ``examples/`` as ``python examples/NAME.py`` would.
-
-    Parameters
-    ----------
-    name : str
-        Such as ``'train_ck'``; its ``main(argv, prog)`` is the command, and ``prog``
-        what its usage and errors call it.
-    """
-    import pathlib
-    import sys
-
-    folder = str(pathlib.Path(__file__).resolve().parents[2] / "examples")
-    if folder not in sys.path:
-        sys.path.insert(0, folder)  # the scripts import one another by name
-    return importlib.import_module(name)

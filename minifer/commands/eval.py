@@ -18,11 +18,10 @@ from .. import __version__, files
 from ..evaluation.calibration import calibrate
 from ..evaluation.metrics import evaluate
 from ..progress import Progress
-from ..report import plots
-from ..report.evaluation_plots import reliability_diagram
 from ..report.html import write_html_report
 from ..report.text import write_report
 from ..runs import data
+from ..runs.record import describe_data, draw
 from ..weights.model_file import load_model
 
 
@@ -54,7 +53,7 @@ def main(args):
     if args.out:
         files.write_text(os.path.join(args.out, "predictions.csv"),
                          _predictions(test.faces, probabilities))
-        pictures = _draw(args.out, test.faces, probabilities, result, calibration)
+        pictures = draw(args.out, test.faces, probabilities, result)
         run = _describe(args, test, calibration)
         write_report(args.out, run, result, pictures)
         page = write_html_report(args.out, run, result, pictures)
@@ -72,27 +71,8 @@ def _predictions(faces, probabilities):
     return text.getvalue()
 
 
-def _draw(out, faces, probabilities, result, calibration):
-    figures = {
-        "confusion_matrix.png": (
-            plots.confusion_matrix(result.confusion, result.classes,
-                                   protocol=result.protocol),
-            "Who is taken for whom."),
-        "calibration.png": (reliability_diagram(calibration), str(calibration)),
-        "most_wrong.png": (
-            plots.most_wrong(faces.images[:, 0], probabilities, faces.labels,
-                             result.classes, protocol=result.protocol),
-            "The mistakes the network was surest of.")}
-    for name, (figure, _) in figures.items():
-        plots.save(figure, os.path.join(out, name))
-    return [(name, caption) for name, (_, caption) in figures.items()]
-
-
 def _describe(args, test, calibration):
     """What a stranger needs to get the numbers again."""
-    faces = test.faces
-    counts = {name: int((faces.labels == k).sum())
-              for k, name in enumerate(faces.classes)}
     hashes = {args.model: files.sha256(args.model)}
     for path in args.data or []:
         if os.path.isfile(path):
@@ -103,7 +83,4 @@ def _describe(args, test, calibration):
         "results": {"expected calibration error": f"{calibration.error:.1%}"},
         "hashes": hashes,
         "versions": {"minifer": __version__, "python": platform.python_version()},
-        "data": {"source": test.source, "n": len(faces), "per_class": counts,
-                 "subjects": len(set(faces.subjects)),
-                 "fingerprint": faces.fingerprint,
-                 "embedded": not (args.data or args.images)}}
+        "data": describe_data(test.faces, test.source)}

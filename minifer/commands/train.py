@@ -4,17 +4,20 @@
   fer2013   a network for FER2013's 48x48 faces
   transfer  a new head on a frozen ResNet
 
-`minifer train ck --help` shows the options. These are the scripts train_ck.py,
-train_fer2013.py and train_transfer.py of examples/, made to be read.
+`minifer train ck --help` shows the options. The scripts train_ck.py, train_fer2013.py
+and train_transfer.py of examples/ do the same step by step, made to be read.
 """
 
-from . import script as load
+from .. import runs
+from .cli import ArgumentParser
 
-SCRIPTS = {"ck": "train_ck", "fer2013": "train_fer2013", "transfer": "train_transfer"}
+EXPERIMENTS = {"ck": "CK", "fer2013": "FER2013", "transfer": "Transfer"}
 
 
 def script(argv, parser):
-    """Run the script that the first word names."""
-    parser.add_argument("what", choices=SCRIPTS)
-    args = parser.parse_args(argv[:1])
-    load(SCRIPTS[args.what]).main(argv[1:], f"{parser.prog} {args.what}")
+    """Run the experiment that the first word names."""
+    parser.add_argument("what", choices=EXPERIMENTS)
+    what = parser.parse_args(argv[:1]).what
+    experiment = getattr(runs, EXPERIMENTS[what])
+    experiment.start(argv[1:], ArgumentParser(prog=f"{parser.prog} {what}",
+                                              description=experiment.__doc__)).run()

@@ -1,4 +1,4 @@
-"""What `eval` and `compare` share: the data that are named, and the part to judge."""
+"""The data that options name: read, scaled to the network, split, and judged."""
 
 import dataclasses
 import os
@@ -14,11 +14,29 @@ from ..faces.cropping import extract
 from ..faces.preprocessing import Preprocessing
 from ..training.trainer import Trainer
 
-__all__ = ["Tested", "options", "load", "judge"]
+__all__ = ["DRAWN", "SHARES", "VALIDATION", "SIDE", "Split", "Tested", "options",
+           "fer2013_options", "load", "judge", "read_ck", "split_ck", "read_fer2013",
+           "split_fer2013", "scale"]
 
-#: Shares of the subjects that `minifer train ck` trains, validates and tests with.
+#: The source of data that were not given.
+DRAWN = "faces drawn by minifer"
+#: Shares of CK+'s subjects that train, choose the best epoch, and test.
 SHARES = (0.6, 0.2, 0.2)
+#: Share of FER2013's training part that chooses the best epoch.
+VALIDATION = 0.2
+#: Side of FER2013's images in pixels.
+SIDE = 48
 PARTS = ("train", "validation", "test")
+
+
+class Split(NamedTuple):
+    """Three parts of a data set, how they were chosen, and whether that flatters."""
+
+    training: data.Dataset
+    validation: data.Dataset
+    test: data.Dataset
+    protocol: str
+    leaky: bool
 
 
 class Tested(NamedTuple):
@@ -70,8 +88,8 @@ def load(args, model, progress):
         faces = data.join([_read(path, model, crop, progress) for path in args.data])
         source, protocol = ", ".join(args.data), "the data set's own {} part"
     else:
-        seed = _seed(args, model)
-        faces, source = _ck(args, seed, crop, progress)
+        seed, source = _seed(args, model), args.images or DRAWN
+        faces = read_ck(args, seed, progress, faces=crop.mode, size=crop.size)
         protocol = "{} part of a " + data.describe("subject", SHARES, seed=seed)
     if faces.classes != tuple(model.classes):
         raise DatasetError(f"{source}: expected the model's classes "
@@ -87,9 +105,7 @@ def load(args, model, progress):
             name, protocol = "validation", protocol + ", for it has no test part"
         part = faces.part(name)
     else:
-        indices = data.split_by_subject(faces.labels, faces.subjects, SHARES, seed,
-                                        faces.classes)[PARTS.index(name)]
-        part = faces.subset(indices)
+        part = split_ck(faces, seed)[PARTS.index(name)]
     # Another seed splits CK+ otherwise: people that trained the network may be in it.
     resplit = bool(args.images) and model.notes.get("seed") not in (None, seed)
     return Tested(part, source, protocol.format(name),
@@ -115,23 +131,89 @@ def _read(path, model, crop, progress):
     if os.path.isdir(path):
         return data.load_folders(path, model.classes, crop.mode, crop.size,
                                  progress=progress.callback("reading"))
-    faces = data.load_fer2013(path)
-    if faces.images.shape[2] == crop.size:
+    return scale(data.load_fer2013(path), crop)
+
+
+def scale(faces, crop):
+    """Scale faces to the size that a network takes; nothing is cut away."""
+    if faces.images.shape[-1] == crop.size:
         return faces
-    whole = dataclasses.replace(crop, mode="whole")  # the table holds faces already
+    whole = dataclasses.replace(crop, mode="whole")
     images = np.stack([extract(face, whole)[0] for face, in faces.images])
     return dataclasses.replace(faces, images=images)
 
 
-def _ck(args, seed, crop, progress):
-    """CK+ or faces drawn like it, and what to call them."""
-    images, labels, source = args.images, args.labels, args.images
+def read_ck(args, seed, progress, **settings):
+    """Read CK+ from --images and --labels, or without them draw faces like it.
+
+    Parameters
+    ----------
+    args : argparse.Namespace
+        ``images``, ``labels``, ``neutral``, and ``subjects``, the people to draw.
+    seed : int
+        Seed of the drawn faces.
+    progress : minifer.progress.Progress
+    **settings
+        What :func:`minifer.data.load_ck` takes besides.
+    """
+    images, labels = args.images, args.labels
     if images is None:
-        source = "faces drawn by minifer"
-        folder = os.path.join(cache_folder(),
-                              f"made-faces-{args.subjects}-{seed}")
+        folder = os.path.join(cache_folder(), f"made-faces-{args.subjects}-{seed}")
         images, labels = data.make_faces(folder, subjects=args.subjects, seed=seed,
                                          progress=progress.callback("drawing faces"))
-    faces = data.load_ck(images, labels, neutral=args.neutral, faces=crop.mode,
-                         size=crop.size, progress=progress.callback("finding faces"))
-    return faces, source
+    return data.load_ck(images, labels, neutral=args.neutral,
+                        progress=progress.callback("finding faces"), **settings)
+
+
+def split_ck(faces, seed, people=True):
+    """The three parts of CK+, by subject; ``people=False`` splits at random."""
+    parts = (data.split_by_subject(faces.labels, faces.subjects, SHARES, seed,
+                                   faces.classes) if people else
+             data.split_random(faces.labels, SHARES, seed, faces.classes))
+    return [faces.subset(part) for part in parts]
+
+
+def fer2013_options(add):
+    """Add the options of how FER2013 is read; ``add`` is ``parser.add_argument``."""
+    add("--strict", action="store_true",
+        help="refuse a csv with a bad row, or a folder with an unreadable image, and "
+             "name it; else they are left out and listed")
+    add("--raw", action="store_true",
+        help="leave blank, too dark and too bright images and copies in the training "
+             "part of FER2013, copies of test images among them")
+
+
+def read_fer2013(args, progress):
+    """Read FER2013 from --data, cleaned unless --raw; print what was left out."""
+    if os.path.isdir(args.data):
+        faces = data.keep_together(data.load_folders(
+            args.data, strict=args.strict, progress=progress.callback("reading")))
+    else:
+        faces = data.load_fer2013(args.data, args.strict)
+    if not args.raw:
+        faces, report = data.clean(faces)
+        print(report, flush=True)
+    return faces
+
+
+def split_fer2013(args, faces):
+    """Training, validation and test, and which of the data set's own parts tests.
+
+    That is the last one it has: ``'test'``, the private one, or ``'validation'``.
+
+    Raises
+    ------
+    DatasetError
+        If there is no training part, or none to test with.
+    """
+    kinds = [kind for kind in ("test", "validation") if (faces.usage == kind).any()]
+    if not kinds or not (faces.usage == "train").any():
+        raise DatasetError(
+            f"{args.data}: expected a training part and a public or private test "
+            "part, got only one of them. Give the whole csv, or the folder above "
+            "train and test.")
+    training = faces.part("train")
+    parts = data.split_by_subject(training.labels, training.subjects,
+                                  (1 - VALIDATION, VALIDATION), args.seed,
+                                  faces.classes)
+    return *(training.subset(part) for part in parts), faces.part(kinds[0]), kinds[0]

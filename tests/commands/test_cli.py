@@ -1,16 +1,17 @@
-"""What all commands share: exit codes, pipes, help, scripts of examples/."""
+"""What all commands share: exit codes, pipes, help, no need of examples/."""
 
 import contextlib
 import io
 import json
-import os
+import signal
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 
 from helpers import runs
-from minifer.commands import cli, script
+from minifer.commands import bench, cli, gradcheck
 from minifer.errors import ShapeError
 from minifer.layers import DenseLayer, InputLayer
 from minifer.nonlinearities import tanh
@@ -82,19 +83,18 @@ def test_the_version():
 
 @pytest.mark.parametrize("right, code", [(True, 0), (False, 1)])
 def test_gradcheck_ends_with_1_if_a_gradient_is_wrong(monkeypatch, right, code):
-    monkeypatch.syspath_prepend(str(runs.EXAMPLES))
-    monkeypatch.setattr(script("gradient_check"), "main", lambda *words: right)
+    report = SimpleNamespace(ok=right)
+    monkeypatch.setattr(gradcheck, "layers", lambda: [])
+    monkeypatch.setattr(gradcheck.gradcheck, "check", lambda *_, **options: report)
     assert runs.minifer("gradcheck").code == code
 
 
 @pytest.mark.parametrize("right", [True, False])
 def test_gradcheck_for_machines(monkeypatch, right):
     """A backward pass that takes tanh for the identity is found, and named."""
-    monkeypatch.syspath_prepend(str(runs.EXAMPLES))
-    example = script("gradient_check")
     network = DenseLayer(InputLayer((None, 3)), 2, nonlinearity=tanh, name="dense")
-    monkeypatch.setattr(example, "layers", lambda: [("one", network)])
-    monkeypatch.setattr(example.models, "ck96", lambda: network)
+    monkeypatch.setattr(gradcheck, "layers", lambda: [("one", network)])
+    monkeypatch.setattr(gradcheck.models, "ck96", lambda: network)
     if not right:
         monkeypatch.setattr(type(network.nonlinearity), "backward",
                             lambda self, dy, cache: dy)
@@ -108,12 +108,51 @@ def test_gradcheck_for_machines(monkeypatch, right):
     assert rows["dense.W"]["shape"] == [3, 2] and rows["dense.b"]["probes"] == 2
 
 
-def test_bench_is_the_script(monkeypatch):
-    monkeypatch.syspath_prepend(str(runs.EXAMPLES))
-    words = []
-    monkeypatch.setattr(script("bench"), "main", lambda *given: words.extend(given))
-    assert runs.minifer("bench", "--net", "tiny").code == 0
-    assert words == [["--net", "tiny"], "minifer bench"]
+BENCH = """
+import os, signal, sys
+print(os.environ["MINIFER_PROG"], *sys.argv[1:], flush=True)
+signal.pause() if sys.argv[1] == "wait" else sys.exit(int(sys.argv[1]))
+"""
+
+
+@pytest.fixture
+def checkout(tmp_path, monkeypatch):
+    """A checkout whose bench does next to nothing."""
+    path = tmp_path / "examples" / "bench" / "bench.py"
+    path.parent.mkdir(parents=True)
+    path.write_text(BENCH)
+    monkeypatch.setattr(bench, "ROOT", tmp_path)
+    return path
+
+
+@pytest.mark.parametrize("code, told", [(0, 0), (2, 2), (130, 130)])
+def test_bench_is_the_script_and_ends_as_it_does(checkout, capfd, code, told):
+    parser = cli.ArgumentParser(prog="minifer bench")
+    assert bench.script([str(code), "--net", "tiny"], parser) == told
+    assert capfd.readouterr().out == f"minifer bench {code} --net tiny\n"
+
+
+def test_ctrl_c_ends_the_bench_too(checkout):
+    """It has heard it, or is told; nothing is left running."""
+    program = f"""
+import pathlib
+from minifer.commands import bench, cli
+bench.ROOT = pathlib.Path({str(checkout.parents[2])!r})
+cli.run(lambda: bench.script(["wait"], cli.ArgumentParser(prog="minifer bench")))
+"""
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE,
+                          env=runs.environment(PYTHONPATH=str(runs.TESTS.parent)),
+                          stderr=subprocess.PIPE) as process:
+        assert process.stdout.readline() == b"minifer bench wait\n"
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=30) == 130
+        assert process.stdout.read() == b""  # the script is gone: the pipe is closed
+
+
+def test_bench_without_a_checkout_says_so(monkeypatch, tmp_path):
+    monkeypatch.setattr(bench, "ROOT", tmp_path)
+    code, text = ended(lambda: bench.script([], cli.ArgumentParser()))
+    assert code == 2 and "expected a checkout" in text and text.count("\n") == 1
 
 
 @pytest.mark.parametrize("words", [("train", "ck"), ("train", "fer2013"), (
@@ -124,5 +163,16 @@ def test_a_script_says_that_it_is_the_command(words):
     assert outcome.err.startswith(f"minifer {' '.join(words)}: error: ")
 
 
-def test_scripts_are_those_of_examples():
-    assert os.path.dirname(script("gradient_check").__file__) == str(runs.EXAMPLES)
+def test_no_command_looks_into_examples():
+    """But for bench, which starts a script there."""
+    program = """
+import sys
+from minifer.commands import COMMANDS, cli, command
+for name in COMMANDS:
+    command(name)
+print([path for path in sys.path if "examples" in path],
+      [name for name, module in sys.modules.items()
+       if "/examples/" in str(getattr(module, "__file__", ""))])
+"""
+    found = runs.process("-c", program, PYTHONPATH=str(runs.TESTS.parent))
+    assert found.out == "[] []\n"

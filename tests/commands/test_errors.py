@@ -354,11 +354,11 @@ def test_a_wrong_option_as_a_script(tmp_path):
 
 @pytest.mark.parametrize("command, arguments", [
     ("train_ck", ()), ("predict", ("photo.png",)), ("gradient_check", ()),
-    ("bench", ())])
+    ("bench/bench", ())])
 def test_a_device_that_is_not_there(command, arguments, monkeypatch, tmp_path):
     """Said before any work: nothing is drawn, loaded or written."""
     monkeypatch.setitem(sys.modules, "cupy", None)
-    monkeypatch.syspath_prepend(str(runs.EXAMPLES))
+    monkeypatch.syspath_prepend(str(runs.EXAMPLES / "bench"))
     monkeypatch.chdir(tmp_path)
     arrays._cupy.cache_clear()
     outcome = runs.command(command, *arguments, "--device", "cuda")

@@ -9,7 +9,7 @@ import threading
 import numpy as np
 import pytest
 
-from examples import cuda_without_gpu
+from examples.gpu import cuda_without_gpu
 from minifer.commands.cli import run
 from minifer.cuda.emulator import EmuModule, available, build, schedule
 from minifer.errors import BackendUnavailable, KernelError, SettingError

@@ -6,7 +6,7 @@ import pytest
 import minifer
 from helpers import runs
 from helpers.devices import DEVICES
-from examples.gradient_check import layers as example_layers
+from minifer.commands.gradcheck import layers as example_layers
 from minifer import gradcheck, layers, models, objectives, tensor, updates
 from minifer.device import arrays
 from minifer.device.arrays import device_of, to_device

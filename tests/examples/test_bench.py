@@ -16,17 +16,17 @@ ROW = {"who", "config", "batch", "train_ms_per_image", "infer_ms_per_image", "pe
 @pytest.fixture
 def module(monkeypatch):
     """The example as a module."""
-    monkeypatch.syspath_prepend(str(runs.EXAMPLES))
-    return runs.example("bench")
+    monkeypatch.syspath_prepend(str(runs.EXAMPLES / "bench"))
+    return runs.example("bench/bench")
 
 
 def bench(folder, *words, torch="raise ImportError"):
     """Run it where ``import torch`` finds a module with this text."""
     (folder / "torch.py").write_text(torch)
-    outcome = runs.process(runs.EXAMPLES / "bench.py", *SMALL, *words, "--out",
-                           folder / "bench.json",
-                           PYTHONPATH=os.pathsep.join(
-                               [str(folder), str(runs.TESTS.parent)]))
+    outcome = runs.process(
+        runs.EXAMPLES / "bench" / "bench.py", *SMALL, *words, "--out",
+        folder / "bench.json",
+        PYTHONPATH=os.pathsep.join([str(folder), str(runs.TESTS.parent)]))
     assert outcome.code == 0, outcome.err
     return outcome, json.loads((folder / "bench.json").read_text("utf-8"))
 
@@ -101,7 +101,7 @@ def test_ratios_are_of_the_best_float32_of_each(module):
     ["--net", "resnet"], ["--batch", 0], ["--rounds", -1], ["--steps", "x"],
     ["--threads", 0], ["--against", "jax"], ["--device", "tpu"], ["extra"]])
 def test_bad_options_end_with_2(module, words):
-    outcome = runs.command("bench", *words)
+    outcome = runs.command("bench/bench", *words)
     assert outcome.code == 2 and outcome.out == ""
     assert "error:" in outcome.err and "Traceback" not in outcome.err
 

@@ -15,22 +15,22 @@ EMULATED = pytest.mark.parametrize(
 
 @pytest.fixture
 def examples(monkeypatch):
-    monkeypatch.syspath_prepend(str(runs.EXAMPLES))
+    monkeypatch.syspath_prepend(str(runs.EXAMPLES / "bench"))
 
 
 @pytest.fixture
 def floors(examples):
-    return runs.example("bench_floors")
+    return runs.example("bench/floors")
 
 
 @pytest.fixture
 def gpu(examples):
-    return runs.example("bench_gpu")
+    return runs.example("bench/gpu")
 
 
 @pytest.fixture
 def report_of(examples):
-    return runs.example("bench_gpu_report")
+    return runs.example("bench/gpu_report")
 
 
 CK96 = (1, 96, [("conv", 32, 5, 0), ("pool",), ("conv", 32, 5, 0), ("pool",),
@@ -234,9 +234,9 @@ def test_pytorch_does_the_same_where_it_is_installed(gpu, tmp_path, monkeypatch,
 def test_rehearsal(tmp_path, device):
     path = tmp_path / "bench.json"
     outcome = runs.process(
-        runs.EXAMPLES / "bench.py", "--device", "emu", "--net", "tiny", "--batch", 2,
-        "--rounds", 1, "--steps", 1, "--threads", 1, "--quick", "--precision", "tf32",
-        "--out", path)
+        runs.EXAMPLES / "bench" / "bench.py", "--device", "emu", "--net", "tiny",
+        "--batch", 2, "--rounds", 1, "--steps", 1, "--threads", 1, "--quick",
+        "--precision", "tf32", "--out", path)
     assert outcome.code == 0, outcome.err
     report = json.loads(path.read_text("utf-8"))
     row, = report["rows"]

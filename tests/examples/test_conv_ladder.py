@@ -15,8 +15,8 @@ from minifer.faces.images import read_image
 @pytest.fixture
 def ladder(monkeypatch):
     """The example as a module."""
-    monkeypatch.syspath_prepend(str(runs.EXAMPLES))
-    return runs.example("conv_ladder")
+    monkeypatch.syspath_prepend(str(runs.EXAMPLES / "bench"))
+    return runs.example("bench/conv_ladder")
 
 
 @pytest.fixture
@@ -110,20 +110,20 @@ def test_a_wrong_rung_is_refused(ladder, monkeypatch, group, name):
 @pytest.mark.parametrize("words", [["--repeats", 0], ["--repeats", "many"],
                                    ["--out", "ladder.jpg"], ["--threads", 2]])
 def test_bad_options_end_with_2(ladder, words):
-    outcome = runs.command("conv_ladder", *words)
+    outcome = runs.command("bench/conv_ladder", *words)
     assert outcome.code == 2 and outcome.out == ""
     assert len(outcome.err.splitlines()) == 1 and "--help" in outcome.err
 
 
 def test_as_a_script(tmp_path):
-    outcome = runs.process(runs.EXAMPLES / "conv_ladder.py", "--repeats", 1,
+    outcome = runs.process(runs.EXAMPLES / "bench" / "conv_ladder.py", "--repeats", 1,
                            PYTHONPATH=str(runs.TESTS.parent))
     assert outcome.code == 0, outcome.err
     assert outcome.err == "" and "F(4×4, 5×5), fused" in outcome.out
 
 
 def test_the_numbers_as_json(ladder):
-    outcome = runs.command("conv_ladder", "--repeats", 1, "--json")
+    outcome = runs.command("bench/conv_ladder", "--repeats", 1, "--json")
     assert outcome.code == 0, outcome.err
     names = [row["name"] for row in json.loads(outcome.out)["rows"]]
     assert names == [*ladder.CONVOLUTIONS, *ladder.LAYERS]

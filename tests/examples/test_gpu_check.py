@@ -11,7 +11,7 @@ import pytest
 from helpers import runs
 from helpers.devices import DEVICES
 
-SCRIPT = runs.EXAMPLES / "gpu_check.py"
+SCRIPT = runs.EXAMPLES / "gpu" / "gpu_check.py"
 EMULATED = pytest.mark.parametrize(
     "device", [one for one in DEVICES if one.values == ("emu",)])
 
@@ -19,8 +19,8 @@ EMULATED = pytest.mark.parametrize(
 @pytest.fixture
 def module(monkeypatch):
     """The example as a module."""
-    monkeypatch.syspath_prepend(str(runs.EXAMPLES))
-    return runs.example("gpu_check")
+    monkeypatch.syspath_prepend(str(runs.EXAMPLES / "gpu"))
+    return runs.example("gpu/gpu_check")
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def test_without_a_gpu_it_says_so_in_one_line(tmp_path):
 
 
 def test_wrong_use_is_told(module):
-    outcome = runs.command("gpu_check", "--parts", "training", "trainig")
+    outcome = runs.command("gpu/gpu_check", "--parts", "training", "trainig")
     assert outcome.code == 2 and "trainig" in outcome.err
 
 
@@ -245,7 +245,7 @@ json.dump({"rows": [{"who": "minifer"}, {"who": "torch"}], "ratios": {
 def test_the_benchmark_goes_on_while_there_is_time(module, tmp_path, monkeypatch,
                                                    batches, passed, note):
     (tmp_path / "bench.py").write_text(BENCH)
-    monkeypatch.setattr(module, "HERE", str(tmp_path))
+    monkeypatch.setattr(module, "BENCH", str(tmp_path / "bench.py"))
     size = module.Size(batches=batches, limit=13)
     found = module.benchmark("cuda", size)
     assert found["passed"] is passed and found.get("note") == note

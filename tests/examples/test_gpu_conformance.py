@@ -16,7 +16,7 @@ EMULATED = pytest.mark.parametrize(
 @pytest.fixture
 def conformance():
     """The part of gpu_check.py that holds a GPU against the emulator."""
-    return runs.example("gpu_conformance")
+    return runs.example("gpu/gpu_conformance")
 
 
 # --- what CUDA C++ has no words for -----------------------------------------------

@@ -11,6 +11,7 @@ import pytest
 import minifer
 from helpers import runs
 from minifer import data, layers, nonlinearities
+from minifer.commands import search
 from minifer.errors import NotFiniteError
 from minifer.training.trainer import Trainer
 
@@ -40,7 +41,6 @@ def small(num_classes=7):
 @pytest.fixture
 def quick(monkeypatch, roots, tmp_path):
     """The command on CK+'s layout, in this process, with a small network."""
-    monkeypatch.syspath_prepend(runs.EXAMPLES)
     monkeypatch.setattr(minifer.models, "ck96", small)
     return functools.partial(
         runs.command, "search", "--images", roots[0], "--labels", roots[1], "--faces",
@@ -82,24 +82,20 @@ def test_the_command_it_prints_trains_to_the_score_it_found(fer, tmp_path):
 
 
 def test_test_images_reach_no_trial(fer, roots, monkeypatch, tmp_path):
-    monkeypatch.syspath_prepend(runs.EXAMPLES)
     monkeypatch.setenv("MINIFER_CACHE", str(tmp_path))
-    module, quiet = runs.example("search"), mock.Mock()
-    args = module.options(["--data", str(fer)], {}, "out")
-    training, validation = module.load(args, quiet)
+    words, quiet = ["--data", str(fer)], mock.Mock()
+    training, validation = search.parts(search.trial(words, {}, "out", progress=quiet))
     assert len(training) + len(validation) == 70
     assert all("Training_" in path for path in (*training.paths, *validation.paths))
 
-    args = module.options(["--images", str(roots[0]), "--labels", str(roots[1]),
-                           "--faces", "whole"], {}, "out")
-    faces, (training, validation, test) = module.load(args, quiet)
+    words = ["--images", str(roots[0]), "--labels", str(roots[1]), "--faces", "whole"]
+    training, validation = search.parts(search.trial(words, {}, "out", progress=quiet))
     whole = data.load_ck(*roots, faces="whole", cache=False)
     parts = data.split_by_subject(whole.labels, whole.subjects, (.6, .2, .2), 0,
                                   whole.classes)
-    for part, expected in zip((training, validation, test), (0, 1, 1)):
-        assert list(faces.subset(part).paths) == list(
-            whole.subset(parts[expected]).paths)
-    assert not set(faces.paths) & set(whole.subset(parts[2]).paths)
+    for part, expected in zip((training, validation), parts):
+        assert list(part.paths) == list(whole.subset(expected).paths)
+        assert not set(part.paths) & set(whole.subset(parts[2]).paths)
 
 
 def test_a_search_stopped_inside_a_trial_goes_on(quick, tmp_path):
@@ -157,7 +153,6 @@ def test_a_trial_that_fails_in_its_second_epoch_leaves_no_folder(quick, tmp_path
 
 
 def test_without_folders_faces_are_drawn(monkeypatch, tmp_path):
-    monkeypatch.syspath_prepend(runs.EXAMPLES)
     monkeypatch.setattr(minifer.models, "ck96", small)
     make_faces = functools.partial(data.make_faces, frames=(2, 2),
                                    emotions=["happiness", "surprise"])
@@ -184,8 +179,7 @@ def test_without_folders_faces_are_drawn(monkeypatch, tmp_path):
     (["--strategy", "grid"], "invalid choice: 'grid'"),
     (["--data", "nowhere.csv", "--model", "mlp"], "nowhere.csv"),
     (["--trials", "0", "--faces", "whole"], "trials: expected")])
-def test_bad_options_are_refused_in_one_line(words, text, monkeypatch, tmp_path, roots):
-    monkeypatch.syspath_prepend(runs.EXAMPLES)
+def test_bad_options_are_refused_in_one_line(words, text, tmp_path, roots):
     if "--data" not in words:
         words = [*words, "--images", roots[0], "--labels", roots[1]]
     found = runs.command("search", *words, "--out", tmp_path, cache=tmp_path / "cache")
@@ -195,7 +189,20 @@ def test_bad_options_are_refused_in_one_line(words, text, monkeypatch, tmp_path,
     assert not (tmp_path / "trials.jsonl").exists()
 
 
-def test_help_is_help(monkeypatch):
-    monkeypatch.syspath_prepend(runs.EXAMPLES)
+def test_help_is_help():
     found = runs.command("search", "--help")
     assert found.code == 0 and "--at-once" in found.out and "train_ck.py" in found.out
+    found = runs.minifer("search", "--help")
+    assert found.code == 0 and "minifer train fer2013 or" in " ".join(found.out.split())
+
+
+def test_the_command_tells_how_to_train_with_commands(fer, tmp_path):
+    words = ("search", "--data", fer, "--model", "mlp", "--epochs", 1, "--space",
+             "lr=.001,.01", "--trials", 1, "--strategy", "random", "--out", tmp_path)
+    found = runs.minifer(*words)
+    assert found.code == 0, found.err
+    command, = (line for line in found.out.splitlines() if line.startswith("minifer "))
+    report = (tmp_path / "report.md").read_text("utf-8")
+    assert command.startswith("minifer train fer2013 --data") and command in report
+    assert shlex.join(["minifer", *map(str, words)]) in report
+    assert runs.minifer(*shlex.split(command)[1:]).code == 0

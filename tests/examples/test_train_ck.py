@@ -171,6 +171,22 @@ def test_the_printed_command_repeats_the_run(trained, tmp_path):
     assert list(drop(history(tmp_path / "again"))) == list(drop(history(trained[0])))
 
 
+def test_the_command_gives_the_script_s_bits(quick, roots, monkeypatch, tmp_path):
+    monkeypatch.setenv("MINIFER_CACHE", str(tmp_path / "cache"))
+    script = quick("--epochs", 2, "--seed", 4, "--out", tmp_path / "a")
+    found = runs.minifer("train", "ck", "--images", roots[0], "--labels", roots[1],
+                         "--faces", "whole", "--batch", 4, "--epochs", 2, "--seed", 4,
+                         "--out", tmp_path / "b")
+    assert script.code == found.code == 0, found.err
+    assert np.array_equal(params(tmp_path / "a"), params(tmp_path / "b"))
+    ours, theirs = read(tmp_path / "b"), read(tmp_path / "a")
+    assert ours["results"] == theirs["results"] and ours["data"] == theirs["data"]
+    assert {path.name for path in (tmp_path / "b").iterdir()} == WRITTEN
+    words = shlex.split(ours["command"])
+    assert words[:3] == ["minifer", "train", "ck"]
+    assert runs.minifer(*words[1:], "--resume").code == 0
+
+
 # --- going on ----------------------------------------------------------------
 
 def test_ctrl_c_and_resume_give_the_same_result(trained, call, tmp_path):

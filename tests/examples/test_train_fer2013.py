@@ -8,9 +8,13 @@ import pytest
 
 from helpers import runs
 from minifer import layers
+from minifer.commands.cli import ArgumentParser
 from minifer.data import FER2013_CLASSES, Augmentation, load_folders
 from minifer.faces.cropping import CropSettings
 from minifer.predict.predictor import Predictor
+from minifer.runs.data import scale
+from minifer.runs.fer2013 import FER2013, MODELS
+from minifer.runs.options import trainer_options
 
 FILES = ("model.npz", "history.csv", "run.json", "report.md", "report.html",
          "confusion_matrix.png", "calibration.png", "learning_curves.png",
@@ -95,50 +99,65 @@ def test_the_command_with_changed_images_repeats_the_run(folders, tmp_path):
     assert_same_weights(tmp_path / "a", tmp_path / "b")
 
 
-@pytest.fixture
-def script(monkeypatch):
-    """The example as a module; it imports the one beside it."""
-    monkeypatch.syspath_prepend(runs.EXAMPLES)
-    return runs.example("train_fer2013")
+def experiment(*words):
+    """The experiment that a command line asks for."""
+    return FER2013(FER2013.parse(["--data", "x", *words], ArgumentParser()))
 
 
-def test_options_reach_the_trainer(script, folders):
+def test_options_reach_the_trainer(folders):
     training = load_folders(folders).part("train").subset(range(20))
-    options = script.trainer_options(
-        script.parse(["--data", "x", *ALL_CHANGES]), training)
+    options = trainer_options(experiment(*ALL_CHANGES).args, training)
     assert options["augment"] == Augmentation(
         rotation=15, shift=.1, zoom=(.8, 1.2), brightness=.3, erase=.5)
     np.testing.assert_allclose(options["class_weights"],
                                [20 / (2 * 12), 20 / (2 * 8), 1, 1, 1, 1, 1])
-    options = script.trainer_options(script.parse(["--data", "x", "--flip"]), training)
+    options = trainer_options(experiment("--flip").args, training)
     assert options["augment"] is options["class_weights"] is None and options["flip"]
 
 
-def test_the_penalty(script):
+def test_the_penalty():
     """All weights count, and batch norm's scales, as in Lasagne; no biases."""
     def penalty(*words):
-        args = script.parse(["--data", "x", *words])
-        return script.penalty(args, script.MODELS[args.model]())
+        one = experiment(*words)
+        return one.penalty(one.network(7))
 
-    network = script.MODELS["mlp-bn"]()
+    network = MODELS["mlp-bn"]()
     weights = [one.get_value() for one in layers.get_all_params(network)
                if one.name.endswith((".W", ".gamma"))]
-    args = script.parse(["--data", "x", "--l2", "0.5"])
-    assert len(weights) == 9 and float(script.penalty(args, network)) == pytest.approx(
+    found = float(experiment("--l2", "0.5").penalty(network))
+    assert len(weights) == 9 and found == pytest.approx(
         0.5 * sum((one.astype(float) ** 2).sum() for one in weights), rel=1e-5)
     assert penalty("--model", "six") is None
     assert float(penalty("--model", "fcn48")) > 0
     assert float(penalty("--model", "fcn48", "--l2", "0")) == 0
 
 
+def test_the_command_is_the_same_and_repeats_itself(folders, tmp_path):
+    """`minifer train fer2013` gives the script's bits, and records its own words."""
+    words = "--data", folders, "--epochs", 1, "--model", "mlp", "--l2", .001, "--flip"
+    script = runs.command("train_fer2013", *words, "--out", tmp_path / "a")
+    found = runs.minifer("train", "fer2013", *words, "--out", tmp_path / "b")
+    assert script.code == found.code == 0, found.err
+    assert_same_weights(tmp_path / "a", tmp_path / "b")
+    ours, theirs = (json.loads((tmp_path / name / "run.json").read_text())
+                    for name in "ba")
+    assert ours["results"] == theirs["results"] and list(ours) == list(theirs)
+    command = shlex.split(ours["command"])
+    assert command[:3] == ["minifer", "train", "fer2013"]
+    again = runs.minifer(*command[1:], "--resume")
+    assert again.code == 0, again.err
+    assert command[3:] == shlex.split(
+        theirs["command"].replace(f"{tmp_path}/a", f"{tmp_path}/b"))[2:]
+
+
 @pytest.mark.parametrize("value", ["-1", "nan", "inf", "much"])
-def test_a_wrong_penalty_is_refused(script, value):
+def test_a_wrong_penalty_is_refused(value):
     outcome = runs.command("train_fer2013", "--data", "x", "--l2", value)
     assert outcome.code == 2 and "--l2" in outcome.err and outcome.out == ""
 
 
-def test_r2_takes_the_faces_at_twice_their_size(script, folders, monkeypatch, tmp_path):
-    monkeypatch.setitem(script.MODELS, "r2", lambda num_classes: runs.network(
+def test_r2_takes_the_faces_at_twice_their_size(folders, monkeypatch, tmp_path):
+    monkeypatch.setitem(MODELS, "r2", lambda num_classes: runs.network(
         classes=num_classes, size=96))
     found = runs.command("train_fer2013", "--data", folders, "--out", tmp_path,
                          "--epochs", 1, "--model", "r2")
@@ -146,6 +165,6 @@ def test_r2_takes_the_faces_at_twice_their_size(script, folders, monkeypatch, tm
     crop = Predictor.load(tmp_path / "model.npz").preprocessing.crop
     assert (crop.size, crop.mode) == (96, "whole")
     faces = load_folders(folders)
-    np.testing.assert_array_equal(script.scale(faces, crop).images,
+    np.testing.assert_array_equal(scale(faces, crop).images,
                                   load_folders(folders, size=96).images)
-    assert script.scale(faces, CropSettings(48, mode="whole")) is faces
+    assert scale(faces, CropSettings(48, mode="whole")) is faces

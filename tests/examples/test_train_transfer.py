@@ -2,6 +2,7 @@
 
 import functools
 import json
+import os
 import shlex
 import shutil
 from unittest import mock
@@ -14,6 +15,8 @@ from minifer import data, layers, models, nonlinearities
 from minifer.faces.images import write_png
 from minifer.faces.preprocessing import ColourPreprocessing, Preprocessing
 from minifer.predict.predictor import Predictor
+from minifer.runs import experiment
+from minifer.runs.transfer import MODELS
 from minifer.training.trainer import Trainer
 from minifer.weights.model_file import load_model
 
@@ -39,22 +42,20 @@ TINY = {"resnet18": functools.partial(models.resnet, (1, 1, 1, 1), False, width=
 
 
 @pytest.fixture(scope="module")
-def example():
-    """The script, with tiny networks."""
+def tiny():
+    """The experiment, with tiny networks."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(runs.EXAMPLES)
-        module = runs.example("train_transfer")
         for name, make in TINY.items():
-            patch.setitem(module.MODELS, name, (make, module.MODELS[name][1]))
-        yield module
+            patch.setitem(MODELS, name, (make, MODELS[name][1]))
+        yield
 
 
 @pytest.fixture
-def call(example, folders, tmp_path):
+def call(tiny, folders, tmp_path):
     """The command, on class folders unless told otherwise; it draws only if asked."""
     def command(*words, out="out", root=folders, model="resnet18", pictures=False):
-        draw = example.draw if pictures else mock.Mock(return_value=[])
-        with mock.patch.object(example, "draw", draw):
+        draw = experiment.draw if pictures else mock.Mock(return_value=[])
+        with mock.patch.object(experiment, "draw", draw):
             return runs.command("train_transfer", "--data", root, "--model", model,
                                 "--size", 32, "--epochs", 2, "--lr", .01, "--out",
                                 tmp_path / out, *words, cache=tmp_path / "cache")
@@ -202,6 +203,20 @@ def same(one, other):
     a, b = (runs.values(load_model(folder / "model.npz").network)
             for folder in (one, other))
     return np.array_equal(a, b)
+
+
+def test_the_command_gives_the_script_s_bits(call, weights, folders, tmp_path):
+    assert call("--weights", weights).code == 0
+    with mock.patch.object(experiment, "draw", return_value=[]), mock.patch.dict(
+            os.environ, MINIFER_CACHE=str(tmp_path / "cache")):
+        found = runs.minifer("train", "transfer", "--data", folders, "--model",
+                             "resnet18", "--size", 32, "--epochs", 2, "--lr", .01,
+                             "--weights", weights, "--out", tmp_path / "command")
+    assert found.code == 0, found.err
+    assert same(tmp_path / "out", tmp_path / "command")
+    ours, theirs = read(tmp_path / "command"), read(tmp_path / "out")
+    assert ours["results"] == theirs["results"]
+    assert ours["command"].startswith("minifer train transfer --data ")
 
 
 # --- features, or the whole network -----------------------------------------------

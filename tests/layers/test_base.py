@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from helpers import reference
-from examples.gradient_check import layers as example_layers
+from minifer.commands.gradcheck import layers as example_layers
 from helpers.layers import check_layer, input_of, numbers, refused
 from minifer import config, init, nonlinearities
 from minifer.errors import SettingError, ShapeError

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from examples.gradient_check import layers as example_layers
+from minifer.commands.gradcheck import layers as example_layers
 from helpers.layers import input_of, numbers
 from minifer import models, nonlinearities
 from minifer.errors import WeightsError

@@ -1,4 +1,4 @@
-"""How fast is minifer? python examples/bench.py --against torch
+"""How fast is minifer? python examples/bench/bench.py --against torch
 
 Times a training step and inference of a network, minifer eagerly and compiled,
 and PyTorch in each of its configurations, on the same random data, with the same
@@ -7,7 +7,7 @@ which tells its peak memory; rounds are interleaved, so that a noisy moment of
 the machine meets all of them alike. Only ratios within one run mean anything.
 
 On a GPU (--device cuda) each contender comes in float32's precision and in TF32's,
-and times stand beside what this GPU could do at best; see bench_gpu.py.
+and times stand beside what this GPU could do at best; see gpu.py.
 """
 
 import argparse
@@ -21,9 +21,9 @@ import tempfile
 
 import numpy as np
 
-import bench_gpu
-import bench_gpu_report
-from bench_contenders import LOSS_STEPS, NETS, Minifer, Torch
+import gpu
+import gpu_report
+from contenders import LOSS_STEPS, NETS, Minifer, Torch
 from minifer.commands.cli import ArgumentParser, run
 from minifer.device.arrays import DEVICES, resolve
 from minifer.device.threads import default_threads
@@ -35,8 +35,9 @@ CONFIGS = {"minifer": ["compiled", "eager"],
            "torch": ["channels_last", "bfloat16", "eager", "compile"]}
 
 
-def main(argv=None, prog="bench.py"):
-    args = parse(argv, prog)
+def main(argv=None):
+    """Measure and report; return the report."""
+    args = parse(argv)
     if args.worker:
         work(args)
         return None
@@ -47,8 +48,8 @@ def main(argv=None, prog="bench.py"):
             results = measure(args, contenders(args, CONFIGS), weights)
             report, shown = summarise(args, results), table
         else:
-            report = bench_gpu_report.summarise(args, *on_gpu(args, weights))
-            shown = bench_gpu_report.table
+            report = gpu_report.summarise(args, *on_gpu(args, weights))
+            shown = gpu_report.table
     print(json.dumps(report, indent=2) if args.json else shown(report))
     if args.out:
         write_json(args.out, report)
@@ -70,16 +71,18 @@ def on_gpu(args, weights):
     """
     exact = once(args, ("exact", "float64"), weights, "losses")["losses"]
     rates = {precision: once(args, ("ceilings", precision), weights, "start")
-             for precision in bench_gpu.PRECISIONS}
-    pairs, results = contenders(args, bench_gpu.CONFIGS), {}
+             for precision in gpu.PRECISIONS}
+    pairs, results = contenders(args, gpu.CONFIGS), {}
     for precision in args.precision:
         results |= measure(args, [(who, f"{config} {precision}")
                                   for who, config in pairs], weights)
     return results, exact, rates
 
 
-def parse(argv, prog="bench.py"):
-    parser = ArgumentParser(prog=prog, description=__doc__.split("\n")[0])
+def parse(argv):
+    """The options; ``minifer bench`` starts this script under its own name."""
+    parser = ArgumentParser(prog=os.environ.get("MINIFER_PROG", "bench.py"),
+                            description=__doc__.split("\n")[0])
     add = parser.add_argument
     add("--net", choices=sorted(NETS), default="ck96")
     add("--batch", type=int, default=128)
@@ -90,8 +93,8 @@ def parse(argv, prog="bench.py"):
     add("--rounds", type=int, default=9, help="interleaved rounds")
     add("--steps", type=int, default=3,
         help="steps a round; on a GPU at least, and as many as take 0.2 s")
-    add("--precision", nargs="+", choices=bench_gpu.PRECISIONS,
-        default=bench_gpu.PRECISIONS, help="on a GPU: of products")
+    add("--precision", nargs="+", choices=gpu.PRECISIONS,
+        default=gpu.PRECISIONS, help="on a GPU: of products")
     add("--quick", action="store_true", help="only each side's usual best")
     add("--out", metavar="FILE.json", help="also write the result here")
     add("--json", action="store_true", help="print JSON")
@@ -258,8 +261,8 @@ def work(args):
     who, config, weights = json.loads(args.worker)
     kinds = {"minifer": Minifer, "torch": Torch}
     if args.device != "cpu":
-        kinds = {"minifer": bench_gpu.MiniferOnGpu, "torch": bench_gpu.TorchOnGpu,
-                 "exact": bench_gpu.Exact, "ceilings": bench_gpu.Ceilings}
+        kinds = {"minifer": gpu.MiniferOnGpu, "torch": gpu.TorchOnGpu,
+                 "exact": gpu.Exact, "ceilings": gpu.Ceilings}
     contender = kinds[who](args, config, weights)
     # What libraries print must not come between the answers.
     answers = os.fdopen(os.dup(1), "w")

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bench_contenders import LOSS_RATE, LOSS_STEPS, Contender, Minifer, Torch
+from contenders import LOSS_RATE, LOSS_STEPS, Contender, Minifer, Torch
 from minifer import config, layers
 from minifer.device.arrays import memory_used, synchronize, to_device
 

@@ -41,8 +41,8 @@ from minifer.files import write_json
 from minifer.tensor import ivector
 from minifer.training.trainer import Trainer
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-ROOT = os.path.dirname(HERE)
+ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
+BENCH = os.path.join(ROOT, "examples", "bench", "bench.py")
 
 # Largest relative differences of losses: each device adds up in an order of its own.
 LOSS = {"float32": 1e-4, "float64": 1e-10}
@@ -52,7 +52,7 @@ class Size(NamedTuple):
     """How much is done. The emulator takes seconds for what a GPU does in no time."""
 
     tests: str = "tests"
-    kernel_tests: str = "tests/test_kernels_*.py"
+    kernel_tests: str = "tests/cuda/test_[!e]*.py"
     every_kernel: bool = True  # must be launched by those tests
     steps: int = 20
     batch: int = 32
@@ -297,7 +297,7 @@ def training(device, size):
 
 
 def benchmark(device, size):
-    """examples/bench.py, batch by batch while there is time."""
+    """examples/bench/bench.py, batch by batch while there is time."""
     ends, reports = time.monotonic() + size.limit - 10, {}
     report, notes = {"passed": False, "reports": reports}, []
     for batch in size.batches:
@@ -307,7 +307,7 @@ def benchmark(device, size):
                      "--against", "torch", *size.bench, "--out", path]
             try:
                 code = subprocess.run(
-                    [sys.executable, os.path.join(HERE, "bench.py"), *words],
+                    [sys.executable, BENCH, *words],
                     timeout=max(1, ends - time.monotonic())).returncode
             except subprocess.TimeoutExpired:  # what it started ends with this part
                 notes.append(f"batch {batch}: there was no time left")

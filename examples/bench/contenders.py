@@ -1,6 +1,6 @@
 """The contenders of bench.py: the same networks in minifer and in PyTorch.
 
-Those for a GPU are in bench_gpu.py.
+Those for a GPU are in gpu.py.
 """
 
 import os

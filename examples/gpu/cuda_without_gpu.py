@@ -1,4 +1,4 @@
-"""A CUDA kernel, run and debugged without a GPU: python examples/cuda_without_gpu.py
+"""A CUDA kernel, run and debugged without a GPU: examples/gpu/cuda_without_gpu.py
 
 256 threads add up 256 numbers in eight steps, and between the steps all wait for all.
 Forget that, and a GPU gives the right sum mostly, and sometimes another without a

@@ -4,8 +4,8 @@ import statistics
 
 import numpy as np
 
-from bench_contenders import LOSS_STEPS, NETS
-from bench_floors import Rates, floor
+from contenders import LOSS_STEPS, NETS
+from floors import Rates, floor
 from minifer.device.arrays import gpu_name
 
 KINDS = ("train", "infer")

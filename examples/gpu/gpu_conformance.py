@@ -16,7 +16,7 @@ from minifer.device.arrays import on_gpu, to_device, to_host
 from minifer.device.recording import refuse
 from minifer.errors import CaptureError
 
-ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
 
 # Largest relative differences. A kernel's: the GPU rounds a*b + c once, the emulator
 # twice, and a tensor core adds up in an order and a precision of its own.

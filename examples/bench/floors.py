@@ -45,7 +45,7 @@ def works(net, training=True):
     ----------
     net : tuple
         Channels and side of the images, and the layers: an entry of
-        ``bench_contenders.NETS``.
+        ``contenders.NETS``.
     training : bool
 
     Returns

@@ -1,4 +1,4 @@
-"""How a convolution becomes fast, rung by rung: python examples/conv_ladder.py
+"""How a convolution becomes fast, rung by rung: python examples/bench/conv_ladder.py
 
 The second layer of the headline network, 32 channels of 46×46 → 32 filters 5×5 →
 ReLU → 2×2 max-pooling, on one image, forward, float32, one thread: from loops to

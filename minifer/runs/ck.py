@@ -1,0 +1,102 @@
+"""The headline network on CK+, or on faces drawn like it."""
+
+import os
+
+import numpy as np
+
+from .. import data, models
+from ..faces.cropping import CropSettings
+from ..faces.preprocessing import Preprocessing
+from ..weights.model_file import save_model
+from .data import DRAWN, SHARES, Split, read_ck, split_ck
+from .experiment import Experiment, Outcome
+from .options import training_options
+from .record import best_accuracy
+
+__all__ = ["CK"]
+
+
+class CK(Experiment):
+    """Train the headline network on CK+."""
+
+    defaults = {"out": "runs/ck", "epochs": 15, "batch": 32, "lr": 0.01}
+
+    @classmethod
+    def arguments(cls, add):
+        """Add the options."""
+        add("--images", help="image root, such as cohn-kanade-images")
+        add("--labels", help="label root, such as Emotion")
+        training_options(add, **cls.defaults)
+        add("--folds", type=int, help="cross-validate by subject in so many folds")
+        add("--faces", choices=["haar", "whole"], default="haar",
+            help="find the face on each image, or take the whole image as the face")
+        add("--last", type=float, default=0.3, help="share of each sequence's frames")
+        add("--neutral", type=float, default=0.0,
+            help="share of first frames to use as an eighth class, neutral")
+        add("--split", choices=["subject", "random"], default="subject",
+            help="random lets a person stand on both sides, which flatters")
+        add("--subjects", type=int, default=60, help="people in the drawn data set")
+
+    @classmethod
+    def check(cls, args, error):
+        """Refuse one root without the other, and folds at random."""
+        if (args.images is None) != (args.labels is None):
+            error("expected --images and --labels together, or neither")
+        if args.folds is not None and args.split == "random":
+            error("--folds is by subject: leave out --split random")
+
+    def load(self):
+        """The data set: the user's photos, or drawn faces."""
+        return read_ck(self.args, self.args.seed, self.progress, last=self.args.last,
+                       faces=self.args.faces)
+
+    def split(self, faces):
+        """The parts that train, choose the best epoch, and test."""
+        kind, seed = self.args.split, self.args.seed
+        return Split(*split_ck(faces, seed, people=kind == "subject"),
+                     data.describe(kind, SHARES, seed=seed), kind == "random")
+
+    def steps(self, training):
+        """What makes an image the network's input."""
+        return Preprocessing(CropSettings(mode=self.args.faces))
+
+    def network(self, num_classes):
+        """The headline network."""
+        return models.ck96(num_classes=num_classes)
+
+    def outcome(self, faces):
+        """Train once; or, with --folds, once for each fold."""
+        if self.args.folds is None:
+            return super().outcome(faces)
+        return self.cross_validate(faces)
+
+    def cross_validate(self, faces):
+        """Test every subject once, with a network that never saw them."""
+        args, numbers = self.args, np.zeros(len(faces), int)
+        probabilities = np.zeros((len(faces), len(faces.classes)), np.float32)
+        folds = data.k_fold(faces.labels, faces.subjects, args.folds, args.seed,
+                            faces.classes)
+        runs = []
+        for k, test in enumerate(folds, 1):
+            self.progress.line(f"fold {k} of {len(folds)}")
+            rest = faces.subset(np.setdiff1d(np.arange(len(faces)), test))
+            parts = data.split_by_subject(rest.labels, rest.subjects, (0.8, 0.2),
+                                          args.seed, faces.classes)
+            result, model, (probabilities[test],) = self.train(
+                [*(rest.subset(part) for part in parts), faces.subset(test)],
+                os.path.join(args.out, f"fold-{k}"))
+            runs.append((result, model))
+            numbers[test] = k
+        # Of the folds' models keep the one that did best on its validation part.
+        result, model = max(runs, key=lambda run: best_accuracy(run[0]))
+        save_model(os.path.join(args.out, "model.npz"), model)
+        protocol = data.describe("k-fold", folds=args.folds, seed=args.seed)
+        return Outcome(result, model, faces, probabilities, protocol, False, numbers)
+
+    def title(self):
+        """The report's title."""
+        return f"The headline network on {self.source()}"
+
+    def source(self):
+        """Where the data come from."""
+        return self.args.images or DRAWN

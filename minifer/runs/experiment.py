@@ -1,0 +1,180 @@
+"""A training from data to report, in named steps: what all experiments share.
+
+The scripts of ``examples/`` tell the same steps one by one, each for its network.
+"""
+
+import os
+import time
+from typing import NamedTuple
+
+import numpy as np
+
+from .. import layers, random
+from ..data import Dataset
+from ..device.arrays import resolve
+from ..evaluation.metrics import evaluate
+from ..files import make_folder
+from ..progress import Progress
+from ..training.trainer import Result, Trainer
+from ..weights.model_file import Model, load_model, load_params
+from .options import command, stop_rule, trainer_options
+from .record import describe_run, draw, write_run
+
+__all__ = ["Experiment", "Outcome", "load_best"]
+
+
+class Outcome(NamedTuple):
+    """What a training came to, and what its model says of the faces that test it.
+
+    ``folds`` has the number of the fold in which each face was tested, or is None.
+    """
+
+    result: Result
+    model: Model
+    test: Dataset
+    probabilities: np.ndarray
+    protocol: str
+    leaky: bool
+    folds: np.ndarray | None = None
+
+
+class Experiment:
+    """A training; a subclass says which network learns from which data.
+
+    A subclass has ``arguments(add)``, ``load()``, ``split(faces)``, ``steps(training)``
+    and ``network(num_classes)``, and overrides what it does otherwise.
+
+    Parameters
+    ----------
+    args : argparse.Namespace
+        The options, as :meth:`parse` returns them.
+    progress : minifer.progress.Progress, optional
+
+    Attributes
+    ----------
+    defaults : dict
+        ``out``, ``epochs``, ``batch`` and ``lr`` unless they are given.
+    """
+
+    defaults = {}
+
+    def __init__(self, args, progress=None):
+        self.args, self.progress = args, progress or Progress()
+        self.started = time.perf_counter()
+
+    @classmethod
+    def parse(cls, argv, parser):
+        """Read a command line with an :class:`argparse.ArgumentParser`."""
+        cls.arguments(parser.add_argument)
+        parser.set_defaults(script=parser.prog)
+        args = parser.parse_args(argv)
+        cls.check(args, parser.error)
+        if args.epochs is None and args.stop is None:
+            args.epochs = cls.defaults["epochs"]
+        return args
+
+    @classmethod
+    def check(cls, args, error):
+        """Call ``error(message)`` for options that contradict each other."""
+
+    @classmethod
+    def start(cls, argv, parser):
+        """Read a command line; find the device and make the folder that it names."""
+        args = cls.parse(argv, parser)
+        device = resolve(args.device)  # before work that would be in vain without it
+        make_folder(args.out)
+        if device != args.device:
+            print(f"training on {device}", flush=True)
+        return cls(args)
+
+    def run(self):
+        """Load, split, train, judge and write; return the evaluation."""
+        faces = self.load()
+        print(faces.summary(), flush=True)
+        one = self.outcome(faces)
+        evaluation = evaluate(one.probabilities, one.test.labels, faces.classes,
+                              one.test.subjects, protocol=one.protocol, folds=one.folds,
+                              seed=self.args.seed, leaky=one.leaky)
+        print(evaluation)
+        self.write(faces, one.test, one.result, one.model, one.probabilities,
+                   evaluation)
+        return evaluation
+
+    def outcome(self, faces):
+        """Split the faces, train, and judge the test part."""
+        split = self.split(faces)
+        result, model, (probabilities,) = self.train(split[:3], self.args.out)
+        return Outcome(result, model, split.test, probabilities, split.protocol,
+                       split.leaky)
+
+    def train(self, parts, folder):
+        """Train on the first part and choose the epoch on the second.
+
+        Returns
+        -------
+        result : minifer.training.Result
+        model : minifer.weights.Model
+            The model of the best epoch.
+        list of array (N, K)
+            What it says of each further part.
+        """
+        args, classes = self.args, parts[0].classes
+        steps = self.steps(parts[0])
+        random.set_rng(args.seed)
+        network = self.network(len(classes))
+        self.load_weights(network)
+        learner, inputs, prepare = self.inputs(network, steps, parts)
+        answers = [self.answers(part) for part in parts]
+        trainer = Trainer(learner, self.update(), prepare=prepare,
+                          penalty=self.penalty(network),
+                          **trainer_options(args, parts[0]))
+        result = trainer.fit(inputs[0], answers[0], valid=(inputs[1], answers[1]),
+                             epochs=args.epochs, stop=stop_rule(args.stop),
+                             folder=folder, resume=args.resume,
+                             model=self.model(network, classes, steps),
+                             progress=self.progress)
+        best = load_best(network, folder)
+        return result, best, [trainer.predict(images) for images in inputs[2:]]
+
+    def load_weights(self, network):
+        """Begin with the weights in --weights, if it is given."""
+        if self.args.weights:
+            load_params(self.args.weights, network)
+
+    def inputs(self, network, steps, parts):
+        """The network that learns, its input for each part, and its preparation."""
+        return network, [part.images for part in parts], steps
+
+    def answers(self, part):
+        """The right answers: labels (N,), or targets (N, K)."""
+        return part.labels
+
+    def update(self):
+        """The update rule, as a Trainer takes it."""
+
+    def penalty(self, network):
+        """What is added to the loss, or None."""
+
+    def model(self, network, classes, steps):
+        """The network with all that prediction needs, and how it was trained."""
+        return Model(network, classes, steps.to_dict(),
+                     {"command": command(self.args), "seed": self.args.seed})
+
+    def write(self, faces, test, result, model, probabilities, evaluation):
+        """Write pictures, history, record and report into --out."""
+        out = self.args.out
+        pictures = draw(out, test, probabilities, evaluation, result, model)
+        record = describe_run(self.args, self.title(), self.source(), faces, result,
+                              evaluation, time.perf_counter() - self.started)
+        write_run(out, record, result, evaluation, pictures)
+
+    def source(self):
+        """Where the data come from."""
+        return self.args.data
+
+
+def load_best(network, folder):
+    """Give a network the parameters of its best epoch; return the model saved then."""
+    best = load_model(os.path.join(folder, "model.npz"))
+    layers.set_all_param_values(network, layers.get_all_param_values(best.network))
+    return best

@@ -1,0 +1,86 @@
+"""Networks for 48×48 faces on FER2013."""
+
+import functools
+
+from .. import models, updates
+from ..faces.cropping import CropSettings
+from ..faces.preprocessing import Preprocessing
+from ..regularization import l2, regularize_network_params
+from .data import (SIDE, VALIDATION, Split, fer2013_options, read_fer2013, scale,
+                   split_fer2013)
+from .experiment import Experiment
+from .options import training_options
+
+__all__ = ["FER2013", "MODELS", "OPTIMIZERS"]
+
+#: Name -> what builds the network.
+MODELS = {"fcn48": models.fcn48, "fcn48-dense": models.fcn48_dense,
+          "r1": models.r1, "r2": models.r2, "six": models.six_conv, "mlp": models.mlp,
+          "mlp-bn": functools.partial(models.mlp, batch_norm=True),
+          "mlp-bn-drop": functools.partial(models.mlp, batch_norm=True, dropout=.25)}
+#: Sides of the images in pixels, for the networks that take others than the data's.
+SIDES = {"r2": 96}
+#: Name -> update rule, as a Trainer takes it.
+OPTIMIZERS = {"nesterov": None, "adam": updates.adam, "adamw": updates.adamw}
+
+
+class FER2013(Experiment):
+    """Train a network on FER2013."""
+
+    defaults = {"out": "runs/fer2013", "epochs": 30, "batch": 64, "lr": 0.001}
+
+    @classmethod
+    def arguments(cls, add):
+        """Add the options."""
+        add("--data", required=True, help="fer2013.csv, or a folder of class folders")
+        add("--model", choices=MODELS, default="six", help="the network")
+        training_options(add, **cls.defaults)
+        add("--optimizer", choices=OPTIMIZERS, default="adam", help="the update rule")
+        add("--l2", type=float, metavar="F",
+            help="add F times the sum of all squared weights to the loss; default: the "
+                 "network's own penalty, fcn48's, or none")
+        fer2013_options(add)
+
+    @classmethod
+    def check(cls, args, error):
+        """Refuse a penalty that is none."""
+        if args.l2 is not None and not 0 <= args.l2 < float("inf"):
+            error(f"expected --l2 of 0 or more, got {args.l2}")
+
+    def load(self):
+        """FER2013, cleaned unless --raw, in the size that the network takes."""
+        return scale(read_fer2013(self.args, self.progress), self.steps().crop)
+
+    def split(self, faces):
+        """Training, validation and test: the last part that the data set names."""
+        *parts, kind = split_fer2013(self.args, faces)
+        return Split(
+            *parts,
+            f"the data set's own {'private' if kind == 'test' else 'public'} test "
+            f"part, looked at once; validation {VALIDATION:.0%} of training, copies "
+            f"kept together, seed {self.args.seed}", self.args.raw)
+
+    def steps(self, training=None):
+        """What makes an image the network's input: it is the face already."""
+        return Preprocessing(CropSettings(SIDES.get(self.args.model, SIDE),
+                                          mode="whole"))
+
+    def network(self, num_classes):
+        """The network that --model names."""
+        return MODELS[self.args.model](num_classes=num_classes)
+
+    def update(self):
+        """The update rule that --optimizer names."""
+        return OPTIMIZERS[self.args.optimizer]
+
+    def penalty(self, network):
+        """What --l2 adds to the loss, or fcn48's own penalty, or None."""
+        if self.args.l2 is not None:
+            return self.args.l2 * regularize_network_params(network, l2)
+        if self.args.model.startswith("fcn48"):
+            return models.fcn48_penalty(network)
+        return None
+
+    def title(self):
+        """The report's title."""
+        return f"FER2013, model {self.args.model}"

@@ -1,0 +1,113 @@
+"""The options of every script that trains, and what they mean for the training."""
+
+import shlex
+
+from ..data import Augmentation, balanced_weights
+from ..device.arrays import DEVICES
+from ..errors import SettingError
+from ..training import schedules, stopping
+
+__all__ = ["training_options", "trainer_options", "augmentation", "stop_rule",
+           "command"]
+
+
+def training_options(add, out, epochs, batch, lr):
+    """Add the options that all training scripts have, with a script's own defaults.
+
+    Parameters
+    ----------
+    add : function
+        A parser's ``add_argument``.
+    out : str
+    epochs : int
+        Named in the help only: the script takes it where neither --epochs nor --stop
+        is given.
+    batch : int
+    lr : float
+    """
+    add("--out", default=out, help="folder for everything that is written")
+    add("--epochs", type=int, help=f"passes over the training part ({epochs}, or "
+                                   "without limit if --stop is given)")
+    add("--stop", help="settled: when two epochs' losses differ by at most 0.0001; "
+                       "patience:N: after N epochs without a better validation loss")
+    add("--batch", type=int, default=batch, help="images in a mini-batch")
+    add("--lr", type=float, default=lr, help="learning rate")
+    add("--schedule", default="constant",
+        help="constant, quarters, cosine, step:EPOCHS or inverse_time:DECAY")
+    add("--seed", type=int, default=0, help="for everything that is random")
+    add("--weights", help="start from the weights in this file")
+    add("--resume", action="store_true", help="continue an interrupted run")
+    add("--device", choices=DEVICES, default="cpu",
+        help="where to compute: cuda is an NVIDIA GPU, emu runs its kernels on the "
+             "CPU (slow), auto takes a GPU if there is one")
+    add("--precision", choices=["fp32", "tf32"], default="fp32",
+        help="of a GPU's products: tf32 is faster and less exact")
+    add("--flip", action="store_true", help="mirror training images at random")
+    add("--rotation", type=float, metavar="DEG",
+        help="turn training images by up to so many degrees, either way; like the "
+             "options below, anew in each epoch")
+    add("--shift", type=float, metavar="F",
+        help="move them by up to this share of width and height")
+    add("--zoom", type=float, metavar="F", help="magnify them by 1 - F to 1 + F")
+    add("--brightness", type=float, metavar="F",
+        help="multiply their grey values by 1 - F to 1 + F")
+    add("--erase", type=float, metavar="F",
+        help="replace a rectangle by noise on this share of them")
+    add("--class-weights", choices=["none", "balanced"], default="none",
+        help="balanced: a mistake counts for more the rarer its class is")
+
+
+def trainer_options(args, training):
+    """What a Trainer takes from these options, as keywords, for a training part."""
+    return {
+        "learning_rate": args.lr, "batch_size": args.batch, "seed": args.seed,
+        "schedule": schedules.by_name(args.schedule), "device": args.device,
+        "precision": args.precision, "flip": args.flip, "augment": augmentation(args),
+        "class_weights": balanced_weights(training.labels, len(training.classes))
+        if args.class_weights == "balanced" else None}
+
+
+def augmentation(args):
+    """The random changes of training images beside --flip, or None."""
+    given = {name: getattr(args, name)
+             for name in ("rotation", "shift", "zoom", "brightness", "erase")
+             if getattr(args, name) is not None}
+    if "zoom" in given:
+        given["zoom"] = 1 - args.zoom, 1 + args.zoom
+    return Augmentation(**given, seed=args.seed) if given else None
+
+
+def stop_rule(text):
+    """The stopping rule that --stop names, or None.
+
+    Raises
+    ------
+    SettingError
+        If it names none.
+    """
+    kind, _, number = (text or "").partition(":")
+    if not text:
+        return None
+    if text == "settled":
+        return stopping.settled()
+    if kind == "patience" and number.isdecimal():
+        return stopping.patience(int(number))
+    raise SettingError(f"--stop: expected settled or patience:N, got '{text}'.")
+
+
+def command(args):
+    """The command line that repeats a run.
+
+    ``args.script`` is the program: a file of ``examples/``, or ``minifer train ck``.
+    """
+    words = (["python", f"examples/{args.script}"] if args.script.endswith(".py")
+             else args.script.split())
+    for name, value in vars(args).items():
+        if name == "script":
+            continue
+        option = "--" + name.replace("_", "-")
+        if value is True:
+            words.append(option)
+        elif value is not None and value is not False:
+            words += [option, str(value)]
+    return shlex.join(words)
