@@ -160,8 +160,12 @@ def _set(path, network, arrays):
 def write_arrays(path, arrays, meta):
     """Write named arrays and a JSON-ready dict into one ``.npz``, atomically."""
     text = np.frombuffer(json.dumps(meta).encode("utf-8"), np.uint8)
-    with atomic_write(path) as file:
-        np.savez(file, **arrays, **{META: text})
+    # As np.savez does, which leaves the archive open when the disk is full: Python then
+    # prints what went wrong when it closes that.
+    with atomic_write(path) as file, zipfile.ZipFile(file, "w") as archive:
+        for name, array in {**arrays, META: text}.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, np.asanyarray(array))
 
 
 def read_arrays(path):
