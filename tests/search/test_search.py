@@ -10,7 +10,7 @@ from helpers import runs, searches
 from minifer.device.threads import default_threads
 from minifer.errors import OutputError, SettingError
 from minifer.progress import Progress
-from minifer.report import search_curve
+from minifer.report.search_plot import search_curve
 from minifer.search import (Choice, Int, SearchInterrupted, Trial, loop, parse_space,
                             search)
 from minifer.search.trials import read_record
