@@ -1,5 +1,8 @@
 # make train: create the environment, install minifer, train the headline network.
 # make test:  install what the tests need, and run them all.
+# make test-processors: the tests once for each set of kernels that NumPy and OpenBLAS
+#             may pick, as on older processors. ARGS="--setting haswell" for one of them,
+#             ARGS="--python PATH --oldest PATH" for other versions; --help for more.
 # make docs:  lessons, explained by what they print and draw, and the reference.
 # make gpu-check: everything a machine with an NVIDIA GPU should prove.
 PYTHON ?= python3
@@ -7,13 +10,16 @@ VENV ?= .venv
 RUN = $(VENV)/bin/python
 CUDA = $(shell nvidia-smi 2>/dev/null | sed -n 's/.*CUDA[A-Z ]*Version: *\([0-9]*\).*/\1/p')
 
-.PHONY: train test docs gpu-check driver clean
+.PHONY: train test test-processors docs gpu-check driver clean
 
 train: $(VENV)/.installed
 	$(RUN) examples/train_ck.py
 
 test: $(VENV)/.dev
 	$(RUN) -m pytest -n auto --dist loadfile
+
+test-processors: $(VENV)/.dev
+	$(RUN) tests/processors.py $(ARGS)
 
 docs: $(VENV)/.docs
 	$(RUN) -m sphinx -q -W --keep-going -b html docs docs/_build/html
@@ -49,5 +55,5 @@ $(VENV)/.gpu: $(VENV)/.dev
 	touch $@
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .hypothesis
+	rm -rf $(VENV) .venv-[0-9]* build dist *.egg-info .pytest_cache .hypothesis
 	rm -rf docs/_build docs/api docs/learn

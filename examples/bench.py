@@ -25,8 +25,8 @@ import bench_gpu
 import bench_gpu_report
 from bench_contenders import LOSS_STEPS, NETS, Minifer, Torch
 from minifer.commands.cli import ArgumentParser, run
-from minifer.compiled.functions import default_threads
 from minifer.device.arrays import DEVICES, resolve
+from minifer.device.threads import default_threads
 from minifer.errors import BackendUnavailable
 from minifer.files import write_json
 

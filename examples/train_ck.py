@@ -18,14 +18,15 @@ from minifer import data, layers, random
 from minifer.commands.cli import ArgumentParser, run
 from minifer.device.arrays import DEVICES, resolve
 from minifer.errors import SettingError
-from minifer.evaluation.calibration import calibrate, reliability_diagram
+from minifer.evaluation.calibration import calibrate
 from minifer.evaluation.metrics import evaluate
+from minifer.faces.cache import cache_folder
 from minifer.faces.cropping import CropSettings
 from minifer.faces.preprocessing import Preprocessing
-from minifer.faces.cache import cache_folder
 from minifer.files import make_folder, write_json
 from minifer.progress import Progress
 from minifer.report import plots
+from minifer.report.evaluation_plots import reliability_diagram
 from minifer.report.html import write_html_report
 from minifer.report.text import write_history, write_report
 from minifer.training import schedules, stopping

@@ -17,9 +17,9 @@ from minifer.commands.cli import ArgumentParser, run
 from minifer.device.arrays import resolve
 from minifer.errors import SettingError
 from minifer.evaluation.metrics import evaluate
+from minifer.faces.cache import cache_folder
 from minifer.faces.cropping import CropSettings
 from minifer.faces.preprocessing import ColourPreprocessing
-from minifer.faces.cache import cache_folder
 from minifer.files import make_folder
 from minifer.progress import Progress
 from minifer.training.frozen import frozen_features, trainable_head

@@ -1,4 +1,4 @@
-// What every kernel shares: the types, where a thread stands, a few numbers.
+// What every kernel shares: the types, a thread's number, a few constants.
 //
 // The same text is compiled by NVRTC for a GPU (which has no headers of the host, so
 // none are included here) and by g++ for the emulator, which then defines MF_EMU.

@@ -66,8 +66,8 @@ extern "C" __global__ void keep_mask(
     }
 }
 
-// The same for a recorded step, which cannot be told where the stream stands: it reads
-// that from the device's memory. A double counts exactly up to 2^53.
+// The same for a recorded step, which cannot be told the stream's step: it reads that
+// from the device's memory. A double counts exactly up to 2^53.
 extern "C" __global__ void draw_mask(
     unsigned char* mask /*[n]*/, index_t n, unsigned long long key0,
     unsigned long long key1, int threshold, const double* numbers /*[count]*/,

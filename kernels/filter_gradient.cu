@@ -268,7 +268,7 @@ __device__ inline void add(float4& sum, float4 v, unsigned int code)
     if (byte(code, 3) < 4) sum.w += v.w;
 }
 
-// Whose sums a thread has: lane 4g + t of a warp that has row u of the filters, and
+// Which sums a thread has: lane 4g + t of a warp that has row u of the filters, and
 // tiles of filters from f on, of channels from c on.
 struct Place {
     int g, t, u, f, c;
@@ -294,7 +294,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) filter_gradient(
     DYN_SHARED(float, shared);
     float* xs = shared;                 // two bands: one is read while one arrives
     float* zs = xs + 2 * X_SIZE;
-    // Of each thread, so that it needs no registers for them: sums for the biases of
+    // For each thread, so that it needs no registers for them: sums for the biases of
     // four filters, and what it has fetched of dout.
     float4* bias = (float4*)(zs + 2 * Z_SIZE) + thread();
     float4* douts = bias + THREADS;

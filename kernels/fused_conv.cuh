@@ -52,7 +52,7 @@ template <class Sizes> struct Tiling : Sizes {
     static constexpr int FILTERS_EACH = divided_up(FILTER_ROW, THREADS);
 };
 
-// Where a block stands: its first image, pair of rows, column, and slice of the filters.
+// A block's place: its first image, pair of rows, column, and slice of the filters.
 template <class T> struct Corner {
     int image, pair, col, slice;
 
@@ -152,8 +152,8 @@ template <class T> struct Share {
     }
 };
 
-// What of the output a lane computes: rows from row on, columns from col on, and filters
-// filter, filter + 1, those 8 further on, ...
+// The part of the output that a lane computes: rows from row on, columns from col on, and
+// filters filter, filter + 1, those 8 further on, ...
 template <class T> struct Lane {
     int pair, image, row, col, filter;
 
@@ -251,7 +251,7 @@ template <class T> __device__ inline void correlate(
         float* stage = stages + octet % 2 * T::STAGE;
         float* other = stages + (octet + 1) % 2 * T::STAGE;
         bool more = octet + 1 < T::OCTETS;
-        __syncthreads();    // this octet is there, and no one reads the one before
+        __syncthreads();    // this octet is there, and no warp reads the one before
         // N is never below 0, but so ky's loop stays one where KH is 1. Otherwise its
         // body is mixed with what is around it, and spills.
         int rows = N < 0 ? KH + 1 : KH;

@@ -108,7 +108,7 @@ extern "C" __global__ void crossentropy_forward(const real* logits /*[N*K]*/,
     if (threadIdx.x == 0) losses[n] = loss;
 }
 
-// Works out the softmax again: a row is read from memory anyway, as p would be.
+// Computes the softmax again: a row is read from memory anyway, as p would be.
 extern "C" __global__ void crossentropy_backward(const real* dlosses /*[N]*/,
                                                  const real* logits /*[N*K]*/,
                                                  const int* classes /*[N]?*/,

@@ -152,7 +152,7 @@ extern "C" __global__ void global_max_naive(
 
 // One warp a plane: its 32 lanes read neighbours, and then compare what they found.
 // In step d, lane i meets lane i+d; after five steps lane 0 holds the winner. Among
-// equals that is the lowest pixel, whoever found it.
+// equals that is the lowest pixel, whichever lane found it.
 extern "C" __global__ void global_max(
     const real* x /*[planes*pixels]*/, real* y /*[planes]*/, int* winner /*[planes]*/,
     index_t planes, int pixels)

@@ -1,7 +1,7 @@
 // Sums within a warp and within a block, in an order that is always the same.
 //
 // A float sum depends on its order. Here the order follows from the numbers of the
-// threads alone, never from who comes first, so that the same input gives the same
+// threads alone, never from which comes first, so that the same input gives the same
 // bits in every run.
 #pragma once
 #include "common.cuh"

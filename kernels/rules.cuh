@@ -1,12 +1,13 @@
 // Update rules: what a step does to one element, its parameter p and its state, given its
-// gradient g. The formulas and the order of their operations are those of minifer/updates/rules.py.
+// gradient g. The formulas and the order of their operations are those of
+// minifer/updates/rules.py.
 //
-// update.cu applies them to a whole buffer, gemm.cu to a gradient that it has just worked
-// out and never stores.
+// update.cu applies them to a whole buffer, gemm_update.cu to a gradient that it has just
+// computed and never stores.
 #pragma once
 #include "common.cuh"
 
-// What all elements share, worked out on the host in double. It lies on the device, where
+// What all elements share, computed on the host in double. It lies on the device, where
 // it may change from step to step though the launch is recorded once and for all.
 #define NUMBERS 8
 

@@ -1,19 +1,19 @@
 // Update rules, each as one pass over all parameters of a network, which lie in one
-// buffer. What happens to an element stands in rules.cuh.
+// buffer. What happens to an element is in rules.cuh.
 //
 // In array syntax (the plain version, which runs on a device too) Adam reads and writes
 // some thirty arrays; here an element is read, moved and written once: 4 reads, 3 writes.
 //
-// Nobody waits to hear whether gradients are finite: that is noted in fine[1], and added
-// to fine[0] at the end of each step's search. While fine[0] is 0 no rule changes anything.
-// There are two since a kernel that both looks for what is not finite and moves elements
-// must not depend on how far its other threads are (gemm.cu).
+// The host does not wait to hear whether gradients are finite: that is noted in fine[1],
+// and added to fine[0] at the end of each step's search. While fine[0] is 0 no rule
+// changes anything. There are two since a kernel that both looks for what is not finite
+// and moves elements must not depend on how far its other threads are (gemm_update.cu).
 //
 // p: parameters, g: gradients, then the state.
 #include "rules.cuh"
 
-// Set fine[1] to 0 if any gradient is not finite. Whoever comes first, the result is the
-// same.
+// Set fine[1] to 0 if any gradient is not finite. Whichever thread comes first, the result
+// is the same.
 extern "C" __global__ void note_finite(const real* g /*[n]*/, index_t n,
                                        int* fine /*[2]*/)
 {
@@ -51,7 +51,8 @@ extern "C" __global__ void sum_squares(const real* g /*[n]*/, index_t n,
     partial[blockIdx.x] = total;
 }
 
-// Scale g to a norm of at most numbers[7]: see total_norm_constraint of minifer/updates/rules.py.
+// Scale g to a norm of at most numbers[7]: see total_norm_constraint of
+// minifer/updates/norms.py.
 extern "C" __global__ void limit_norm(real* g /*[n]*/, index_t n,
                                       const double* partial /*[64]*/,
                                       const int* fine /*[2]*/,

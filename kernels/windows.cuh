@@ -1,4 +1,4 @@
-// What convolution and pooling share: where a thread stands, and what is an image.
+// What convolution and pooling share: a thread's place, and what is an image.
 #pragma once
 #include "common.cuh"
 

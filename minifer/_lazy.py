@@ -30,7 +30,7 @@ def door(package, homes):
     --------
     >>> find, names = door("minifer", {"shared_area": "faces.boxes"})
     >>> find("shared_area")([0, 0, 2, 2], [0, 0, 2, 2])
-    1.0
+    4
     >>> names()
     ['shared_area']
     """

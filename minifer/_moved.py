@@ -49,6 +49,11 @@ MODULES = {
 
 #: (Package, name that it had) -> (package, name) of today.
 NAMES = {
+    ("minifer.calibration", "reliability_diagram"):
+        ("minifer.report", "reliability_diagram"),
+    ("minifer.comparison", "accuracy_dots"): ("minifer.report", "accuracy_dots"),
+    ("minifer.explain", "draw"): ("minifer.report", "heat_map"),
+    ("minifer.report", "evaluation_text"): ("minifer.evaluation", "evaluation_text"),
     ("minifer.data", "cache_folder"): ("minifer.faces", "cache_folder"),
     ("minifer.data", "read_image"): ("minifer.faces", "read_image"),
     ("minifer.data", "class_bars"): ("minifer.report", "class_bars"),

@@ -8,7 +8,11 @@ anything a user can cause is one of these; any other exception is our bug.
 Traceback (most recent call last):
     ...
 minifer.errors.NoFaceError: photo.jpg: no face found. Use a photo that shows one.
+
+Below them are the checks and texts that many messages share.
 """
+
+import numbers
 
 
 class MiniferError(Exception):
@@ -69,3 +73,28 @@ class NotFiniteError(MiniferError, ArithmeticError):
 
 class LeakageWarning(UserWarning):
     """A protocol lets the test set leak into training, so results flatter."""
+
+
+def quoted(name):
+    """A name in quotes, at most 80 characters of it.
+
+    >>> quoted("os.system")
+    "'os.system'"
+    """
+    return repr(name if len(name) <= 80 else name[:79] + "…")
+
+
+def one_line(error):
+    """The text of an error, or a name, on one line: 200 characters of it at most.
+
+    >>> one_line(ValueError("no header\\n at all"))
+    'no header at all'
+    """
+    return " ".join(str(error).split())[:200] or type(error).__name__
+
+
+def check_seed(seed):
+    """Return ``seed`` as an int, or raise SettingError."""
+    if not isinstance(seed, numbers.Integral) or isinstance(seed, bool) or seed < 0:
+        raise SettingError(f"seed: expected a whole number >= 0, got {seed!r}.")
+    return int(seed)

@@ -14,22 +14,17 @@ step forward and one back, like everything here:
 2.0
 """
 
+import functools
 import math
 import numbers
 
 import numpy as np
 
-from . import nonlinearities
 from .device.arrays import as_array, device_of, on_gpu, to_device
 from .errors import SettingError
-from .layers.base import Layer
-from .layers.helper import forward, get_all_layers
-from .layers.input import InputLayer
-from .ops import activation
-from .ops.outer_product import added
+from .ops.backpropagation import Step, walk_back
 
-__all__ = ["Expression", "Variable", "Apply", "output_of", "evaluate", "gradients",
-           "mean_of"]
+__all__ = ["Expression", "Variable", "Apply", "evaluate", "gradients", "mean_of"]
 
 
 class Expression:
@@ -140,98 +135,21 @@ class Apply(Expression):
         return gradients_ if isinstance(gradients_, tuple) else (gradients_,), {}
 
 
-class NetworkRun(Expression):
-    """A pass through a network; its value is the list of outputs."""
-
-    def __init__(self, outputs, options, logits, variables):
-        self.outputs, self.options, self.logits = outputs, options, logits
-        self.sources = [layer for layer in get_all_layers(outputs)
-                        if isinstance(layer, InputLayer)]
-        for layer in self.sources:
-            if layer.input_var is None and layer not in variables:
-                layer.input_var = Variable(layer.name, len(layer.shape))
-        self.inputs = tuple(variables.get(layer, layer.input_var)
-                            for layer in self.sources)
-
-    def forward(self, *values):
-        return forward(self.outputs, dict(zip(self.sources, values)),
-                       logits=self.logits, **self.options)
-
-    def backward(self, dvalues, tape):
-        dys = [np.zeros_like(tape.values[layer]) if i not in dvalues else dvalues[i]
-               for i, layer in enumerate(self.outputs)]
-        return (), tape.backward(dys)
-
-
-class Output(Expression):
-    """One output of a :class:`NetworkRun`."""
-
-    def __init__(self, network_run, index):
-        self.inputs, self.index = (network_run,), index
-
-    def forward(self, values):
-        return values[self.index], ()
-
-    def backward(self, dvalue, cache):
-        return ({self.index: dvalue},), {}
-
-
-def output_of(layer_or_layers, variables, **options):
-    """The output of a network as an expression; see ``layers.get_output``.
-
-    A network that ends in softmax is run up to its logits, so that a
-    cross-entropy that follows can fuse with the softmax.
-
-    Parameters
-    ----------
-    layer_or_layers : Layer or list of Layer
-    variables : dict of InputLayer -> Variable
-        Those that take the place of the layers' own.
-    **options
-        Of the layers.
-
-    Returns
-    -------
-    Expression, or a list of them for a list of layers
-
-    Raises
-    ------
-    SettingError
-        If it is anything but variables, or for another kind of layer.
-    """
-    for layer, variable in variables.items():
-        if not isinstance(layer, InputLayer) or not isinstance(variable, Variable):
-            raise SettingError(
-                "get_output: expected arrays for any layers, or variables for "
-                f"InputLayers, got {type(variable).__name__} for {layer!r}.")
-    outputs = ([layer_or_layers] if isinstance(layer_or_layers, Layer)
-               else list(layer_or_layers))
-    ends = [getattr(layer, "nonlinearity", None) for layer in outputs]
-    fuse = (len(outputs) == 1 and ends[0] is nonlinearities.softmax
-            and "logits" in outputs[0].forward_options)
-    network_run = NetworkRun(outputs, options, fuse, variables)
-    results = [Output(network_run, i) for i in range(len(outputs))]
-    if fuse:
-        results = [Apply(activation.softmax_forward, activation.softmax_backward, r)
-                   for r in results]
-    return results[0] if isinstance(layer_or_layers, Layer) else results
-
-
 def as_expression(value):
     """``value`` itself if it is an expression, else a constant."""
     return value if isinstance(value, Expression) else Constant(value)
 
 
-def evaluate(outputs, values, runners={}):
+def evaluate(outputs, values, standins={}):
     """Compute expressions.
 
     Parameters
     ----------
     outputs : list of Expression
     values : dict of Variable -> array
-    runners : dict of Expression -> object, optional
-        Stand-ins whose ``forward`` and ``backward`` are called in place of the
-        expression's own: a compiled network.
+    standins : dict of Expression -> object, optional
+        Their ``forward`` and ``backward`` are called in place of the expression's
+        own: a compiled network's.
 
     Returns
     -------
@@ -253,15 +171,15 @@ def evaluate(outputs, values, runners={}):
                     "List it among the function's inputs.")
             done[node] = values[node], None
         else:
-            runner = runners.get(node, node)
-            done[node] = runner.forward(*(done[i][0] for i in node.inputs))
+            standin = standins.get(node, node)
+            done[node] = standin.forward(*(done[i][0] for i in node.inputs))
 
     for output in outputs:
         visit(output)
     return done
 
 
-def gradients(loss, done, runners={}):
+def gradients(loss, done, standins={}):
     """Gradients of a scalar expression with respect to all parameters.
 
     Parameters
@@ -269,7 +187,7 @@ def gradients(loss, done, runners={}):
     loss : Expression
     done : dict
         What :func:`evaluate` returned.
-    runners : dict of Expression -> object, optional
+    standins : dict of Expression -> object, optional
         The same as were given there.
 
     Returns
@@ -281,19 +199,13 @@ def gradients(loss, done, runners={}):
         raise SettingError(
             f"updates: expected a scalar loss, got shape {value.shape}. "
             "Take its .mean().")
-    arrived, result = {loss: np.ones_like(value)}, {}
-    for node in reversed(list(done)):
-        if node not in arrived or isinstance(node, Variable):
-            continue
-        of_inputs, of_params = runners.get(node, node).backward(
-            arrived.pop(node), done[node][1])
-        for i, gradient in zip(node.inputs, of_inputs):
-            arrived[i] = (_sum_gradients(arrived[i], gradient) if i in arrived
-                          else gradient)
-        for param, gradient in of_params.items():
-            result[param] = (added(result[param], gradient) if param in result
-                             else gradient)
-    return result
+
+    def backward(node, cache, dvalue):
+        return standins.get(node, node).backward(dvalue, cache)
+
+    steps = [Step(node, node.inputs, functools.partial(backward, node, cache))
+             for node, (_, cache) in done.items() if not isinstance(node, Variable)]
+    return walk_back(steps, {loss: np.ones_like(value)})
 
 
 def mean_of(expression):
@@ -311,14 +223,6 @@ def mean_of(expression):
     if expression.op is _add:
         return [found for one in expression.inputs for found in mean_of(one)]
     return []
-
-
-def _sum_gradients(a, b):
-    """Add gradients; those of a NetworkRun are dicts by output."""
-    if isinstance(a, dict):
-        return {i: a[i] + b[i] if i in a and i in b else a.get(i, b.get(i))
-                for i in {**a, **b}}
-    return a + b
 
 
 def _moved(values, device):

@@ -19,7 +19,8 @@ import types
 from .errors import DatasetError, OutputError
 
 __all__ = ["atomic_write", "atomic_path", "write_bytes", "write_text", "write_json",
-           "csv_writer", "make_folder", "new_folder", "remove_leftovers", "sha256"]
+           "csv_writer", "make_folder", "new_folder", "remove_leftovers", "sha256",
+           "digest"]
 
 
 @contextlib.contextmanager
@@ -201,3 +202,15 @@ def sha256(path):
     """The SHA-256 of a file's bytes, 64 hexadecimal digits."""
     with open(path, "rb") as file:
         return hashlib.sha256(file.read()).hexdigest()
+
+
+def digest(*parts):
+    """A short fingerprint, 16 hexadecimal digits, of bytes or contiguous arrays.
+
+    >>> digest(b"the same data")
+    '1b1569b9edb95739'
+    """
+    found = hashlib.sha256()
+    for part in parts:
+        found.update(part)
+    return found.hexdigest()[:16]

@@ -106,7 +106,7 @@ def check(network, inputs=None, deterministic=False, batch=3, seed=0,
     batch : int, default 3
         Length of axes that are None in the input shape.
     seed : int
-        For inputs, upstream gradients and directions.
+        Seed for inputs, upstream gradients and directions.
     tolerance : float, default 1e-6
         Largest relative error that passes: ``|measured − claimed|`` over the
         larger of both (or over the array's typical gradient, if that is larger).
@@ -165,7 +165,7 @@ def compare(loss, arrays, rng=0, tolerance=1e-6, directions=4, elementwise_up_to
         float64 arrays that ``loss`` reads (they are changed in place while
         measuring, and restored) and their claimed gradients; None claims 0.
     rng : int or numpy.random.Generator
-        For the directions.
+        Draws the directions.
     tolerance, directions, elementwise_up_to
         As in :func:`check`.
 

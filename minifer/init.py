@@ -76,7 +76,7 @@ class Uniform(Initializer):
 
 
 class _FanIn(Initializer):
-    """Shared by Glorot and He: a distribution with a std worked out from the shape."""
+    """Base of Glorot and He: a distribution whose std is computed from the shape."""
 
     def __init__(self, initializer, gain=1.0, rng=None):
         self.initializer = initializer

@@ -45,7 +45,7 @@ def categorical_crossentropy(predictions, targets, class_weights=None):
     Notes
     -----
     Probabilities are not clipped: a 0 for the true class gives infinity. An
-    expression that ends in a softmax is fused with it and worked out from the
+    expression that ends in a softmax is fused with it and computed from the
     logits, which is exact however sure the network is.
     """
     from_softmax = (isinstance(predictions, Apply)

@@ -11,7 +11,7 @@ __all__ = ["Progress"]
 
 
 class Progress:
-    """Report progress on standard error; a no-op bar where nobody watches.
+    """Report progress on standard error: a bar on a terminal, lines elsewhere.
 
     Parameters
     ----------

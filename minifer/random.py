@@ -22,9 +22,7 @@ import zlib
 
 import numpy as np
 
-from .cuda import dropout as kernels
-from .device.arrays import on_gpu
-from .errors import SettingError
+from .errors import SettingError, check_seed
 
 __all__ = ["Stream", "get_rng", "set_rng"]
 
@@ -72,32 +70,28 @@ class Stream:
             generator.bit_generator.state = state
             yield generator
 
-    def keep_mask(self, shape, p, like=None):
+    def keep_mask(self, shape, p):
         """Draw a bool array that is False with probability ``p``; go to the next step.
 
         Element i compares the i-th 16-bit word of the stream with p, so p is
-        rounded to a multiple of 1/65536.
+        rounded to a multiple of 1/65536. :func:`minifer.ops.dropout.keep_mask` draws
+        the same on a device.
 
         Parameters
         ----------
         shape : tuple of int
         p : float in [0, 1)
-        like : array, optional
-            The mask is drawn on its device; it is the same on all. Default: CPU.
         """
-        mask = self.keep_part(0, math.prod(shape), p, like).reshape(shape)
+        mask = self.keep_part(0, math.prod(shape), p).reshape(shape)
         self.step += 1
         return mask
 
-    def keep_part(self, start, stop, p, like=None):
+    def keep_part(self, start, stop, p):
         """Elements ``start`` to ``stop`` of this step's flattened mask.
 
         Any part can be drawn on its own, by several threads for instance.
         Drawing parts does not move ``step``.
         """
-        if on_gpu(like):
-            return kernels.keep_mask(like, start, stop, self.threshold(p), self.key,
-                                     self.step)
         block = start // 16  # a Philox block is 256 bits, 16 words
         count = -(-(stop - 16 * block) // 4)
         generator = np.random.Generator(
@@ -110,13 +104,6 @@ class Stream:
     def threshold(p):
         """The least 16-bit word that keeps an element, 0 … 65536."""
         return round(p * 65536)
-
-
-def check_seed(seed):
-    """Return ``seed`` as an int, or raise SettingError."""
-    if not isinstance(seed, (int, np.integer)) or isinstance(seed, bool) or seed < 0:
-        raise SettingError(f"seed: expected a whole number >= 0, got {seed!r}.")
-    return int(seed)
 
 
 def get_rng():

@@ -19,7 +19,8 @@ def forgotten():
         if _moved.new_name(name):
             del sys.modules[name]
             package, _, last = name.rpartition(".")
-            vars(importlib.import_module(package)).pop(last, None)
+            if package in known:
+                vars(sys.modules[package]).pop(last, None)
 
 
 @pytest.mark.parametrize("old", _moved.MODULES)
@@ -33,9 +34,9 @@ def test_every_row_leads_somewhere(old):
 
 @pytest.mark.parametrize("package, name", _moved.NAMES)
 def test_every_name_leads_somewhere(package, name):
-    module = importlib.import_module(package)
-    with pytest.warns(DeprecationWarning, match=f"{package}.{name} has moved: use"):
-        assert callable(getattr(module, name))
+    with pytest.warns(DeprecationWarning) as caught:
+        assert callable(getattr(importlib.import_module(package), name))
+    assert f"{package}.{name} has moved: use" in str(caught[-1].message)
 
 
 def test_attributes_and_imports_from_old_modules():

@@ -44,10 +44,11 @@ def f(x):
 
 
 x0, slope = 0.7, 1 / (1 + np.exp(-0.7))
-for name, difference in DIFFERENCES.items():
+for (name, difference), order in zip(DIFFERENCES.items(), (1, 2, 4)):
     errors = [abs(difference(f, x0, h) - slope) for h in (0.1, 0.05)]
     print(f"{name:<12} error {errors[0]:.1e} at h = 0.1; half the step makes it "
           f"{errors[0] / errors[1]:.1f} times smaller")
+    assert abs(np.log2(errors[0] / errors[1]) - order) < 0.1
 
 # %%
 # Halving the step makes the errors 2, 4 and 16 times smaller, as the orders say. So,
@@ -74,7 +75,9 @@ plt.show()
 print("The best decade of steps, and the largest error in it:")
 for (kind, name), (error, h) in best.items():
     print(f"{kind}  {name:<12} from h = {h:.0e}: {error:.0e}")
-assert best["float64", "four points"][0] < 1e-2 * best["float64", "two-sided"][0]
+(deep, far), (shallow, near) = (best["float64", name] for name in ("four points",
+                                                                   "two-sided"))
+assert deep < shallow and far > near
 assert best["float32", "four points"][0] > 1e-7
 
 # %%

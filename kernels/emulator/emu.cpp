@@ -103,7 +103,7 @@ bool add_fiber()
     return true;
 }
 
-// --- who runs next -----------------------------------------------------------
+// --- which thread runs next --------------------------------------------------
 
 int ready_from(int first)
 {
@@ -180,7 +180,7 @@ void report_barrier(int t)
     }
 }
 
-// Nobody can run: let go on who may. False if all have ended.
+// No thread can run: let those go on that may. False if all have ended.
 bool release()
 {
     bool go_on = false;
@@ -354,7 +354,7 @@ int emu_launch(void (*kernel)(void**), const void* const* module, void** args,
                      (unsigned int)(b / grid.x / grid.y)};
         run_block();
     }
-    if (found->found) {  // threads were left in the middle: their fibers begin anew
+    if (found->found) {  // threads were left in the middle: their fibers start over
         idle.clear();
         for (Fiber& fiber : fibers) prepare(&fiber, work), idle.push_back(&fiber);
     }

@@ -31,7 +31,7 @@ struct Copy { void* target; const void* source; int group; const char* where; };
 struct Thread {
     Fiber* fiber;          // none before it begins
     const char* where;     // the line at which it waits
-    unsigned int mask;     // of a warp's meeting: who takes part,
+    unsigned int mask;     // of a warp's meeting: which lanes take part,
     void* operand;         // what this lane brings,
     Finish finish;         // and what is done when all are there
     std::vector<Copy> copies;  // cp.async under way
@@ -73,7 +73,7 @@ struct Range {
     int number;            // of the argument; -1: shared memory
     char* home;            // where the array is outside
     bool constant;
-    struct Cell* cells;    // who used each element last; none without a race check
+    struct Cell* cells;    // the last use of each element; none without a race check
 };
 
 extern Block now;

@@ -1,6 +1,6 @@
 // Two threads race if both touch the same memory, one of them writes, and nothing in
-// the kernel says who comes first. For each element we keep who used it last and when,
-// and compare: this finds a race even where this run happened to go well.
+// the kernel says which comes first. For each element we keep which thread used it last
+// and when, and compare: this finds a race even where this run happened to go well.
 //
 // Time has two clocks. `epoch` counts the barriers of a block: what was before one is
 // before all that is after it. Within a warp, each thread counts its __syncwarp, and
@@ -14,7 +14,7 @@
 namespace emu {
 
 struct Stamp {
-    unsigned int block, epoch, clock;   // block 0: nobody yet
+    unsigned int block, epoch, clock;   // block 0: no thread yet
     int thread;
     bool atomic;
     uint3 index;                        // of the block

@@ -14,14 +14,16 @@ import sys
 
 from .. import files
 from ..errors import DatasetError, SettingError
-from ..evaluation.comparison import accuracy_dots, compare_pair
+from ..evaluation.comparison import compare_pair
 from ..evaluation.metrics import evaluate
+from ..evaluation.table import LEAKY
 from ..faces.preprocessing import Preprocessing
 from ..progress import Progress
 from ..report import plots
 from ..report.document import (Code, Items, Note, Picture, Section, Strong, Table,
                                to_markdown)
-from ..report.text import DRAWN_FACES, LEAKY
+from ..report.evaluation_plots import accuracy_dots
+from ..report.text import DRAWN_FACES
 from ..runs import data
 from ..weights.model_file import load_model
 

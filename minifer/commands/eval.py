@@ -15,10 +15,11 @@ import shlex
 import sys
 
 from .. import __version__, files
-from ..evaluation.calibration import calibrate, reliability_diagram
+from ..evaluation.calibration import calibrate
 from ..evaluation.metrics import evaluate
 from ..progress import Progress
 from ..report import plots
+from ..report.evaluation_plots import reliability_diagram
 from ..report.html import write_html_report
 from ..report.text import write_report
 from ..runs import data

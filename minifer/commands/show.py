@@ -18,6 +18,7 @@ from ..faces.cropping import extract
 from ..faces.images import read_image
 from ..predict.predictor import Face, Predictor
 from ..report import plots
+from ..report.evaluation_plots import heat_map
 from ..weights.model_file import load_model
 
 FILTERS = """\
@@ -100,7 +101,7 @@ def _explained(args, method, title, says):
     label = predictor.model.classes.index(face.label)
     relevance = method(predictor.model.network, predictor.preprocessing(crops),
                        np.array([label]))
-    return explain.draw(crops[0, 0], relevance[0], f"{title}: {face.caption}", says)
+    return heat_map(crops[0, 0], relevance[0], f"{title}: {face.caption}", says)
 
 
 def _face(args):

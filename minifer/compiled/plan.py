@@ -7,6 +7,7 @@ give the same numbers, but for rounding. This file holds what all plans share;
 """
 
 import contextlib
+import functools
 import time
 from collections import Counter
 
@@ -16,7 +17,9 @@ from .. import nonlinearities
 from ..device.arrays import as_array
 from ..layers import (Conv2DLayer, InputLayer, NonlinearityLayer, Pool2DLayer,
                       get_all_layers)
-from ..ops.outer_product import added
+from ..layers.tape import that_learn
+from ..ops.backpropagation import Step, walk_back
+from ..ops.outer_product import add_gradients
 
 __all__ = ["Plan", "halves", "runs_planned"]
 
@@ -47,7 +50,8 @@ class Plan:
         self.readers = Counter(i for one in self.order for i in one.incomings)
         self.readers.update(outputs)
         self.above = {i: one for one in self.order for i in one.incomings}
-        self.learns = self._layers_that_learn()
+        self.learns = that_learn(
+            self.order, lambda one: training and one.get_params(trainable=True))
         self.steps, done = [], set()
         for layer in self.order:
             if layer in done or isinstance(layer, InputLayer):
@@ -90,23 +94,22 @@ class Plan:
         -------
         dict of Param -> array; valid until the next call
         """
-        arrived, gradients = {}, {}
+        arrived = {}
         for place, dy in dys.items():
-            _add(arrived, self.outputs[place], dy)
+            layer = self.outputs[place]
+            arrived[layer] = (add_gradients(arrived[layer], dy) if layer in arrived
+                              else dy)
+        steps = [Step(step.top, step.bottoms, functools.partial(self._backward, step))
+                 for step in self.steps if step.learns]
         with self._surroundings():
-            for step in reversed(self.steps):
-                dy = arrived.pop(step.top, None)
-                if dy is None or not step.learns:
-                    continue
-                began = self._now()
-                dxs, found = step.backward(dy)
-                step.seconds += self._now() - began
-                for param, gradient in found.items():
-                    _add(gradients, param, gradient)
-                for bottom, dx in zip(step.bottoms, dxs):
-                    if bottom in self.learns:
-                        _add(arrived, bottom, dx)
-        return gradients
+            return walk_back(steps, arrived)
+
+    def _backward(self, step, dy):
+        began = self._now()
+        dxs, found = step.backward(dy)
+        step.seconds += self._now() - began
+        return [dx if bottom in self.learns else None
+                for bottom, dx in zip(step.bottoms, dxs)], found
 
     def table(self):
         """Rows of (name, algorithm, shape, MFLOP an image, bytes, seconds)."""
@@ -143,14 +146,6 @@ class Plan:
                      "MFLOP of a direct computation, an image")
         lines += [self.note] if self.note else []
         return "\n".join(lines)
-
-    def _layers_that_learn(self):
-        learns = set()
-        for layer in self.order:
-            own = layer.get_params(trainable=True)
-            if self.training and (own or any(i in learns for i in layer.incomings)):
-                learns.add(layer)
-        return learns
 
     def begin(self):
         """What the host has to do before each :meth:`run`."""
@@ -220,11 +215,6 @@ def halves(layer):
             and layer.pool_size == layer.stride == (2, 2) and layer.pad == (0, 0)
             and (layer.ignore_border
                  or not any(n is None or n % 2 for n in layer.input_shape[2:])))
-
-
-def _add(found, key, gradient):
-    """Add to what has arrived, never into a buffer of a step."""
-    found[key] = added(found[key], gradient) if key in found else gradient
 
 
 def runs_planned(arrays, params):

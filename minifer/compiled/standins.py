@@ -1,32 +1,36 @@
 """What stands in for expressions in a compiled function.
 
 :func:`minifer.expressions.evaluate` computes an expression by its own ``forward`` and
-``backward``, unless somebody stands in for it: here a network's plan, and, on a GPU,
-the kernel that works out a network's last layer together with its loss.
+``backward``, unless a stand-in is given: here a network's plan, and, on a GPU,
+the kernel that computes a network's last layer together with its loss.
 """
 
 import numpy as np
 
 from ..cuda.loss import class_numbers
 from ..device.arrays import device_of, to_device
-from ..expressions import Apply, NetworkRun, Output, mean_of
+from ..expressions import Apply, Variable, mean_of
 from ..layers import get_all_params
+from ..layers.symbolic import NetworkPass, Output
 from ..ops.loss import softmax_crossentropy_forward
 from .plan import runs_planned
 
-__all__ = ["PlannedRun", "FusedHead", "fused_heads", "network_runs"]
+__all__ = ["PlannedPass", "FusedHead", "fused_heads", "network_passes"]
 
 
-class PlannedRun:
-    """Stands in for a NetworkRun: runs its plan, or itself where none applies.
+class PlannedPass:
+    """Stands in for a NetworkPass: runs its plan, or the pass where none applies.
 
     Parameters
     ----------
-    network_run : NetworkRun
+    network_pass : NetworkPass
     batch : int
         Images to plan for, at least.
     make : function
         ``make(images)`` returns a plan.
+    begun : bool, default False
+        Whether the caller calls :meth:`begin_with` before each pass, so that
+        ``forward`` only launches kernels and can be captured.
 
     Attributes
     ----------
@@ -35,10 +39,12 @@ class PlannedRun:
         The plan, if the latest pass ran in it.
     """
 
-    def __init__(self, network_run, batch, make):
-        self.network_run, self.batch, self.make = network_run, batch, make
-        self.params = get_all_params(network_run.outputs)
-        self.plan, self.begun, self.latest = None, False, None
+    def __init__(self, network_pass, batch, make, begun=False):
+        self.network_pass, self.batch, self.make = network_pass, batch, make
+        self.params = get_all_params(network_pass.outputs)
+        self.plan, self.applies, self.latest = None, False, None
+        self.begun = begun and all(isinstance(one, Variable)
+                                   for one in network_pass.inputs)
 
     def begin(self, values):
         """What the host has to do before a pass: a plan, if need be, and its begin.
@@ -48,25 +54,31 @@ class PlannedRun:
         bool
             Whether a plan applies to these values.
         """
-        if not runs_planned(values, self.params):
-            return False
-        size = max([self.batch] + [len(v) for v in values])
-        if self.plan is None or size > self.plan.batch:
-            self.plan = self.make(size)
-        self.plan.begin()
-        self.begun = True
-        return True
+        self.applies = runs_planned(values, self.params)
+        if self.applies:
+            size = max([self.batch] + [len(v) for v in values])
+            if self.plan is None or size > self.plan.batch:
+                self.plan = self.make(size)
+            self.plan.begin()
+        return self.applies
+
+    def begin_with(self, given):
+        """The same for the values of variables; False where they are not known yet."""
+        inputs = self.network_pass.inputs
+        return (self.begun and all(one in given for one in inputs)
+                and self.begin([given[one] for one in inputs]))
 
     def forward(self, *values):
-        if not self.begun and not self.begin(values):
-            self.latest = None
-            return self.network_run.forward(*values)
-        self.begun, self.latest = False, self.plan
-        return self.plan.run(dict(zip(self.network_run.sources, values))), self.plan
+        if not self.begun:
+            self.begin(values)
+        self.latest = self.plan if self.applies else None
+        if self.latest is None:
+            return self.network_pass.forward(*values)
+        return self.plan.run(dict(zip(self.network_pass.sources, values))), self.plan
 
     def backward(self, dvalues, cache):
         if cache is not self.plan or self.plan is None:
-            return self.network_run.backward(dvalues, cache)
+            return self.network_pass.backward(dvalues, cache)
         return (), self.plan.backward(dvalues)
 
 
@@ -76,7 +88,7 @@ class FusedHead:
     Parameters
     ----------
     crossentropy : Apply
-    planned : PlannedRun
+    planned : PlannedPass
     """
 
     def __init__(self, crossentropy, planned):
@@ -104,10 +116,10 @@ class FusedHead:
 
 
 def fused_heads(loss, wanted):
-    """Cross-entropies that can be worked out together with a network's last layer.
+    """Cross-entropies that can be computed together with a network's last layer.
 
-    That is so if the loss is their mean, or a sum with it, and nobody else looks at
-    the network's output, nor at the losses.
+    That is so if the loss is their mean, or a sum with it, and no other expression
+    reads the network's output or the losses.
 
     Parameters
     ----------
@@ -117,7 +129,7 @@ def fused_heads(loss, wanted):
 
     Returns
     -------
-    dict of NetworkRun -> Apply
+    dict of NetworkPass -> Apply
     """
     found = {}
     for losses in mean_of(loss):
@@ -132,9 +144,9 @@ def fused_heads(loss, wanted):
     return found
 
 
-def network_runs(expressions):
+def network_passes(expressions):
     """All passes through networks that expressions contain, each once."""
-    return [node for node in _all_below(expressions) if isinstance(node, NetworkRun)]
+    return [node for node in _all_below(expressions) if isinstance(node, NetworkPass)]
 
 
 def _readers(expression, wanted):

@@ -1,7 +1,7 @@
 """Nonlinearities and biases on a device; the kernels are in ``activation.cu``.
 
 The pairs have the names, arguments and results of :mod:`minifer.ops.activation`,
-where their formulas stand.
+where their formulas are.
 """
 
 import numpy as np

@@ -52,7 +52,7 @@ def col2im(columns, shape, size, stride, pad, out_size):
     ----------
     columns : device array, shape (C*kh*kw, N*Ho*Wo)
     shape : (int, int, int, int)
-        Of the images, (N, C, H, W).
+        Shape of the images, (N, C, H, W).
     size, stride, pad, out_size : (int, int)
         As in :func:`im2col`.
 
@@ -60,7 +60,7 @@ def col2im(columns, shape, size, stride, pad, out_size):
     -------
     device array, shape (N, C, H, W)
     """
-    dx = np.empty_like(columns, shape=shape)
+    dx = np.empty_like(columns, shape=shape)  # (N, C, H, W)
     kernel("conv.cu", "col2im", columns)(
         columns, dx, *shape, *size, *stride, *pad, *out_size, threads=dx.size)
     return dx
@@ -83,8 +83,9 @@ def correlate(x, W_flat, b, size, stride, pad, out_size):
     device array, shape (N, F, Ho, Wo)
     """
     x, F = contiguous(x), len(W_flat)
-    y = np.empty_like(x, shape=(len(x), F, *out_size))
+    y = np.empty_like(x, shape=(len(x), F, *out_size))  # (N, F, Ho, Wo)
     for part in _chunks(x, size, out_size):
+        # (F, N*Ho*Wo), of the images of this chunk; then (N, F, Ho, Wo)
         product = np.matmul(W_flat, im2col(x[part], size, stride, pad, out_size))
         product = product.reshape(F, -1, *out_size).transpose(1, 0, 2, 3)
         np.add(product, 0 if b is None else b, out=y[part])  # while it is copied
@@ -98,7 +99,7 @@ def correlate_backward(dy, x, W_flat, size, stride, pad, need_dx):
     ----------
     dy : device array, shape (N, F, Ho, Wo)
     x, W_flat, size, stride, pad
-        As they were.
+        As in :func:`correlate`.
     need_dx : bool
 
     Returns
@@ -110,6 +111,7 @@ def correlate_backward(dy, x, W_flat, size, stride, pad, need_dx):
     dx = np.empty_like(x) if need_dx else None
     dW_flat = np.zeros_like(W_flat)
     for part in _chunks(x, size, out_size):
+        # (F, N*Ho*Wo), of the images of this chunk
         dY = contiguous(dy[part].transpose(1, 0, 2, 3)).reshape(F, -1)
         dW_flat += np.matmul(dY, im2col(x[part], size, stride, pad, out_size).T)
         if need_dx:

@@ -23,7 +23,7 @@ def keep_mask(like, start, stop, threshold, key, step, name="keep_mask"):
     threshold : int
         An element is kept if its 16 random bits are not below it.
     key : pair of numpy.uint64
-        The stream's.
+        The stream's key.
     step : int
     name : {'keep_mask', 'keep_mask_naive'}
 
@@ -40,7 +40,7 @@ def keep_mask(like, start, stop, threshold, key, step, name="keep_mask"):
 
 
 def draw_mask(mask, threshold, key, numbers, index):
-    """Draw a whole mask, at the step that stands in the device's memory.
+    """Draw a whole mask, at the step that is in the device's memory.
 
     The bits are those of :meth:`minifer.random.Stream.keep_mask` at that step.
 
@@ -51,7 +51,7 @@ def draw_mask(mask, threshold, key, numbers, index):
     threshold : int
         An element is kept if its 16 random bits are not below it.
     key : pair of numpy.uint64
-        The stream's.
+        The stream's key.
     numbers : float64 device array
     index : int
         ``numbers[index]`` is the step, 0 … 2**53.

@@ -46,7 +46,7 @@ def tiling(C, F, kh, kw, precision):
                if _registers(kw, tiles, precision) <= _registers_for(kh * f * c)]
 
     def cycles(choice):
-        """Of a multiprocessor, for one column of a band of all channels, about."""
+        """Cycles of a multiprocessor for one column of a band, all channels, about."""
         f, c, tiles = choice
         blocks, warps = -(-F // (16 * f)) * -(-C // (8 * tiles * c)), kh * f * c
         products = (1.5 if precision == "tf32" else 4.5) * kw * tiles * warps
@@ -71,7 +71,7 @@ def _registers(kw, tiles, precision):
 
 
 def _registers_for(warps):
-    """How many a thread can have in a block of so many warps, on four schedulers."""
+    """How many registers a thread can have in a block of so many warps."""
     return min(255, 512 // -(-warps // 4) // 8 * 8) if warps <= MOST_WARPS else 0
 
 
@@ -109,14 +109,14 @@ def filter_gradient(x, dout, codes, dW, db, work, *, pad, pool, flip, scale=1.0,
     dout : device array, shape (N, Ho, Wo, F)
         The gradient of the output.
     codes : device array of uint8, shape (N, Ho, Wo, F), or None
-        To which element of its window each number of ``dout`` goes, 0 … 3 = 2*row +
-        column (0 without pool), 4 = to none. None: each to its one.
+        The element of its window to which each number of ``dout`` goes, 0 … 3 =
+        2*row + column (0 without pool), 4 = none. None: each goes to its one place.
     dW : device array, shape (F, C, kh, kw)
         Written.
     db : device array, shape (F,), or None
         Written.
     work : device array
-        At least :func:`workspace` numbers.
+        Scratch of at least :func:`workspace` numbers.
     pad : (int, int)
         Zeros around x.
     pool : bool
@@ -124,7 +124,7 @@ def filter_gradient(x, dout, codes, dW, db, work, *, pad, pool, flip, scale=1.0,
     flip : bool
         Whether the layer turns its filters, as a true convolution does.
     scale : float
-        What kept values were multiplied by.
+        Factor by which kept values were multiplied.
     precision : {'tf32', 'fp32'}
 
     Raises
@@ -154,6 +154,7 @@ def filter_gradient(x, dout, codes, dW, db, work, *, pad, pool, flip, scale=1.0,
     items = -(-N * Ho * (1 + pool) // 8) * strips
     splits = max(1, min(_splits(C, F, tiles), items))
     count = kh * kw * F * C + F
+    # for (splits, kh*kw*F*C + F): each (kh, kw, F, C) of W, then (F,) of b
     partial = work.reshape(-1)[:splits * count]
     kernel(FILE, "filter_gradient", x, **defines)(
         x, dout, codes, partial, N, splits, items, N * Ho * Wo * F,
@@ -181,14 +182,14 @@ def _bands(limit, **geometry):
     Parameters
     ----------
     limit : int
-        Bytes that a block can have.
+        Bytes of shared memory that a block can have.
     **geometry : int
-        What the text is compiled with, but the bands.
+        All macros but those of the bands.
 
     Returns
     -------
     defines : dict of str -> int
-        What it is compiled with.
+        All macros.
     strips : int
         Bands side by side.
     """

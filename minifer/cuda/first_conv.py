@@ -53,22 +53,22 @@ def forward(x, W, b, out, codes, *, pad, flip, relu, pool, keep=None, scale=1.0)
     ----------
     x : device array, shape (N, H, W, C)
     W : device array, shape (F, C, kh, kw)
-        As the layer stores it.
+        The filters as the layer stores them.
     b : device array, shape (F,), or None
     out : device array, shape (N, Ho, Wo, F)
         Written.
     codes : device array of uint8, shape (N, Ho, Wo, F), or None
-        Written: to which element of its window the gradient goes, 0 … 3 = 2*row +
-        column of the first maximum (0 without pool), 4 = to none.
+        Written: the element of its window to which the gradient goes, 0 … 3 = 2*row
+        + column of the first maximum (0 without pool), 4 = none.
     pad : (int, int)
         Zeros around x.
     flip : bool
         Whether the layer turns its filters, as a true convolution does.
     relu, pool : bool
     keep : device array of bool or uint8, shape (N, F, Ho, Wo), or None
-        Which outputs dropout keeps.
+        The outputs that dropout keeps.
     scale : float
-        What it multiplies them by.
+        Factor by which dropout multiplies them.
 
     Raises
     ------
@@ -118,13 +118,13 @@ def filter_gradient(x, dout, codes, dW, db, work, *, pad, pool, flip, scale=1.0)
     dout : device array, shape (N, Ho, Wo, F)
         The gradient of the output.
     codes : device array of uint8, shape (N, Ho, Wo, F), or None
-        From :func:`forward`. None: each number goes to its one place.
+        Codes from :func:`forward`. None: each number goes to its one place.
     dW : device array, shape (F, C, kh, kw)
         Written.
     db : device array, shape (F,), or None
         Written.
     work : device array
-        At least :func:`workspace` numbers.
+        Scratch of at least :func:`workspace` numbers.
     pad, pool, flip, scale
         As for :func:`forward`.
 
@@ -137,6 +137,7 @@ def filter_gradient(x, dout, codes, dW, db, work, *, pad, pool, flip, scale=1.0)
     F, _, kh, kw = dW.shape
     d, bands, outputs = _plan((H, W, C), F, (kh, kw), tuple(pad), bool(pool), True)
     splits = max(1, min(BLOCKS // (F // d["LANES"]), N * bands))
+    # for (splits, kh*kw*F*C + F): each (kh, kw, F, C) of W, then (F,) of b
     partial = work.reshape(-1)[:splits * (kh * kw * F * C + F)]
     step, chunk = (2, 4) if pool else (1, 8)
     cols = -(-d["STRIP"] * d["STRIPS"] // (step * chunk)) * step * chunk + kw - 1
@@ -152,7 +153,7 @@ def filter_gradient(x, dout, codes, dW, db, work, *, pad, pool, flip, scale=1.0)
 
 @functools.lru_cache(maxsize=None)
 def _plan(x_shape, F, size, pad, pool, relu):
-    """What to compile, bands of an image, numbers of an image's output."""
+    """The macros to compile with, and an image's number of bands and of outputs."""
     H, W, C = x_shape
     (kh, kw), (ph, pw) = size, pad
     if not supported(C, F, kh, kw, pad):

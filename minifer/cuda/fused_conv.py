@@ -1,7 +1,7 @@
-"""Convolution with all that follows it, in one kernel; ``fused_conv.cu`` tells how.
+"""Convolution with all that follows it, in one kernel, of ``fused_conv.cu``.
 
 Images are channels-last: device arrays (N, H, W, C), contiguous float32. They and the
-packed filters begin at multiples of 16 bytes, as every array of its own does. Nothing
+packed filters begin at multiples of 16 bytes, as every newly made array does. Nothing
 is allocated, and nothing is done but to launch kernels, so that a step may be captured.
 
 ``codes``, uint8 of the output's shape, say where the gradient of each value goes: 0...3
@@ -33,7 +33,7 @@ def supported(C, F, kh, kw, pad):
     Parameters
     ----------
     C, F : int
-        Channels that come in, filters.
+        Channels of the input, and filters.
     kh, kw : int
         Size of a filter.
     pad : (int, int)
@@ -60,9 +60,9 @@ def pack_filters(W, packed, transposed, *, flip):
     ----------
     W : device array, shape (F, C, kh, kw)
     packed : device array of W.size elements
-        For :func:`forward`.
+        Written: the filters for :func:`forward`.
     transposed : device array of W.size elements, or None
-        For :func:`input_gradient`.
+        Written: those for :func:`input_gradient`.
     flip : bool
         Whether the layer convolves, so that it correlates with
         ``W[:, :, ::-1, ::-1]``.
@@ -84,7 +84,7 @@ def forward(x, packed, b, out, codes, *, filter_size, pad, relu, pool, keep=None
     ----------
     x : device array, shape (N, H, W, C)
     packed : device array of F*C*kh*kw elements
-        From :func:`pack_filters`.
+        Filters from :func:`pack_filters`.
     b : device array, shape (F,), or None
     out : device array, shape (N, Ho, Wo, F)
         Written. Ho = H + 2 ph - kh + 1, halved (rounded down) if ``pool``; so is Wo.
@@ -93,7 +93,7 @@ def forward(x, packed, b, out, codes, *, filter_size, pad, relu, pool, keep=None
     filter_size, pad : (int, int)
         (kh, kw) and the zeros around an image, (ph, pw).
     relu, pool : bool
-        Whether there is ReLU; a 2x2 max-pooling of stride 2.
+        Whether ReLU follows, and a 2x2 max-pooling of stride 2.
     keep : device array of bool or uint8, shape (N, F, Ho, Wo), or None
         Channels first. What is not kept becomes 0, what is kept is multiplied by
         ``scale``.
@@ -131,7 +131,7 @@ def input_gradient(dout, codes, transposed, dx, *, filter_size, pad, pool, scale
         As :func:`forward` wrote them; None if there was neither ReLU nor pooling nor
         dropout.
     transposed : device array of F*C*kh*kw elements
-        From :func:`pack_filters`.
+        Filters from :func:`pack_filters`.
     dx : device array, shape (N, H, W, C)
         Written.
     filter_size, pad, pool, scale, precision
@@ -157,12 +157,12 @@ def input_gradient(dout, codes, transposed, dx, *, filter_size, pad, pool, scale
 
 @dataclass(frozen=True)
 class Tiling:
-    """How a correlation is cut into tiles; Tiling of ``fused_conv.cuh`` says it all.
+    """How a correlation is cut into tiles; see Tiling of ``fused_conv.cuh``.
 
     Attributes
     ----------
     C, F, rows, cols, kh, kw, top, left, cell : int
-        The correlation.
+        Sizes of the correlation.
     precision : {'tf32', 'fp32'}
     memory : int
         Bytes of shared memory that a block can have.
@@ -196,7 +196,7 @@ class Tiling:
         return -(-self.cols // (self.wide * self.across))
 
     def blocks(self, N):
-        """In the grid, for N images."""
+        """Number of blocks in the grid for N images."""
         row_tiles = -(-N * self._pairs // (8 * self.down))
         return row_tiles * self.col_tiles * (self.F // 8 // self.octets)
 
@@ -206,7 +206,7 @@ class Tiling:
 
     @property
     def stage_rows(self):
-        """Of images, in shared memory."""
+        """Image rows held in shared memory."""
         tile, pairs = 8 * self.down, self._pairs
         images = (1 if pairs % tile == 0 else tile // pairs if tile % pairs == 0
                   else 1 - (1 - tile) // pairs)
@@ -219,7 +219,7 @@ class Tiling:
 
     @property
     def cells(self):
-        """Of a stage; each brings four channels."""
+        """Cells of a stage; each brings four channels."""
         return 2 * self.stage_rows * self.stage_cols // self.cell ** 2
 
     @property
@@ -231,7 +231,7 @@ class Tiling:
 
     @property
     def registers(self):
-        """Of a thread, about: sums, fragments of images, what is loaded, the rest."""
+        """Registers of a thread, about: sums, image fragments, loads, the rest."""
         splits = 2 if self.precision == "fp32" else 1
         sums = 4 * self.wide * self.octets
         fragments = 4 * (self.wide + self.kw - 1) * splits
@@ -241,7 +241,7 @@ class Tiling:
 
     @property
     def cost(self):
-        """Of one output, in about cycles of a multiprocessor.
+        """Cost of one output, roughly in cycles of a multiprocessor.
 
         A product takes 2 where all four quarters are at work, a load of a fragment 1
         or 2, a copy of 16 bytes 1/2. A block that is alone there has nothing to do
@@ -276,9 +276,9 @@ def compiled_for(x_shape, out_shape, *, filter_size, pad, pool, precision,
     Returns
     -------
     macros : dict of str -> int
-        To compile ``fused_conv.cu`` with.
+        Macros with which ``fused_conv.cu`` is compiled.
     forward, back : Tiling
-        What the macros say of tiles.
+        The tiles that the macros describe.
 
     Raises
     ------

@@ -24,7 +24,7 @@ def gather(images, order, x, first=0, mirrored=None, scaling=None):
     x : device array, shape (n, ..., W)
         Filled. float32 with ``scaling``, else of the type of ``images``.
     first : int, default 0
-        Where in the order the batch begins; ``first + n`` <= M.
+        Place in the order where the batch begins; ``first + n`` <= M.
     mirrored : bool device array, shape (M,), optional
         Image i is turned left to right where ``mirrored[first + i]`` is true.
     scaling : (scale, shift), optional

@@ -25,12 +25,12 @@ from .loader import kernel
 __all__ = ["workspace", "forward", "input_gradient", "mask_gradient", "weight_gradient",
            "weight_gradient_update", "bias_gradient"]
 
-BLOCKS = 264   # twice the multiprocessors of a large GPU: no GPU is asked for its own
+BLOCKS = 264   # twice the multiprocessors of a large GPU: the same on every GPU
 PIECE = 256    # the least length of a sum that is worth a block of its own
 
 
 class Tile(NamedTuple):
-    """What a block makes, and how: macros of ``gemm.cuh``."""
+    """The tile that a block computes, and how: macros of ``gemm.cuh``."""
 
     BM: int
     BN: int
@@ -109,7 +109,7 @@ def forward(x, W, b, out, work, *, channels=1, relu=False, keep=None, codes=None
     tile = tile_for(N, U, D)
     length = -(-D // splits // tile.BK) * tile.BK
     splits = -(-D // length)
-    work = work.reshape(-1)[:splits * N * U]
+    work = work.reshape(-1)[:splits * N * U]  # for (splits, N, U)
     _multiply("dense_forward", tile, (False, True), (N, U, splits), (x, W, (work, U)),
               (x, W, work, N, D, U, splits, length), channels, precision)
     kernel("gemm.cu", "dense_finish", x)(work, b, keep, out, codes, N, U, splits,
@@ -130,9 +130,9 @@ def mask_gradient(dout, codes, dz, *, scale):
     ----------
     dout, dz : device arrays, shape (N, U)
     codes : uint8 device array, shape (N, U)
-        From :func:`forward`.
+        Codes from :func:`forward`.
     scale : float
-        As there.
+        As in :func:`forward`.
     """
     kernel("gemm.cu", "dense_mask_gradient", dout)(dout, codes, dz, dz.size, scale,
                                                    threads=dz.size)
@@ -161,7 +161,7 @@ def weight_gradient_update(x, dz, W, slots, fine, numbers, rule, *, channels=1,
         The rule's state, changed in place.
     fine : int32 device array, shape (2,)
     numbers : float64 device array, shape (8,)
-        What the rule reads; see :mod:`minifer.cuda.update`.
+        The numbers that the rule reads; see :mod:`minifer.cuda.update`.
     rule : str
         A kernel of ``update.cu``, such as ``'adam'``.
     """
@@ -182,7 +182,7 @@ def bias_gradient(dz, db):
 
 def _multiply(name, tile, down, shape, matrices, args, channels, precision,
               file="gemm.cu", **defines):
-    """Launch a product; ``down``: whether A and B lie down K; ``shape``: of C."""
+    """Launch C = A B; ``down``: whether A and B lie down K; ``shape``: that of C."""
     if precision not in ("tf32", "fp32"):
         raise SettingError("precision: expected 'tf32' or 'fp32', got "
                            f"{precision!r}.")

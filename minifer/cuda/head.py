@@ -1,7 +1,7 @@
 """The last dense layer with softmax and mean cross-entropy, in two launches.
 
-The kernels are in ``head.cu``. All arrays are of float32 and lie in plain order; they
-are the caller's.
+The kernels are in ``head.cu``. All arrays are of float32, lie in plain order and
+belong to the caller.
 """
 
 from .loader import kernel
@@ -52,7 +52,7 @@ def head(h, W, b, targets, class_weights, logits, losses, dlogits, dh, dW, db, w
     rows = min(MOST_ROWS, -(-N // (WARPS * MOST_PARTS)) * WARPS)
     P, parts = -(-N // rows), None
     if dW is not None or db is not None:
-        parts = work.reshape(-1)[:P * (D + 1) * K]
+        parts = work.reshape(-1)[:P * (D + 1) * K]  # for (P, D + 1, K)
     sizes = dict(FEATURES=D, CLASSES=K)
     kernel("head.cu", "head_rows", h, **sizes)(
         h, W, b, targets, class_weights, logits, losses, dlogits, dh, parts, N, P, rows,

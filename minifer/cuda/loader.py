@@ -41,12 +41,12 @@ PARAMETER = re.compile(r'(const\s+)?([\w ]+?)\s*(\*)?\s*(?:__restrict__\s*)?(\w+
 
 
 class Parameter:
-    """One parameter of a kernel: type, name, and of a pointer the size.
+    """One parameter of a kernel: its type, its name and, for a pointer, its size.
 
     Parameters
     ----------
     text : str
-        As it stands in the source, ``const real* x /*[n]*/``.
+        Its text in the source, such as ``const real* x /*[n]*/``.
     """
 
     def __init__(self, text):
@@ -67,7 +67,7 @@ class Parameter:
 
 @functools.lru_cache(maxsize=None)
 def source_of(file):
-    """The text of a ``.cu`` file: a name in this folder, or a path of your own."""
+    """The text of a ``.cu`` file: a name in ``kernels/``, or a path of your own."""
     try:
         return (FOLDER / file).read_text("utf-8")
     except OSError as error:
@@ -95,7 +95,7 @@ def kernel(file, name, like, **defines):
     Parameters
     ----------
     file : str
-        Such as ``"pool.cu"``.
+        A name in ``kernels/``, such as ``"pool.cu"``, or a path.
     name : str
     like : device array
         A float32 or float64 array gives ``real`` its type; for others it is float.
@@ -127,7 +127,7 @@ def _kernel(file, name, device, real, defines):
 
 @functools.lru_cache(maxsize=None)
 def _module(file, device, real, defines):
-    """The compiled file; on a GPU, NVRTC's work is done when it is first called."""
+    """The compiled file; on a GPU, NVRTC compiles it when it is first called."""
     defines = {"REAL": "double" if real == "float64" else "float", **dict(defines)}
     if device == "emu":
         from .emulator import EmuModule
@@ -168,7 +168,7 @@ class Kernel:
         Parameters
         ----------
         *args : device arrays and numbers
-            In the order of the signature.
+            The arguments, in the order of the signature.
         threads : int, optional
             At least so many threads in one row of blocks; none for 0.
         grid : int or tuple, optional

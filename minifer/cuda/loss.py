@@ -1,7 +1,7 @@
 """Softmax and cross-entropy on a device; the kernels are in ``loss.cu``.
 
 The pairs have the names, arguments and results of :mod:`minifer.ops.activation` and
-:mod:`minifer.ops.loss`, where their formulas stand.
+:mod:`minifer.ops.loss`, where their formulas are.
 """
 
 import numpy as np
@@ -12,7 +12,7 @@ from .loader import kernel
 __all__ = ["softmax_forward", "softmax_backward", "softmax_crossentropy_forward",
            "softmax_crossentropy_backward", "class_numbers"]
 
-ROWS = 8  # of a block: a warp each
+ROWS = 8  # rows of a block, each of one warp
 
 
 def softmax_forward(x):

@@ -1,8 +1,9 @@
 """Batch normalisation of channels on a device; the kernels are in ``norm.cu``.
 
 The functions have the names, arguments and results of :mod:`minifer.ops.norm`,
-where their formulas stand, for x (N, C, ...) and all axes but the second. Their cache
-holds x, which is there anyway, in place of the normalised x.
+where their formulas are, for x (N, C, ...) and all axes but the second. Their cache
+holds x, which is there anyway, in place of the normalised x. The kernels see x as
+(N, C, S), with all further axes as one.
 """
 
 import numpy as np

@@ -51,7 +51,7 @@ class Usage(NamedTuple):
     Attributes
     ----------
     registers : int
-        Of a thread, 32 bits each.
+        Registers of a thread, 32 bits each.
     spilled : int
         Bytes of a thread that are stored to memory and loaded back.
     shared : int
@@ -77,7 +77,7 @@ def version():
 
 @functools.lru_cache(maxsize=None)
 def architectures():
-    """Those to compile for, as numbers: 75, 80, 90 and the newest that NVRTC lists."""
+    """The architectures to compile for, as numbers: 75, 80, 90 and NVRTC's newest."""
     known, = _ask("nvrtcGetSupportedArchs")
     return tuple(sorted({arch for arch in OLD if arch in known} | {max(known)}))
 
@@ -98,9 +98,9 @@ def compile_file(file, arch, real="float", **defines):
     Parameters
     ----------
     file : str
-        A name in this folder, or a path of your own.
+        A name in ``kernels/``, or a path of your own.
     arch : int
-        Such as 90, for sm_90.
+        The architecture, such as 90 for sm_90.
     real : {'float', 'double'}
     **defines : int or str
         Further macros.
@@ -108,7 +108,7 @@ def compile_file(file, arch, real="float", **defines):
     Returns
     -------
     dict of str -> Usage
-        By the kernels' names.
+        What each kernel needs, by name.
 
     Raises
     ------
@@ -122,7 +122,7 @@ def compile_file(file, arch, real="float", **defines):
 
 
 def instructions(file, name, arch, real="float", loop=False, **defines):
-    """How often each instruction stands in the machine code of one kernel.
+    """How often each instruction occurs in the machine code of one kernel.
 
     Whether a loop was unrolled, its operands kept in registers and its products given
     to the tensor cores is seen here, before a GPU is: ``HMMA`` is a product of the
@@ -134,7 +134,7 @@ def instructions(file, name, arch, real="float", loop=False, **defines):
     file, arch, real, **defines
         As for :func:`compile_file`.
     name : str
-        Of the kernel.
+        Name of the kernel.
     loop : bool, default False
         Count only its innermost loop with products of the tensor cores, where such a
         kernel spends its time; all of it if there is no such loop.
@@ -142,7 +142,7 @@ def instructions(file, name, arch, real="float", loop=False, **defines):
     Returns
     -------
     collections.Counter
-        By opcode without modifiers, ``LDS`` for ``LDS.64``. A move that the
+        Counts by opcode without modifiers, ``LDS`` for ``LDS.64``. A move that the
         multipliers do, ``IMAD.MOV``, is counted as ``MOV``.
 
     Raises

@@ -1,8 +1,8 @@
-"""Pooling on a device; ``pool.cu`` tells how.
+"""Pooling on a device; the kernels are in ``pool.cu``.
 
 What a forward pass keeps for its gradient, ``winner``, is an int32 array of y's shape:
 the place ``u*kw + v`` in the window (or the pixel of the plane) where the maximum
-stood, or None for a mean.
+was, or None for a mean.
 """
 
 import math
@@ -38,7 +38,7 @@ def pool(x, size, stride, pad, out_size, mode):
         If ``x`` is no float array on a device.
     """
     (N, C, H, W), x = x.shape, contiguous(x)
-    y = np.empty_like(x, shape=(N, C, *out_size))
+    y = np.empty_like(x, shape=(N, C, *out_size))  # (N, C, Ho, Wo)
     sizes = (N * C, H, W, *size, *stride, *pad, *out_size)
     if mode == "max":
         winner = np.empty_like(y, dtype=np.int32)
@@ -58,16 +58,16 @@ def pool_backward(dy, winner, shape, size, stride, pad, out_size, mode):
     winner
         As :func:`pool` returned it.
     shape : (int, int, int, int)
-        Of x, (N, C, H, W).
+        Shape of x, (N, C, H, W).
     size, stride, pad, out_size, mode
-        As they were.
+        As in :func:`pool`.
 
     Returns
     -------
     device array, shape (N, C, H, W)
     """
     (N, C, H, W), dy = shape, contiguous(dy)
-    dx = np.empty_like(dy, shape=shape)
+    dx = np.empty_like(dy, shape=shape)  # (N, C, H, W)
     sizes = (N * C, H, W, *size, *stride, *pad, *out_size)
     if mode == "max":
         kernel("pool.cu", "max_pool_backward", dy)(
@@ -96,7 +96,7 @@ def global_pool(x, mode):
         y = sum_over(x, tuple(range(2, x.ndim)))
         return (y / pixels if mode == "mean" else y), None
     x = contiguous(x)
-    y = np.empty_like(x, shape=x.shape[:2])
+    y = np.empty_like(x, shape=x.shape[:2])  # (N, C)
     winner = np.empty_like(y, dtype=np.int32)
     kernel("pool.cu", "global_max", x)(
         x, y, winner, y.size, pixels, threads=32 * y.size)
@@ -106,7 +106,7 @@ def global_pool(x, mode):
 def global_max_backward(dy, winner, shape):
     """Gradient of :func:`global_pool` with mode 'max', of ``shape`` (N, C, ...)."""
     dy = contiguous(dy)
-    dx = np.empty_like(dy, shape=shape)
+    dx = np.empty_like(dy, shape=shape)  # (N, C, ...)
     kernel("pool.cu", "global_max_backward", dy)(
         dy, winner, dx, dy.size, math.prod(shape[2:]), threads=dx.size)
     return dx

@@ -20,7 +20,7 @@ def sum_over(x, axes):
     ----------
     x : device array of floats
     axes : tuple of int, not negative
-        To sum over.
+        Axes to sum over.
 
     Returns
     -------

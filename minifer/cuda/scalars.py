@@ -16,7 +16,7 @@ def send(numbers, offset, values):
     ----------
     numbers : float64 device array, shape (n,)
     offset : int
-        Where the first value goes.
+        The place of the first value.
     values : sequence of at most 16 floats
         ``numbers[offset + i] = values[i]``.
 

@@ -15,7 +15,7 @@ PIECES = 64  # partial sums of a norm; as in update.cu
 
 
 def note_finite(g, fine):
-    """Set ``fine[1]`` to 0 if a gradient is not finite; nobody waits.
+    """Set ``fine[1]`` to 0 if a gradient is not finite; the host does not wait.
 
     Parameters
     ----------
@@ -43,7 +43,8 @@ def note_step(loss, fine, skipped):
 def limit_norm(g, partial, fine, numbers):
     """Scale ``g`` in place to a norm of at most ``numbers[7]``.
 
-    As :func:`minifer.updates.total_norm_constraint`; not while ``fine[0]`` is 0.
+    It scales as :func:`minifer.updates.total_norm_constraint` does, but nothing while
+    ``fine[0]`` is 0.
 
     Parameters
     ----------
@@ -71,7 +72,7 @@ def step(rule, p, g, slots, fine, numbers):
         The rule's state.
     fine : int32 device array, shape (2,)
     numbers : float64 device array, shape (NUMBERS,)
-        What ``rules.cuh`` says above the rule.
+        The numbers that ``rules.cuh`` lists above the rule.
     """
     kernel("update.cu", rule, p)(p, g, *slots, p.size, fine, numbers, threads=p.size)
 

@@ -4,7 +4,7 @@
 >>> data.EMOTIONS[4]
 'happiness'
 
-``readers/`` has a file a format, ``drawn/`` draws faces that belong to nobody,
+``readers/`` has a file a format, ``drawn/`` draws faces of no real person,
 ``auditing/`` says what is wrong with a data set, ``augment/`` changes images.
 """
 

@@ -10,7 +10,7 @@ import dataclasses
 import numpy as np
 
 from ..errors import DatasetError, ShapeError
-from ..training.fingerprint import digest
+from ..files import digest
 
 __all__ = ["Dataset", "EMOTIONS"]
 
@@ -109,7 +109,7 @@ class Dataset:
     def fingerprint(self):
         """16 hexadecimal digits of the SHA-256 of images and labels, in their order.
 
-        Whoever gets the same has the same data, wherever the files lie.
+        Equal fingerprints mean equal data, wherever the files lie.
         """
         return digest(np.ascontiguousarray(self.images),
                       np.ascontiguousarray(self.labels))
@@ -155,7 +155,7 @@ class Dataset:
 
 
 def _note(reason, value, names):
-    """One line of a summary: what was left out, or a remark as it stands."""
+    """One line of a summary: what was left out, or a remark as it is."""
     reason = reason.replace("_", " ")
     if not isinstance(value, (list, tuple)):
         return f"{reason}: {value}"

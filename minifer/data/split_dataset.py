@@ -2,7 +2,7 @@
 
 FER2013 says of each image whether it is for training, validation or test, and
 FER+ and the ramps of CK+ say how much of each emotion it shows. Both are
-columns more beside those of :class:`~minifer.data.dataset.Dataset`; whatever
+columns beside those of :class:`~minifer.data.dataset.Dataset`; a function that
 takes a ``Dataset`` takes this one too.
 """
 
@@ -138,12 +138,12 @@ def join(datasets):
     Parameters
     ----------
     datasets : sequence of SplitDataset
-        Of the same classes and the same size of the images.
+        Data sets of the same classes and the same size of the images.
 
     Returns
     -------
     SplitDataset
-        With the notes of all; of equal reasons the last one's.
+        A data set with the notes of all; of equal reasons the last one's.
 
     Raises
     ------

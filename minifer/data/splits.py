@@ -1,4 +1,4 @@
-"""Splits by subject, so that no person stands on both sides.
+"""Splits by subject, so that no person is on both sides.
 
 On CK+ a nearest neighbour on raw pixels scores 97 % when frames are split at
 random, because the frames of one sequence are near copies and one of them is
@@ -21,8 +21,7 @@ They depend on the seed and on the set of images, not on the order of its rows.
 
 import numpy as np
 
-from ..errors import DatasetError, SettingError, ShapeError
-from ..random import check_seed
+from ..errors import DatasetError, SettingError, ShapeError, check_seed
 
 __all__ = ["split_by_subject", "split_random", "k_fold", "describe"]
 
@@ -155,14 +154,14 @@ def split_random(labels, fractions=(0.6, 0.2, 0.2), seed=0, classes=None):
 
 
 def describe(kind, fractions=(0.6, 0.2, 0.2), folds=5, seed=0):
-    """Name a protocol, as it must stand beside every number it gave.
+    """Name a protocol, as it must be written beside every number it gave.
 
     Parameters
     ----------
     kind : str
         ``"subject"``, ``"k-fold"`` or ``"random"``.
     fractions, folds, seed
-        What was passed to the function that made the split.
+        Arguments of the function that made the split.
 
     Returns
     -------

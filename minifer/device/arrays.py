@@ -164,7 +164,7 @@ def raw_module(source, options):
     ----------
     source : str
     options : tuple of str
-        For NVRTC: ``-Dname=value``, ``-Ifolder``.
+        Options for NVRTC: ``-Dname=value``, ``-Ifolder``.
     """
     return _cupy().RawModule(code=source, options=options)
 
@@ -178,7 +178,7 @@ def address(array):
 
 
 def compute_capability(device):
-    """A GPU's compute capability, 90 for 9.0; the emulator plays a 9.0."""
+    """A GPU's compute capability, 90 for 9.0; the emulator counts as 9.0."""
     return int(_cupy().cuda.Device().compute_capability) if device == "cuda" else 90
 
 
@@ -196,7 +196,7 @@ def memory_used(device):
 def memory_free(device):
     """Bytes of a device's memory that are free for new arrays.
 
-    Of the CPU's memory, which the emulator uses too, no account is kept: infinity.
+    For the CPU's memory, which the emulator uses too, no account is kept: infinity.
     """
     if device != "cuda":
         return math.inf

@@ -6,12 +6,12 @@ graph holds the launches with all their arguments, and starts them at the cost o
 (CUDA programming guide, "CUDA Graphs").
 
 **What a task must keep to.** It has run once before, so that every kernel is compiled.
-Arrays that it works on were there before, stay where they are, and belong to somebody
-who keeps them as long as the graph. Numbers are noted as they are, so whatever changes
-from launch to launch is read from the device's memory (:mod:`minifer.cuda.scalars`
-sends it there before). Nothing waits for the device, nothing is copied from or to the
-host, and CuPy's cuBLAS is not used. The task's Python runs once: counters, and all
-else that the host keeps, belong outside. Arrays that it makes are the graph's own.
+Arrays that it works on were there before, stay where they are, and are kept by the
+caller as long as the graph. Numbers are noted as they are, so what changes from launch
+to launch is read from the device's memory (:mod:`minifer.cuda.scalars` sends it there
+before). Nothing waits for the device, nothing is copied from or to the host, and
+CuPy's cuBLAS is not used. The task's Python runs once: counters, and all else that the
+host keeps, belong outside. Arrays that it makes are the graph's own.
 
 >>> import numpy as np
 >>> from minifer.device.arrays import to_device
@@ -72,7 +72,7 @@ def capture(device, task):
 
 
 class Graph:
-    """What :func:`capture` recorded.
+    """The launches that :func:`capture` recorded.
 
     Attributes
     ----------
@@ -88,7 +88,7 @@ class Graph:
         self._kept = kept  # the memory that the recorded calls work on
 
     def launch(self):
-        """Do the task, on CuPy's current stream; nobody waits for it."""
+        """Do the task on CuPy's current stream, without waiting for it."""
         refuse("the launch of a graph")
         with explained():
             self._start()
@@ -112,7 +112,7 @@ def _capture_emu(task):
 def _capture_cuda(task):
     """Capture on a stream and from a pool of its own.
 
-    What the task makes and drops goes back to that pool, of which nobody else takes:
+    What the task makes and drops goes back to that pool, which only this graph uses:
     the recorded launches will go on using it.
     """
     cupy = cupy_module()
@@ -136,7 +136,7 @@ def _capture_cuda(task):
 
 def _block(size):
     """Memory for the pool. When there is none left, the pool must not give back and
-    take anew what has been recorded, as it would do after CuPy's own error."""
+    take again what has been recorded, as it would do after CuPy's own error."""
     cupy = cupy_module()
     try:
         return cupy.cuda.MemoryPointer(cupy.cuda.Memory(size), 0)

@@ -20,12 +20,12 @@ def ahead(function, items, threads, limit=None):
         Called on the threads, for several items at once. What it raises comes out
         in the place of its result.
     items : iterable
-        Of any length; read on the caller's thread, ``limit`` items ahead.
+        May have any length; read on the caller's thread, ``limit`` items ahead.
     threads : int >= 0
         With 0, everything is done by the caller, and nothing ahead.
     limit : int >= 1, optional
-        Most results that are being worked out or wait to be taken. Default: two a
-        thread.
+        Largest number of results that are being computed or wait to be taken.
+        Default: two a thread.
 
     Yields
     ------

@@ -24,7 +24,7 @@ _capture = contextvars.ContextVar("capture", default=None)
 
 @contextlib.contextmanager
 def capturing(recording):
-    """Within this block a graph is captured.
+    """Mark a block in which a graph is captured.
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ def refuse(what):
     Parameters
     ----------
     what : str
-        Such as ``"float(), which waits for the device"``.
+        What is refused, such as ``"float(), which waits for the device"``.
     """
     if _capture.get() is not None:
         raise CaptureError("capture: expected only launches and array operations on "
@@ -74,13 +74,13 @@ class Recording:
         Parameters
         ----------
         function : function
-            Of NumPy arrays.
+            A function of NumPy arrays.
         args, kwargs
-            What it is called with.
+            Its arguments.
         given : list of NumPy arrays
-            Those among them; results may be parts of these.
+            The arrays among them; results may be parts of these.
         writes : list of NumPy arrays
-            Those that it may change.
+            The arrays that it may change.
         is_node : function of (result, made) -> bool, optional
             Whether the call does something to memory: not if it only looks at given
             arrays in another way. ``made`` are the arrays that are new.

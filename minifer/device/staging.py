@@ -1,4 +1,4 @@
-"""Places through which arrays pass from the host to a device, without anybody waiting.
+"""Places through which arrays pass from the host to a device, without waiting.
 
 A copy from ordinary memory makes the host wait, since the operating system may move
 that memory meanwhile. Pinned memory stays where it is: a GPU copies from it by itself,
@@ -41,7 +41,7 @@ def slots(shape, dtype, device, count=2):
 
 
 class _PlainSlot:
-    """Without a GPU: the same places and calls, and nothing goes on by itself."""
+    """A slot without a GPU: the same calls, which copy at once."""
 
     def __init__(self, shape, dtype, device):
         self.there, self.device = to_device(np.empty(shape, dtype), device), device

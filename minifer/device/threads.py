@@ -1,4 +1,4 @@
-"""A thread a core, each on its own images.
+"""One thread for each core, each on its own images.
 
 NumPy lets go of the interpreter's lock inside matrix products, copies and
 elementwise functions, so threads do run side by side. BLAS is limited to one
@@ -64,8 +64,8 @@ class Workers:
         """Call ``task(worker, chunk)`` for each of a number of chunks.
 
         Each worker begins with its own share, and takes from the end of another's
-        when it is done: a core that something else disturbs holds up nobody. Who
-        does which chunk changes from run to run; sums must be kept by chunk.
+        when it is done: a core that another program disturbs holds up no other. Which
+        worker does which chunk changes from run to run; sums must be kept by chunk.
 
         Parameters
         ----------
@@ -81,7 +81,7 @@ class Workers:
             while True:
                 try:
                     chunk = mine.popleft() if mine else max(left, key=len).pop()
-                except IndexError:  # somebody was faster
+                except IndexError:  # another thread was faster
                     if not any(left):
                         return
                     continue
@@ -96,7 +96,7 @@ class Workers:
                   for worker in range(1, count)]
         try:
             work(0)
-        finally:  # nobody may still write to buffers that the caller goes on to use
+        finally:  # no thread may still write to buffers that the caller goes on to use
             wait(others)
         for one in others:
             one.result()

@@ -8,12 +8,12 @@ knows what it does not know, ``comparison.py`` whether one is better than anothe
 from .._lazy import door
 
 _HOMES = {
-    "Evaluation": "metrics", "Scores": "metrics", "evaluate": "metrics",
-    "confusion_matrix": "metrics", "precision_recall_f1": "metrics",
-    "accuracy_interval": "metrics", "Calibration": "calibration",
-    "calibrate": "calibration", "Pair": "comparison", "compare_pair": "comparison",
-    "mcnemar": "comparison", "saliency": "explain", "grad_cam": "explain",
-    "last_maps": "explain",
+    "evaluation_text": "table", "Evaluation": "metrics", "Scores": "metrics",
+    "evaluate": "metrics", "confusion_matrix": "metrics",
+    "precision_recall_f1": "metrics", "accuracy_interval": "metrics",
+    "Calibration": "calibration", "calibrate": "calibration", "Pair": "comparison",
+    "compare_pair": "comparison", "mcnemar": "comparison", "saliency": "explain",
+    "grad_cam": "explain", "last_maps": "explain",
 }
 
 __all__ = list(_HOMES)

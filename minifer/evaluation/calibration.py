@@ -12,9 +12,8 @@ import dataclasses
 import numpy as np
 
 from ..errors import SettingError, ShapeError
-from ..report.style import BLUE, GREY, HAIRLINE, ORANGE, blank, headline, tidy
 
-__all__ = ["Calibration", "calibrate", "reliability_diagram"]
+__all__ = ["Calibration", "calibrate"]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -99,41 +98,3 @@ def calibrate(probabilities, labels, bins=15):
     sums = (np.bincount(place, weights=one, minlength=bins) for one in (sure, right))
     with np.errstate(invalid="ignore"):
         return Calibration(counts, *(one / counts for one in sums))
-
-
-def reliability_diagram(calibration, title="Calibration", subtitle=None):
-    """Draw how often a network is right against how sure it is.
-
-    Parameters
-    ----------
-    calibration : Calibration
-    title, subtitle : str
-        The subtitle tells the error and n unless given.
-
-    Returns
-    -------
-    matplotlib Figure
-        Save it with :func:`minifer.report.plots.save`.
-    """
-    counts, bins = calibration.counts, len(calibration.counts)
-    left, width = np.arange(bins) / bins, 1 / bins
-    figure = blank(5.6, 5.6)
-    above, below = figure.subplots(2, 1, height_ratios=[4, 1], sharex=True)
-    above.bar(left, calibration.accuracy, width, align="edge", color=BLUE,
-              edgecolor="white", label="right")
-    above.bar(left, calibration.confidence - calibration.accuracy, width,
-              calibration.accuracy, align="edge", facecolor="none", hatch="////",
-              edgecolor=ORANGE, linewidth=0, label="gap to how sure it is")
-    above.plot([0, 1], [0, 1], color=GREY, linewidth=.8, linestyle=(0, (4, 3)))
-    above.set_ylim(0, 1)
-    above.set_ylabel("share that is right", color=GREY)
-    above.legend(frameon=False, loc="lower left", bbox_to_anchor=(-0.02, 1), ncols=2)
-    below.bar(left, counts, width, align="edge", color=HAIRLINE, edgecolor="white")
-    below.set_xlim(0, 1)
-    below.set_ylabel("frames", color=GREY)
-    below.set_xlabel("how sure the network is (highest probability)", color=GREY)
-    for ax in (above, below):
-        tidy(ax)
-    headline(figure, title, subtitle or f"expected calibration error "
-             f"{calibration.error:.1%} · n = {counts.sum()}")
-    return figure

@@ -5,15 +5,13 @@
 (1, 1, 1.0, 0.5)
 """
 
-import math
 from typing import NamedTuple
 
 import numpy as np
 
 from ..errors import ShapeError
-from ..report.style import BLUE, GREY, HAIRLINE, blank, headline, tidy
 
-__all__ = ["Pair", "compare_pair", "mcnemar", "accuracy_dots"]
+__all__ = ["Pair", "compare_pair", "mcnemar"]
 
 
 class Pair(NamedTuple):
@@ -115,45 +113,3 @@ def mcnemar(only_first, only_second):
                          f"{only_first} and {only_second}.")
     n = only_first + only_second
     return float(binomtest(only_first, n, 0.5).pvalue) if n else 1.0
-
-
-def accuracy_dots(names, evaluations, title="Accuracy"):
-    """Draw the accuracy of each network and its 95 % interval.
-
-    Parameters
-    ----------
-    names : sequence of str
-    evaluations : sequence of minifer.evaluation.Evaluation
-        One for each name, all of the same images.
-    title : str
-        The subtitle tells n and the protocol.
-
-    Returns
-    -------
-    matplotlib Figure
-        Save it with :func:`minifer.report.plots.save`.
-    """
-    places = np.arange(len(names))
-    centre = np.array([100 * one.accuracy for one in evaluations])
-    low, high = 100 * np.array([one.interval for one in evaluations]).T
-    figure = blank(8, 1.7 + .5 * len(names))
-    ax = figure.subplots()
-    ax.hlines(places, low, high, color=BLUE, linewidth=2.5)
-    ax.plot(centre, places, "o", color=BLUE, markersize=8, markeredgecolor="white")
-    for place, value in zip(places, centre):
-        ax.annotate(f"{value:.1f} %", (value, place), (0, 7), ha="center",
-                    textcoords="offset points", color=BLUE, fontsize=9)
-    ax.set_yticks(places, names)
-    ax.set_ylim(len(names) - .4, -.6)  # the first on top
-    ax.set_xlim(0, 100)
-    ax.set_xlabel("images that are classified rightly (%), with 95 % interval",
-                  color=GREY)
-    tidy(ax)
-    ax.grid(axis="y", visible=False)
-    ax.grid(axis="x", color=HAIRLINE, linewidth=.6)
-    first = evaluations[0]
-    chance = 100 / len(first.classes)
-    ax.axvline(chance, color=GREY, linewidth=.8, linestyle=(0, (4, 3)), zorder=0)
-    headline(figure, title, f"n = {first.n} · {first.protocol} · dashed: guessing, "
-             f"{math.floor(chance)} %")
-    return figure

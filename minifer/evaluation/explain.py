@@ -20,9 +20,8 @@ from .. import layers
 from ..device.arrays import device_of, to_device, to_host
 from ..errors import SettingError, ShapeError
 from ..faces.images import load_cv2
-from ..report.style import GREY, bare, blank, headline
 
-__all__ = ["saliency", "grad_cam", "last_maps", "draw"]
+__all__ = ["saliency", "grad_cam", "last_maps"]
 
 
 def saliency(network, x, classes):
@@ -38,7 +37,7 @@ def saliency(network, x, classes):
     x : array of float, shape (N, C, H, W)
         Preprocessed images.
     classes : sequence of N int
-        Whose score, for each image: 0 … K-1.
+        Class whose score is explained, for each image: 0 … K-1.
 
     Returns
     -------
@@ -79,7 +78,7 @@ def grad_cam(network, x, classes, layer=None):
     x : array of float, shape (N, C, H, W)
         Preprocessed images.
     classes : sequence of N int
-        Whose score, for each image: 0 … K-1.
+        Class whose score is explained, for each image: 0 … K-1.
     layer : Layer, optional
         The layer of the network whose maps are weighted; default :func:`last_maps`.
 
@@ -157,50 +156,6 @@ def last_maps(network, input_shape=None):
     return [one for one, size in zip(order, sizes) if size == convolved[-1]][-1]
 
 
-def draw(face, relevance, title="Where the network looked", subtitle=""):
-    """A face, and beside it the same with a map of :func:`saliency` laid over it.
-
-    Parameters
-    ----------
-    face : array, shape (S, S)
-        Grey values.
-    relevance : array, shape (H, W)
-        At least 0, for the same face, be it in another size. Its own highest value
-        is drawn as the brightest.
-    title, subtitle : str
-
-    Returns
-    -------
-    matplotlib Figure
-        Save it with :func:`minifer.report.plots.save`.
-
-    Raises
-    ------
-    ShapeError
-        If one of the two is not two-dimensional.
-    """
-    face, relevance = np.asarray(face), np.asarray(relevance, dtype=float)
-    if face.ndim != 2 or relevance.ndim != 2:
-        raise ShapeError("explain: expected a face (S, S) and a map (H, W), got "
-                         f"{face.shape} and {relevance.shape}. Take one of the batch.")
-    share = relevance / (relevance.max() or 1)
-    place = (0, face.shape[1], face.shape[0], 0)
-    figure = blank(8.4, 4.5)
-    left, right = figure.subplots(1, 2)
-    for ax in (left, right):
-        ax.imshow(face, cmap="gray", extent=place)
-        bare(ax)
-    # Where it is nothing, the face is seen; where it is all, only the colour.
-    image = right.imshow(share, cmap="inferno", vmin=0, vmax=1, extent=place,
-                         alpha=np.sqrt(share) * .85)
-    bar = figure.colorbar(image, ax=right, shrink=.8, aspect=25, pad=.02)
-    bar.outline.set_visible(False)
-    bar.ax.tick_params(length=0, labelcolor=GREY, labelsize=8)
-    bar.set_label("share of the highest value", color=GREY)
-    headline(figure, title, subtitle)
-    return figure
-
-
 def _input_of(network):
     sources = [one for one in layers.get_all_layers(network)
                if isinstance(one, layers.InputLayer)]
@@ -211,7 +166,7 @@ def _input_of(network):
 
 
 def _gradients(network, given, classes):
-    """Of each image's class score: layer -> gradient, for the layers that are given."""
+    """Gradients of each image's class score by the given layers: layer -> gradient."""
     scores, tape = layers.forward(network, given, deterministic=True, logits=True)
     wanted = np.zeros(scores.shape, scores.dtype)
     wanted[np.arange(len(wanted)), _check_classes(classes, scores.shape)] = 1

@@ -21,7 +21,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..errors import SettingError, ShapeError
-from ..report.text import evaluation_text
+from .table import evaluation_text
 
 __all__ = ["Evaluation", "Scores", "evaluate", "confusion_matrix",
            "precision_recall_f1", "accuracy_interval"]
@@ -124,13 +124,13 @@ def evaluate(probabilities, labels, classes, subjects=None,
         True class numbers, 0 … K-1.
     classes : sequence of K str
     subjects : array, shape (N,), optional
-        Whose face each frame shows; unit of the interval.
+        Person whose face each frame shows; unit of the interval.
     protocol : str
         How training and test were split, in words.
     seed, resamples : int
-        Of the bootstrap, see :func:`accuracy_interval`.
+        Options of the bootstrap, see :func:`accuracy_interval`.
     leaky : bool, default False
-        Whether the protocol is known to leak. A subject who stands in two
+        Whether the protocol is known to leak. A subject who is in two
         folds sets it too: one fold's test face was another's training face.
     folds : array of int, shape (N,), optional
         The fold in which each frame was tested.
@@ -270,9 +270,9 @@ def accuracy_interval(correct, subjects=None, seed=0, resamples=2000):
     Parameters
     ----------
     correct : array of bool, shape (N,)
-        Which frames were classified rightly.
+        Whether each frame was classified rightly.
     subjects : array, shape (N,), optional
-        Whose face each frame shows. Without it single frames are drawn, and
+        Person whose face each frame shows. Without it single frames are drawn, and
         the interval is too narrow wherever frames share a person.
     seed, resamples : int
 

@@ -32,8 +32,8 @@ class Exercise:
     module : str
         Name of the module that holds it; its last part names the exercise.
     functions : dict of str -> (str, str)
-        What a student's file must define: names -> arguments, results, as they would
-        stand in a program.
+        The functions that a student's file must define: names -> arguments, results,
+        as they would be written in a program.
     text : str
         What the student reads: the module's docstring.
     """
@@ -129,7 +129,7 @@ def compare(name, rows, mistakes=None):
     Parameters
     ----------
     name : str
-        Of the result, such as 'dW'.
+        Name of the result, such as 'dW'.
     rows : list of (str, tuple, array, array)
         For each case its label, the arguments for the mistakes, what is expected and
         what came.

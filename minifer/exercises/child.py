@@ -30,7 +30,7 @@ def run_file(name, path, limit=TIME_LIMIT):
     Parameters
     ----------
     name : str
-        Of the exercise.
+        Name of the exercise.
     path : str
         The student's file.
     limit : float > 0
@@ -103,7 +103,7 @@ def _death(code):
 
 
 def main(name, path):
-    """What the child does."""
+    """Run the checks, in the child."""
     results = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # print of the student's file
 

@@ -59,7 +59,7 @@ class MyLayer(Layer):
 
 
 class _LayerExercise(Exercise):
-    """Checks of a class that nobody knows beforehand: against what it says itself."""
+    """Checks of a class that is not known beforehand, against what it says itself."""
 
     def template(self):
         return super().template() + TEMPLATE

@@ -34,7 +34,8 @@ class Pair(Exercise):
     module, text
         As in :class:`Exercise`.
     arguments : str
-        Of forward, such as ``"x, W, b"``. What is to be differentiated comes first.
+        Arguments of forward, such as ``"x, W, b"``. What is to be differentiated comes
+        first.
     gradients : str
         What backward returns, such as ``"dx, dW, db"``.
     right : (function, function)

@@ -10,8 +10,7 @@ import traceback
 import types
 import warnings
 
-from ..errors import SettingError
-from ..weights.foreign.messages import one_line
+from ..errors import SettingError, one_line
 
 __all__ = ["Fault", "Student"]
 

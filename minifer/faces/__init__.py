@@ -1,8 +1,8 @@
 """Faces: photos read, faces found and cropped, the same in training and prediction.
 
 ``images.py`` reads files and is the only one that imports OpenCV, ``cascades.py``
-finds, ``cropping.py`` cuts out, ``cache.py`` remembers crops, ``preprocessing.py``
-makes crops a network's input.
+finds faces, ``cropping.py`` cuts them out, ``cache.py`` remembers crops,
+``preprocessing.py`` makes crops a network's input.
 """
 
 from .._lazy import door

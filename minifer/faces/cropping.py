@@ -270,7 +270,7 @@ def prepare(paths, settings=CropSettings(), cache=None, progress=None, workers=N
 
     Finished crops are kept on disk, each under the SHA-256 of its image file's
     content, the settings and the version of this code. So a second call is
-    fast, an interrupted one continues, and a changed file is cropped anew.
+    fast, an interrupted one continues, and a changed file is cropped again.
 
     Parameters
     ----------

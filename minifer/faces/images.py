@@ -321,6 +321,7 @@ def _png_is_whole(data):
     return False
 
 
+SILENT = 0  # OpenCV's number for it
 _quiet_lock = threading.Lock()
 _quiet_now = {"users": 0, "level": None}
 
@@ -332,10 +333,10 @@ def quiet(cv2):
     The level is global, so the first thread in sets it and the last thread
     out puts the old one back.
     """
-    logging = cv2.utils.logging
+    logging = getattr(cv2.utils, "logging", cv2)  # up to OpenCV 4.12 in cv2 itself
     with _quiet_lock:
         if _quiet_now["users"] == 0:
-            _quiet_now["level"] = logging.setLogLevel(logging.LOG_LEVEL_SILENT)
+            _quiet_now["level"] = logging.setLogLevel(SILENT)
         _quiet_now["users"] += 1
     try:
         yield

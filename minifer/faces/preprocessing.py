@@ -52,14 +52,20 @@ class Preprocessing:
         x += np.float32(self.shift)
         return x
 
+    @property
+    def scaling(self):
+        """(scale, shift) where a call does nothing else; None of a class that does."""
+        plain = type(self).__call__ is Preprocessing.__call__
+        return (self.scale, self.shift) if plain else None
+
     def to_dict(self):
-        """As plain data, for the model file."""
+        """Return it as plain data, for the model file."""
         return {"crop": self.crop.to_dict(), "scale": self.scale,
                 "shift": self.shift}
 
     @classmethod
     def from_dict(cls, values):
-        """Back from :meth:`to_dict`, of this class or of :class:`ColourPreprocessing`.
+        """Build this class, or :class:`ColourPreprocessing`, from ``to_dict``'s dict.
 
         Raises
         ------
@@ -160,7 +166,7 @@ class ColourPreprocessing(Preprocessing):
         return x
 
     def to_dict(self):
-        """As plain data, for the model file."""
+        """Return it as plain data, for the model file."""
         return super().to_dict() | {"size": self.size}
 
 

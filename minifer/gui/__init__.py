@@ -1,8 +1,8 @@
 """The window: a photo, the faces on it, and what several models say of each.
 
-``sheet.py`` is what is shown, ``judge.py`` the work, ``worker.py`` the thread that does
-it, ``window.py`` the window with ``photo.py`` and ``bars.py`` as its two halves. The
-window draws what stands in one :class:`~.sheet.Wish` and one :class:`~.sheet.Sheet`;
+``state.py`` is what is shown, ``analysis.py`` the work, ``worker.py`` the thread that
+does it, ``window.py`` the window with ``photo.py`` and ``bars.py`` as its two halves.
+The window draws what is in one :class:`~.state.Wish` and one :class:`~.state.Sheet`;
 everything the user does makes another wish.
 """
 

@@ -19,7 +19,7 @@ SCREEN = 2000
 
 
 class Judge:
-    """Reads photos and models, and remembers the last ones.
+    """A reader of photos and models that remembers the last ones.
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ class Judge:
         ------
         str or Sheet
             What is going to be done next, or what is known now; the last one is the
-            sheet with all of it. What is the matter with photo or models stands there.
+            sheet with all of it, also with what is the matter with photo or models.
         """
         columns = []
         for path in wish.models:

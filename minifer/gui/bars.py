@@ -12,7 +12,7 @@ BEST, OTHER, ALARM = "#0072b2", "#a3bfce", "#a33b00"
 
 
 class Bars:
-    """Everything is drawn on one canvas, which scrolls by wheel, arrows and Page keys.
+    """The right half, drawn on one canvas that scrolls by wheel, arrows and Page keys.
 
     All lengths are lines of text, so that they grow with the letters.
 
@@ -64,7 +64,7 @@ class Bars:
             -1 if event.delta > 0 else 1, "units"))
 
     def show(self, sheet, wish):
-        """Draw all faces and models anew."""
+        """Redraw all faces and models."""
         self.canvas.delete("all")
         self._pictures = []
         line = self.font.metrics("linespace")

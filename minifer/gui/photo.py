@@ -16,7 +16,7 @@ def picture_of(pixels, master):
 
 
 class PhotoView:
-    """Shows a sheet's photo on a canvas, or what to do as long as there is none.
+    """A canvas with a sheet's photo, or with what to do as long as there is none.
 
     Parameters
     ----------

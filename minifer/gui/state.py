@@ -94,7 +94,7 @@ class Sheet:
     columns : tuple of Column
         One for each model.
     heat : tuple of array (S, S)
-        Of each face 0..1, where the chosen model looked; empty without.
+        For each face 0..1, where the chosen model looked; empty without.
     problem : str
         Why the photo or the heat map cannot be shown, else empty.
     """
@@ -163,7 +163,7 @@ def draw(sheet, wish, size=None):
     Parameters
     ----------
     sheet : Sheet
-        Of a photo that could be read.
+        The sheet of a photo that could be read.
     wish : Wish
     size : (int, int), optional
         Width and height to fit it into; default: the photo's own size, but readable.

@@ -1,4 +1,4 @@
-"""The window itself: what can be done, by mouse and keys, and when it is drawn anew."""
+"""The window itself: what can be done, by mouse and keys, and when it is redrawn."""
 
 import dataclasses
 import os
@@ -82,7 +82,7 @@ def _style(root, scale):
 
 
 def path_of(text):
-    """The path in what somebody pasted or dropped.
+    """The path in a text that was pasted or dropped.
 
     >>> path_of(' "my photo.png" '), path_of("file:///tmp/my%20photo.png")
     ('my photo.png', '/tmp/my photo.png')
@@ -131,7 +131,7 @@ class Window:
     # --- what the user can do ---------------------------------------------------
 
     def choose(self, **changes):
-        """Change the wish, show at once what is known, and have the rest worked out."""
+        """Change the wish, show at once what is known, and have the rest computed."""
         wish = self.wish = dataclasses.replace(self.wish, **changes)
         self._set_busy(True)
         self._show()
@@ -189,7 +189,7 @@ class Window:
         return None
 
     def _written(self, path, wish, write):
-        """In the background: all that was wished for, and then the file."""
+        """Yield, in the background, all that was wished for; then write the file."""
         for sheet in self.judge.fulfil(wish):
             if not isinstance(sheet, Sheet):
                 yield sheet
@@ -333,7 +333,7 @@ class Window:
         self.status.set(sheet.summary(wish))
 
     def _mistake(self, kind, error, trace):
-        """What goes wrong in a callback is said in the window, not in the console."""
+        """Say what went wrong in a callback in the window, not in the console."""
         if issubclass(kind, KeyboardInterrupt):
             return self.close()
         return self.status.set(f"A mistake in minifer, please report it: {error!r}")

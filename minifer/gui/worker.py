@@ -18,7 +18,7 @@ __all__ = ["Worker"]
 class Worker:
     """A thread that does one job after another.
 
-    A job is a function that returns an iterator. Whatever that yields is a result; so
+    A job is a function that returns an iterator. What that yields is a result; so
     is the text of an error that ends it. A None follows the last one.
     """
 
@@ -37,7 +37,7 @@ class Worker:
         job : callable
         must : bool, default False
             Otherwise the next such job overtakes it: it ends after the step at
-            hand, and nobody hears of its results any more.
+            hand, and its results are dropped.
         """
         self._newest += not must
         self._jobs.put((None if must else self._newest, job))

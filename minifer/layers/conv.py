@@ -3,7 +3,7 @@
 from .. import init, nonlinearities
 from ..ops.conv import conv2d_backward, conv2d_forward
 from ..ops.windows import window_count
-from ..utils import count, pair
+from .options import count, pair
 from .special import ActivatedLayer
 
 __all__ = ["Conv2DLayer"]

@@ -4,7 +4,7 @@ import math
 
 from .. import init, nonlinearities
 from ..ops.dense import dense_backward, dense_forward
-from ..utils import count
+from .options import count
 from .special import ActivatedLayer
 
 __all__ = ["DenseLayer"]

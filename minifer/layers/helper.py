@@ -1,101 +1,19 @@
 """Functions on whole networks. A network is known by its output layer(s)."""
 
-import difflib
 import math
-import warnings
 
-from ..device.arrays import on_gpu, resolve, to_device, to_host
+from ..device.arrays import on_gpu, resolve, to_host
 from ..errors import SettingError, WeightsError
+from ..expressions import Expression
 from ..random import Stream
 from .base import MergeLayer
-from .input import InputLayer
 from .normalization import BatchNormLayer, FrozenBatchNormLayer
-from .param import device_of_params
-from .tape import run
+from .symbolic import output_of
+from .tape import as_inputs, as_list, forward, get_all_layers
 
 __all__ = ["get_all_layers", "get_output", "get_output_shape", "get_all_params",
            "count_params", "get_all_param_values", "set_all_param_values",
            "forward", "freeze", "seed_noise", "move_to"]
-
-
-def get_all_layers(layer, treat_as_input=None):
-    """All layers that feed ``layer``, inputs first, each once.
-
-    Parameters
-    ----------
-    layer : Layer or list of Layer
-        The output(s).
-    treat_as_input : list of Layer, optional
-        Layers whose own inputs are not followed.
-
-    Returns
-    -------
-    list of Layer
-        Depth-first from the output, every layer after all its inputs.
-    """
-    result, seen, done = [], set(treat_as_input or ()), set()
-    stack = _as_list(layer)[::-1]
-    while stack:
-        top = stack[-1]
-        if top is None or top in done:
-            stack.pop()
-        elif top not in seen:  # first visit: its inputs come before it
-            seen.add(top)
-            stack.extend(reversed(top.incomings))
-        else:
-            stack.pop()
-            done.add(top)
-            result.append(top)
-    return result
-
-
-def forward(layer_or_layers, inputs, deterministic=False, logits=False, keep=True,
-            **kwargs):
-    """Run a network and keep what its gradients need.
-
-    Parameters
-    ----------
-    layer_or_layers : Layer or list of Layer
-        The output(s) wanted.
-    inputs : array or dict of Layer -> array
-        The batch; a dict if there are several input layers, or to start from
-        a layer in the middle.
-    deterministic : bool, default False
-        True for prediction: no dropout, batch norm by running averages.
-    logits : bool, default False
-        Leave out the nonlinearity of the output layer(s).
-    keep : bool, default True
-        False saves memory where no gradient is wanted: the tape stays empty.
-    **kwargs
-        Further options for layers that name them in their ``forward``.
-
-    Returns
-    -------
-    y : array, or list of arrays for a list of layers
-    tape : Tape
-        ``tape.backward(dy)`` gives the gradients.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from minifer.layers import DenseLayer, InputLayer, forward
-    >>> net = DenseLayer(InputLayer((None, 2)), 1, W=np.array([[1.], [2.]]))
-    >>> y, tape = forward(net, np.array([[3., 4.]]))
-    >>> gradients = tape.backward(np.ones_like(y))
-    >>> y, gradients[net.W], gradients[net.b]
-    (array([[11.]]), array([[3.],
-           [4.]]), array([1.]))
-    """
-    outputs = _as_list(layer_or_layers)
-    given = _as_inputs(outputs, inputs)
-    order = get_all_layers(outputs, treat_as_input=list(given))
-    device = device_of_params(p for one in order for p in one.params)
-    if device != "cpu":
-        given = {layer: to_device(x, device) for layer, x in given.items()}
-    _warn_unknown_options(order, kwargs)
-    kwargs["deterministic"] = deterministic
-    ys, tape = run(order, outputs, given, kwargs, logits, keep)
-    return (ys if isinstance(layer_or_layers, (list, tuple)) else ys[0]), tape
 
 
 def get_output(layer_or_layers, inputs=None, **kwargs):
@@ -116,8 +34,7 @@ def get_output(layer_or_layers, inputs=None, **kwargs):
     array or expression, or a list of them for a list of layers
         On the device of the inputs, wherever the network is.
     """
-    from ..expressions import Expression, output_of
-    given = {} if inputs is None else _as_inputs(_as_list(layer_or_layers), inputs)
+    given = {} if inputs is None else as_inputs(as_list(layer_or_layers), inputs)
     if inputs is None or any(isinstance(x, Expression) for x in given.values()):
         return output_of(layer_or_layers, given, **kwargs)
     y = forward(layer_or_layers, given, keep=False, **kwargs)[0]
@@ -134,11 +51,11 @@ def get_output_shape(layer_or_layers, input_shapes=None):
     layer_or_layers : Layer or list of Layer
     input_shapes : tuple or dict of Layer -> tuple, optional
     """
-    outputs = _as_list(layer_or_layers)
+    outputs = as_list(layer_or_layers)
     if input_shapes is None:
         shapes = [layer.output_shape for layer in outputs]
     else:
-        known = dict(_as_inputs(outputs, input_shapes))
+        known = dict(as_inputs(outputs, input_shapes))
         for layer in get_all_layers(outputs, treat_as_input=list(known)):
             if layer in known:
                 continue
@@ -285,29 +202,3 @@ def move_to(layer, device):
     for param in get_all_params(layer):
         param.to_device(device)
     return device
-
-
-def _as_list(layer):
-    return list(layer) if isinstance(layer, (list, tuple)) else [layer]
-
-
-def _as_inputs(outputs, inputs):
-    """``inputs`` as a dict; a single array or shape belongs to the one InputLayer."""
-    if isinstance(inputs, dict):
-        return inputs
-    sources = [one for one in get_all_layers(outputs) if isinstance(one, InputLayer)]
-    if len(sources) != 1:
-        raise SettingError(
-            f"get_output: expected one InputLayer for one array of inputs, got "
-            f"{len(sources)}. Pass a dict of layer -> array.")
-    return {sources[0]: inputs}
-
-
-def _warn_unknown_options(layers, kwargs):
-    """Warn of options that no layer knows: most likely a spelling mistake."""
-    known = {"deterministic"}.union(*(type(one).forward_options for one in layers))
-    for name in set(kwargs) - known:
-        close = difflib.get_close_matches(name, known, 1)
-        hint = f" Perhaps you meant '{close[0]}'?" if close else ""
-        warnings.warn(f"get_output: no layer of this network knows the option "
-                      f"'{name}'.{hint}", stacklevel=3)

@@ -2,7 +2,8 @@
 
 import numbers
 
-from ..ops.dropout import dropout_backward, dropout_drawn_forward, dropout_forward
+from ..ops.dropout import (dropout_backward, dropout_drawn_forward, dropout_forward,
+                           keep_mask)
 from ..random import Stream, draw_seed
 from .base import Layer
 
@@ -55,7 +56,7 @@ class DropoutLayer(Layer):
             return dropout_drawn_forward(x, self.stream, self.p, self.rescale)
         shape = tuple(1 if axis in self.shared_axes else n
                       for axis, n in enumerate(x.shape))
-        mask = self.stream.keep_mask(shape, self.p, like=x)
+        mask = keep_mask(self.stream, shape, self.p, like=x)
         return dropout_forward(x, mask, self.p, self.rescale)
 
     def backward(self, dy, cache):

@@ -82,6 +82,20 @@ def device_of_params(params):
     return next((param.device for param in params), "cpu")
 
 
+def unit_axes(ndim):
+    """Axes of one unit's incoming weights, of a parameter with so many axes.
+
+    Returns
+    -------
+    tuple of int, or None
+        (0,) of a matrix (D, U), all but the first of filters (3 to 5 axes); None where
+        there is no default.
+    """
+    if ndim == 2:
+        return (0,)
+    return tuple(range(1, ndim)) if 3 <= ndim <= 5 else None
+
+
 def create_param(spec, shape, name=None):
     """Make a :class:`Param` of ``shape`` from whatever the user passed.
 

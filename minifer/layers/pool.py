@@ -3,8 +3,8 @@
 from ..ops.pool import (GLOBAL_MODES, POOL_MODES, global_pool_backward,
                         global_pool_forward, pool2d_backward, pool2d_forward,
                         pool_length)
-from ..utils import pair
 from .base import Layer
+from .options import pair
 
 __all__ = ["Pool2DLayer", "MaxPool2DLayer", "GlobalPoolLayer"]
 

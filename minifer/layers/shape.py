@@ -2,8 +2,8 @@
 
 import math
 
-from ..utils import count
 from .base import Layer
+from .options import count
 
 __all__ = ["FlattenLayer", "flatten", "ReshapeLayer", "reshape"]
 

@@ -1,17 +1,103 @@
 """The tape: what a forward pass keeps, so that it can be walked back.
 
-This is all of backpropagation. Going forward, each layer's output and cache
-are noted. Going back, each layer receives the gradient of its output, hands
-its inputs theirs, and where paths meet **gradients add**.
+Going forward, each layer's output and cache are noted. Going back,
+:func:`~minifer.ops.backpropagation.walk_back` hands each layer the gradient of its
+output.
 """
 
-from collections import Counter, defaultdict
+import difflib
+import functools
+import warnings
+from collections import Counter
 
-from ..errors import ShapeError
+from ..device.arrays import to_device
+from ..errors import SettingError, ShapeError
+from ..ops.backpropagation import Step, walk_back
 from .base import MergeLayer
 from .input import InputLayer
+from .param import device_of_params
 
-__all__ = ["Tape", "Gradients", "run"]
+__all__ = ["Tape", "Gradients", "get_all_layers", "forward", "run", "that_learn"]
+
+
+def get_all_layers(layer, treat_as_input=None):
+    """All layers that feed ``layer``, inputs first, each once.
+
+    Parameters
+    ----------
+    layer : Layer or list of Layer
+        The output(s).
+    treat_as_input : list of Layer, optional
+        Layers whose own inputs are not followed.
+
+    Returns
+    -------
+    list of Layer
+        Depth-first from the output, every layer after all its inputs.
+    """
+    result, seen, done = [], set(treat_as_input or ()), set()
+    stack = as_list(layer)[::-1]
+    while stack:
+        top = stack[-1]
+        if top is None or top in done:
+            stack.pop()
+        elif top not in seen:  # first visit: its inputs come before it
+            seen.add(top)
+            stack.extend(reversed(top.incomings))
+        else:
+            stack.pop()
+            done.add(top)
+            result.append(top)
+    return result
+
+
+def forward(layer_or_layers, inputs, deterministic=False, logits=False, keep=True,
+            **kwargs):
+    """Run a network and keep what its gradients need.
+
+    Parameters
+    ----------
+    layer_or_layers : Layer or list of Layer
+        The output(s) wanted.
+    inputs : array or dict of Layer -> array
+        The batch; a dict if there are several input layers, or to start from
+        a layer in the middle.
+    deterministic : bool, default False
+        True for prediction: no dropout, batch norm by running averages.
+    logits : bool, default False
+        Leave out the nonlinearity of the output layer(s).
+    keep : bool, default True
+        False saves memory where no gradient is wanted: the tape stays empty.
+    **kwargs
+        Further options for layers that name them in their ``forward``.
+
+    Returns
+    -------
+    y : array, or list of arrays for a list of layers
+    tape : Tape
+        ``tape.backward(dy)`` gives the gradients.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from minifer.layers import DenseLayer, InputLayer, forward
+    >>> net = DenseLayer(InputLayer((None, 2)), 1, W=np.array([[1.], [2.]]))
+    >>> y, tape = forward(net, np.array([[3., 4.]]))
+    >>> gradients = tape.backward(np.ones_like(y))
+    >>> y, gradients[net.W], gradients[net.b]
+    (array([[11.]]), array([[3.],
+           [4.]]), array([1.]))
+    """
+    outputs = as_list(layer_or_layers)
+    given = as_inputs(outputs, inputs)
+    order = get_all_layers(outputs, treat_as_input=list(given))
+    device = device_of_params(p for one in order for p in one.params)
+    if device != "cpu":
+        given = {layer: to_device(x, device) for layer, x in given.items()}
+    _warn_unknown_options(order, kwargs)
+    kwargs["deterministic"] = deterministic
+    ys, tape = run(order, outputs, given, kwargs, logits, keep)
+    return (ys if isinstance(layer_or_layers, (list, tuple)) else ys[0]), tape
 
 
 class Gradients(dict):
@@ -23,13 +109,9 @@ class Gradients(dict):
         Gradients with respect to the given inputs, where they were asked for.
     """
 
-    def __init__(self):
-        super().__init__()
-        self.inputs = {}
-
-    def add(self, param, gradient):
-        """Add to what is there: a shared parameter collects from every use."""
-        self[param] = self[param] + gradient if param in self else gradient
+    def __init__(self, of_params, inputs):
+        super().__init__(of_params)
+        self.inputs = inputs
 
 
 class Tape:
@@ -47,9 +129,10 @@ class Tape:
         dys : array or list of arrays
             Gradient of the loss with respect to each output.
         wrt_inputs : bool, default False
-            Also work out the gradients of the inputs (``result.inputs``).
+            Also compute the gradients of the inputs (``result.inputs``).
         params : list of Param, optional
-            Only these are wanted: layers below the lowest of them are skipped.
+            The wanted ones; layers below the lowest of them are skipped. Default: all
+            that are trainable.
 
         Returns
         -------
@@ -58,47 +141,58 @@ class Tape:
             running statistic.
         """
         dys = dys if isinstance(dys, (list, tuple)) else [dys]
-        arrived = defaultdict(lambda: None)
+        arrived = {}
         for layer, dy in zip(self.outputs, dys):
             if dy.shape != self.values[layer].shape:
                 raise ShapeError(
                     f"backward: expected a gradient of the output's shape "
                     f"{self.values[layer].shape}, got {dy.shape}.")
-            arrived[layer] = dy if arrived[layer] is None else arrived[layer] + dy
+            arrived[layer] = arrived[layer] + dy if layer in arrived else dy
 
-        learns = self._layers_that_need_gradients(wrt_inputs, params)
-        gradients = Gradients()
-        for layer in reversed(self.order):
-            dy = arrived.pop(layer, None)
-            if dy is None or layer not in learns:
-                continue
+        def wanted(layer):
             if layer in self.given:
-                gradients.inputs[layer] = dy
-                continue
-            below = layer.incomings
-            skip_dx = layer.can_skip_dx and not any(i in learns for i in below)
-            dx, of_params = (layer.backward(dy, self.caches[layer], need_dx=False)
-                             if skip_dx else layer.backward(dy, self.caches[layer]))
-            for param, gradient in of_params.items():
-                gradients.add(param, gradient)
-            if not skip_dx:
-                for i, d in zip(below, dx if isinstance(layer, MergeLayer) else [dx]):
-                    arrived[i] = d if arrived[i] is None else arrived[i] + d
-        return gradients
+                return wrt_inputs
+            return (layer.get_params(trainable=True) if params is None
+                    else any(p in params for p in layer.params))
 
-    def _layers_that_need_gradients(self, wrt_inputs, params):
-        """Layers with a wanted parameter in or below them."""
-        learns = set()
-        for layer in self.order:
-            if layer in self.given:
-                wanted = wrt_inputs
-            else:
-                own = layer.get_params(trainable=True) if params is None else [
-                    p for p in layer.params if p in params]
-                wanted = bool(own) or any(i in learns for i in layer.incomings)
-            if wanted:
-                learns.add(layer)
-        return learns
+        learns = that_learn(self.order, wanted, self.given)
+        steps = [Step(layer, layer.incomings,
+                      functools.partial(self._backward, layer, learns))
+                 for layer in self.order if layer in learns and layer not in self.given]
+        of_params = walk_back(steps, arrived)
+        return Gradients(of_params, {layer: arrived[layer] for layer in self.given
+                                     if wrt_inputs and layer in arrived})
+
+    def _backward(self, layer, learns, dy):
+        cache = self.caches[layer]
+        if layer.can_skip_dx and not any(i in learns for i in layer.incomings):
+            return (), layer.backward(dy, cache, need_dx=False)[1]
+        dx, of_params = layer.backward(dy, cache)
+        return dx if isinstance(layer, MergeLayer) else (dx,), of_params
+
+
+def that_learn(order, wanted, given=()):
+    """Layers with a wanted one among themselves and the layers below.
+
+    Parameters
+    ----------
+    order : list of Layer
+        Every layer after its inputs.
+    wanted : function
+        ``wanted(layer)``: whether the layer itself has something to learn.
+    given : collection of Layer, optional
+        Layers whose outputs were given: what lies below them does not count.
+
+    Returns
+    -------
+    set of Layer
+    """
+    learns = set()
+    for layer in order:
+        if wanted(layer) or (layer not in given
+                             and any(i in learns for i in layer.incomings)):
+            learns.add(layer)
+    return learns
 
 
 def run(order, outputs, given, options, logits=False, keep=True):
@@ -152,3 +246,29 @@ def run(order, outputs, given, options, logits=False, keep=True):
             if not readers[i]:
                 del values[i]
     return [values[layer] for layer in outputs], tape
+
+
+def as_list(layer):
+    return list(layer) if isinstance(layer, (list, tuple)) else [layer]
+
+
+def as_inputs(outputs, inputs):
+    """``inputs`` as a dict; a single array or shape belongs to the one InputLayer."""
+    if isinstance(inputs, dict):
+        return inputs
+    sources = [one for one in get_all_layers(outputs) if isinstance(one, InputLayer)]
+    if len(sources) != 1:
+        raise SettingError(
+            f"get_output: expected one InputLayer for one array of inputs, got "
+            f"{len(sources)}. Pass a dict of layer -> array.")
+    return {sources[0]: inputs}
+
+
+def _warn_unknown_options(layers, kwargs):
+    """Warn of options that no layer knows: most likely a spelling mistake."""
+    known = {"deterministic"}.union(*(type(one).forward_options for one in layers))
+    for name in set(kwargs) - known:
+        close = difflib.get_close_matches(name, known, 1)
+        hint = f" Perhaps you meant '{close[0]}'?" if close else ""
+        warnings.warn(f"get_output: no layer of this network knows the option "
+                      f"'{name}'.{hint}", stacklevel=3)

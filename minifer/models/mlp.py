@@ -38,7 +38,7 @@ def mlp(input_var=None, num_classes=7, size=48, batch_norm=False, dropout=0.,
     dropout : float in [0, 1), default 0
         Share of units dropped behind each hidden layer; 0 adds no layer.
     nonlinearity : Nonlinearity, default leaky_rectify
-        Of the hidden layers; its slope below 0 is 0.01.
+        Nonlinearity of the hidden layers; its slope below 0 is 0.01.
 
     Returns
     -------

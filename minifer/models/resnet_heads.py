@@ -3,7 +3,7 @@
 Two student projects start from networks that were trained on ImageNet: one on CK+
 and photos from the web (``s_resnet50``, torchvision's layout), one on FER2013
 (``r_resnet50`` and its deeper sisters, Keras's layout). A network built here is
-frozen as it stands: set the trained values of its body before training the head.
+frozen as it is built: set the trained values of its body before training the head.
 """
 
 import itertools
@@ -22,7 +22,7 @@ DROPOUT = .5
 def s_resnet50(input_var=None, num_classes=8, size=224):
     """ResNet-50 whose stage layer4 and new last layer learn.
 
-    Of torchvision's children all but the last three are frozen: conv1 to layer3.
+    All of torchvision's children but the last three are frozen: conv1 to layer3.
     23,577,544 parameters, 14,981,128 of them trainable.
 
     Parameters

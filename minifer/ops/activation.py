@@ -10,6 +10,7 @@ import numpy as np
 from ..cuda import activation as activation_kernels, loss as loss_kernels
 from ..device.arrays import on_gpu
 from ..errors import ShapeError
+from .dispatch import on_device
 
 __all__ = [
     "rectify_forward", "rectify_backward",
@@ -22,134 +23,118 @@ __all__ = [
     "softmax_forward", "softmax_backward"]
 
 
+@on_device(activation_kernels)
 def rectify_forward(x):
     """``y = max(0, x)``. Any shape; returns ``y, cache``."""
-    if on_gpu(x):
-        return activation_kernels.rectify_forward(x)
     y = np.maximum(x, 0)
     return y, (y,)
 
 
+@on_device(activation_kernels)
 def rectify_backward(dy, cache):
     """``dx = dy`` where ``x > 0``, else 0 (the slope at exactly 0 is 0)."""
-    if on_gpu(dy):
-        return activation_kernels.rectify_backward(dy, cache)
     (y,) = cache
     return dy * (y > 0)
 
 
+@on_device(activation_kernels)
 def leaky_rectify_forward(x, leakiness=0.01):
     """``y = x`` where ``x > 0``, else ``leakiness * x``; leakiness in [0, 1]."""
     leakiness = float(leakiness)  # a NumPy float64 would widen float32 arrays
-    if on_gpu(x):
-        return activation_kernels.leaky_rectify_forward(x, leakiness)
     return np.where(x > 0, x, x * leakiness), (x, leakiness)
 
 
+@on_device(activation_kernels)
 def leaky_rectify_backward(dy, cache):
     """``dx = dy`` where ``x > 0``, else ``leakiness * dy``."""
-    if on_gpu(dy):
-        return activation_kernels.leaky_rectify_backward(dy, cache)
     x, leakiness = cache
     return np.where(x > 0, dy, dy * leakiness)
 
 
+@on_device(activation_kernels)
 def elu_forward(x):
     """``y = x`` where ``x > 0``, else ``exp(x) - 1``."""
-    if on_gpu(x):
-        return activation_kernels.elu_forward(x)
     y = np.where(x > 0, x, np.expm1(np.minimum(x, 0)))
     return y, (y,)
 
 
+@on_device(activation_kernels)
 def elu_backward(dy, cache):
     """``dx = dy`` where ``x > 0``, else ``dy * exp(x) = dy * (y + 1)``."""
-    if on_gpu(dy):
-        return activation_kernels.elu_backward(dy, cache)
     (y,) = cache
     return np.where(y > 0, dy, dy * (y + 1))
 
 
+@on_device(activation_kernels)
 def selu_forward(x, scale=1.0, scale_neg=1.0):
     """``y = scale * x`` where ``x > 0``, else ``scale * scale_neg * (exp(x) - 1)``."""
     scale, scale_neg = float(scale), float(scale_neg)
-    if on_gpu(x):
-        return activation_kernels.selu_forward(x, scale, scale_neg)
     y, elu_cache = elu_forward(x)
     y = np.where(y > 0, y * scale, y * (scale * scale_neg))
     return y, elu_cache + (scale, scale_neg)
 
 
+@on_device(activation_kernels)
 def selu_backward(dy, cache):
     """Gradient of :func:`selu_forward`: the chain rule through elu."""
-    if on_gpu(dy):
-        return activation_kernels.selu_backward(dy, cache)
     elu_y, scale, scale_neg = cache
     dy = np.where(elu_y > 0, dy * scale, dy * (scale * scale_neg))
     return elu_backward(dy, (elu_y,))
 
 
+@on_device(activation_kernels)
 def tanh_forward(x):
     """``y = tanh(x)``, in (-1, 1)."""
-    if on_gpu(x):
-        return activation_kernels.tanh_forward(x)
     y = np.tanh(x)
     return y, (y,)
 
 
+@on_device(activation_kernels)
 def tanh_backward(dy, cache):
     """``dx = dy * (1 - y²)``."""
-    if on_gpu(dy):
-        return activation_kernels.tanh_backward(dy, cache)
     (y,) = cache
     return dy * (1 - y * y)
 
 
+@on_device(activation_kernels)
 def scaled_tanh_forward(x, scale_in=1.0, scale_out=1.0):
     """``y = scale_out * tanh(scale_in * x)``."""
     scale_in, scale_out = float(scale_in), float(scale_out)
-    if on_gpu(x):
-        return activation_kernels.scaled_tanh_forward(x, scale_in, scale_out)
     t = np.tanh(x * scale_in)
     return t * scale_out, (t, scale_in, scale_out)
 
 
+@on_device(activation_kernels)
 def scaled_tanh_backward(dy, cache):
     """``dx = dy * scale_in * scale_out * (1 - tanh²)``."""
-    if on_gpu(dy):
-        return activation_kernels.scaled_tanh_backward(dy, cache)
     t, scale_in, scale_out = cache
     return dy * (1 - t * t) * (scale_in * scale_out)
 
 
+@on_device(activation_kernels)
 def sigmoid_forward(x):
     """``y = 1 / (1 + exp(-x))``, in (0, 1), without overflow for any x."""
-    if on_gpu(x):
-        return activation_kernels.sigmoid_forward(x)
     e = np.exp(-np.abs(x))
     y = np.where(x >= 0, 1, e) / (1 + e)
     return y, (y,)
 
 
+@on_device(activation_kernels)
 def sigmoid_backward(dy, cache):
     """``dx = dy * y * (1 - y)``."""
-    if on_gpu(dy):
-        return activation_kernels.sigmoid_backward(dy, cache)
     (y,) = cache
     return dy * y * (1 - y)
 
 
+@on_device(activation_kernels)
 def softplus_forward(x):
     """``y = log(1 + exp(x))``, without overflow for any x."""
-    if on_gpu(x):
-        return activation_kernels.softplus_forward(x)
     return np.logaddexp(0, x, dtype=x.dtype), (x,)
 
 
+@on_device(activation_kernels)
 def softplus_backward(dy, cache):
     """``dx = dy * sigmoid(x)``."""
-    if on_gpu(dy):
-        return activation_kernels.softplus_backward(dy, cache)
     (x,) = cache
     return dy * sigmoid_forward(x)[0]
 
@@ -171,9 +156,8 @@ def softmax_forward(x):
     return y, (y,)
 
 
+@on_device(loss_kernels)
 def softmax_backward(dy, cache):
     """``dx = y * (dy - sum over k of dy * y)``, row by row."""
-    if on_gpu(dy):
-        return loss_kernels.softmax_backward(dy, cache)
     (y,) = cache
     return y * (dy - (dy * y).sum(axis=1, keepdims=True))

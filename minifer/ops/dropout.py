@@ -4,10 +4,33 @@ Srivastava et al. (2014), "Dropout: a simple way to prevent neural networks
 from overfitting", JMLR 15.
 """
 
+import math
+
 from ..cuda import dropout as kernels
 from ..device.arrays import on_gpu
+from .dispatch import on_device
 
-__all__ = ["dropout_forward", "dropout_drawn_forward", "dropout_backward"]
+__all__ = ["keep_mask", "dropout_forward", "dropout_drawn_forward", "dropout_backward"]
+
+
+def keep_mask(stream, shape, p, like):
+    """The next mask of a stream, on the device of ``like``; the same on all devices.
+
+    Parameters
+    ----------
+    stream : minifer.random.Stream
+        Goes to its next step.
+    shape : tuple of int
+    p : float in [0, 1)
+        The probability of False.
+    like : array
+    """
+    if not on_gpu(like):
+        return stream.keep_mask(shape, p)
+    mask = kernels.keep_mask(like, 0, math.prod(shape), stream.threshold(p),
+                             stream.key, stream.step)
+    stream.step += 1
+    return mask.reshape(shape)
 
 
 def dropout_forward(x, mask, p, rescale=True):
@@ -20,7 +43,7 @@ def dropout_forward(x, mask, p, rescale=True):
     ----------
     x : array, any shape
     mask : bool array that broadcasts to x's shape
-        True where a unit stays; :meth:`minifer.random.Stream.keep_mask` draws one.
+        True where a unit stays; :func:`keep_mask` draws one.
     p : float in [0, 1)
         The probability with which a unit was dropped.
     rescale : bool, default True
@@ -37,6 +60,7 @@ def dropout_forward(x, mask, p, rescale=True):
     return x * factor, (factor,)
 
 
+@on_device(kernels)
 def dropout_drawn_forward(x, stream, p, rescale=True):
     """:func:`dropout_forward` with the next mask of a stream.
 
@@ -54,14 +78,11 @@ def dropout_drawn_forward(x, stream, p, rescale=True):
     y : array of x's shape
     cache : tuple
     """
-    if on_gpu(x):
-        return kernels.dropout_drawn_forward(x, stream, p, rescale)
     return dropout_forward(x, stream.keep_mask(x.shape, p), p, rescale)
 
 
+@on_device(kernels)
 def dropout_backward(dy, cache):
     """``dx = dy`` times the same factors: a dropped unit learns nothing."""
-    if on_gpu(dy):
-        return kernels.dropout_backward(dy, cache)
     (factor,) = cache
     return dy * factor

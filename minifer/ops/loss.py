@@ -14,6 +14,7 @@ from ..cuda import loss as loss_kernels
 from ..device.arrays import as_array, device_of, on_gpu, to_device
 from ..errors import ShapeError
 from .activation import softmax_forward
+from .dispatch import on_device
 
 __all__ = ["softmax_crossentropy_forward", "softmax_crossentropy_backward",
            "categorical_crossentropy_forward", "categorical_crossentropy_backward",
@@ -55,6 +56,7 @@ def softmax_crossentropy_forward(logits, targets, class_weights=None):
     return -terms.sum(axis=1), (logits, t)
 
 
+@on_device(loss_kernels)
 def softmax_crossentropy_backward(dlosses, cache):
     r"""Gradient of :func:`softmax_crossentropy_forward`.
 
@@ -62,8 +64,6 @@ def softmax_crossentropy_backward(dlosses, cache):
 
     For a plain class number that is the famous "prediction minus target".
     """
-    if on_gpu(dlosses):
-        return loss_kernels.softmax_crossentropy_backward(dlosses, cache)
     logits, t = cache
     p, _ = softmax_forward(logits)
     return dlosses[:, None] * (p * t.sum(axis=1, keepdims=True) - t)

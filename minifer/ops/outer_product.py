@@ -5,7 +5,7 @@ small. Written out, a step would write it to memory and read it back twice. Kept
 as factors, its rows are worked out where the update rule wants them, a piece at
 a time, and are still in the cache when they are used.
 
->>> g = FactoredGradient(np.array([[1., 2., 3.]]), np.array([[1., 10.]]))
+>>> g = OuterProduct(np.array([[1., 2., 3.]]), np.array([[1., 10.]]))
 >>> g.shape, g.rows(1, 3)
 ((3, 2), array([[ 2., 20.],
        [ 3., 30.]]))
@@ -15,15 +15,18 @@ import numpy as np
 
 from ..cuda import gemm
 
-__all__ = ["FactoredGradient", "FactoredOnDevice", "added"]
+__all__ = ["OuterProduct", "OuterProductOnDevice", "add_gradients"]
 
 
-def added(a, b):
-    """The sum of two gradients, each an array or kept as factors."""
-    return b + a if isinstance(b, FactoredGradient) else a + b
+def add_gradients(a, b):
+    """The sum of two gradients: arrays, factors, or dicts of them by output."""
+    if isinstance(a, dict):
+        return {i: add_gradients(a[i], b[i]) if i in a and i in b
+                else a.get(i, b.get(i)) for i in {**a, **b}}
+    return b + a if isinstance(b, OuterProduct) else a + b
 
 
-class FactoredGradient:
+class OuterProduct:
     """xᵀ·dz; NumPy's functions and ``+`` see the array it stands for.
 
     Parameters
@@ -68,7 +71,7 @@ class FactoredGradient:
     __radd__ = __add__
 
 
-class FactoredOnDevice(FactoredGradient):
+class OuterProductOnDevice(OuterProduct):
     """The same on a device, where one kernel multiplies and updates.
 
     Parameters
@@ -99,7 +102,7 @@ class FactoredOnDevice(FactoredGradient):
         return self.write(np.empty_like(self.dz, shape=self.shape))[start:stop]
 
     def __add__(self, other):
-        if isinstance(other, FactoredOnDevice):
+        if isinstance(other, OuterProductOnDevice):
             other = other.rows(0, other.shape[0])
         return self.rows(0, self.shape[0]) + other
 

@@ -1,7 +1,7 @@
 """Photo in, expressions out.
 
 A :class:`Predictor` is made from a model file alone: architecture, crop
-settings and class names stand in it.
+settings and class names are in it.
 """
 
 import dataclasses
@@ -77,7 +77,7 @@ class Photo:
     error: str = ""
 
     def to_dict(self):
-        """As plain data, for JSON."""
+        """Return it as plain data, for JSON."""
         result = {"photo": self.name, "status": self.status, "faces": [
             {"box": [int(n) for n in face.box], "saturations": face.saturations,
              "label": face.label} for face in self.faces]}

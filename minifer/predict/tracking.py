@@ -39,7 +39,7 @@ class Track(Face):
 
     @property
     def caption(self):
-        """With its number, by which tables name it: ``'2: happiness 87 %'``."""
+        """The caption with the number that tables use: ``'2: happiness 87 %'``."""
         return f"{self.number}: {super().caption}"
 
 
@@ -65,7 +65,7 @@ class Tracker:
     least : float, default 0.3
         Smallest overlap of a face's boxes on two frames, 0…1.
     patience : float, default 1.0
-        In seconds.
+        Seconds unseen after which a face counts as new.
 
     Raises
     ------
@@ -95,7 +95,7 @@ class Tracker:
         Returns
         -------
         tuple of Track
-            In the order of ``faces``.
+            Tracks in the order of ``faces``.
         """
         self._last = {number: seen for number, seen in self._last.items()
                       if seconds - seen[1] <= self.patience}

@@ -26,7 +26,7 @@ class Frame(NamedTuple):
     Attributes
     ----------
     number : int
-        From 0; frames that are skipped count.
+        Counted from 0, with the frames that are skipped.
     seconds : float
         Since the first frame.
     picture : ndarray (H, W, 3), uint8
@@ -173,7 +173,7 @@ def write_video(path, fps):
 
 
 class _Writer:
-    """OpenCV's, opened with the first frame; it tells of no trouble, so ask after."""
+    """OpenCV's writer, opened with the first frame; it reports no trouble by itself."""
 
     def __init__(self, path, fps):
         self.path, self.fps, self.out, self.frames = path, fps, None, 0
@@ -218,7 +218,7 @@ def follow(predictor, frames, smooth=0.5, which="all", batch_size=4, threads=Non
     ------
     frame : Frame
     faces : list of minifer.predict.tracking.Track
-        By their numbers: a face keeps its place and, drawn, its colour.
+        Sorted by number: a face keeps its place and, drawn, its colour.
     """
     tracker = Tracker(smooth)
     for frame, faces in predictor.faces(frames, _grey, which, batch_size, threads):

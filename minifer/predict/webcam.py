@@ -27,7 +27,7 @@ class Camera:
     Parameters
     ----------
     number : int, default 0
-        As the system counts cameras.
+        Number of the camera in the system.
 
     Attributes
     ----------

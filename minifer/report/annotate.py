@@ -24,7 +24,7 @@ LINE, MARGIN, BAR, PERCENT = 1.75, .6, 4., 3.3
 def annotate_photo(photo, boxes, texts):
     """Draw boxes and labels on a copy of a photo.
 
-    A label is a dark plate edged in the colour of its box. It stands where it
+    A label is a dark plate edged in the colour of its box. It lies where it
     hides least of the faces and the other labels, and never outside the
     picture. Text grows with the photo; on one of less than 200 pixels it is
     too small to read, so enlarge a tiny photo (and its boxes) first.
@@ -110,7 +110,7 @@ class Copies:
         source : str
             Path of the file that is copied.
         ending : str
-            Such as ``'.png'``.
+            Ending of the name, such as ``'.png'``.
         """
         stem = os.path.splitext(os.path.basename(source))[0]
         numbers = itertools.chain([""], (f"_{k}" for k in itertools.count(2)))
@@ -120,7 +120,7 @@ class Copies:
         return os.path.join(self.folder, name)
 
     def write(self, photo):
-        """Read a judged :class:`~minifer.predict.Photo` anew and write its copy.
+        """Read a judged :class:`~minifer.predict.Photo` again and write its copy.
 
         Raises
         ------

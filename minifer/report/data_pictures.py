@@ -144,7 +144,7 @@ def _width(P):
 
 
 def _places(K, P, i):
-    """Where the bars of part i stand for the classes 0 to K-1."""
+    """Places of the bars of part i for the classes 0 to K-1."""
     return np.arange(K) + _width(P) * (i - (P - 1) / 2)
 
 

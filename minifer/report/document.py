@@ -80,7 +80,7 @@ def pairs(values):
 
 
 def is_number(value):
-    """Whether a cell stands to the right: numbers and per cents."""
+    """Whether a cell is aligned to the right: numbers and per cents."""
     return isinstance(value, numbers.Real) or str(value).endswith("%")
 
 
@@ -130,7 +130,7 @@ def _markdown(block):
 
 
 def _table(header, rows):
-    """Numbers stand to the right, nothing if it is empty."""
+    """A table with numbers aligned to the right; nothing if it is empty."""
     if not rows:
         return ""
     rule = ["---:" if all(map(is_number, column)) else "---" for column in zip(*rows)]

@@ -1,7 +1,7 @@
 """The report as a page to look at: one file, to be mailed, printed or kept.
 
 It says what ``report.md`` says, from the same blocks. Style and pictures are in the
-file; it has no script and asks nobody for anything, so it looks the same in ten years.
+file; it has no script and loads nothing else, so it looks the same in ten years.
 
 >>> from minifer.report.document import Items
 >>> print(to_html("<1>", [Items(["a & b"])], "").split("<main>")[1])

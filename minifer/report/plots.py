@@ -106,7 +106,7 @@ def _mark_best(ax, epoch, value):
 
 def confusion_matrix(confusion, classes, title="Confusion matrix",
                      protocol=None, ax=None):
-    """Who is taken for whom: counts, and per cent of the true class.
+    """Draw what is taken for what: counts, and per cent of the true class.
 
     Parameters
     ----------

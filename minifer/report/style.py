@@ -28,7 +28,7 @@ def blank(width, height):
     Parameters
     ----------
     width, height : float
-        In inches.
+        Size in inches.
 
     Returns
     -------
@@ -46,7 +46,7 @@ def headline(figure, title, subtitle=""):
     Parameters
     ----------
     figure : matplotlib Figure
-        Of :func:`blank`.
+        A figure made by :func:`blank`.
     title, subtitle : str
     """
     inch = 1 / figure.get_figheight()

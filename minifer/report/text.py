@@ -15,16 +15,15 @@ import os
 import shlex
 
 from .. import files
+from ..evaluation.table import LEAKY, accuracy_text, score_rows, size_text
 from .document import (Code, Items, Mono, Note, Picture, Section, Strong, Table, pairs,
                        to_markdown)
 
-__all__ = ["evaluation_text", "history_csv", "write_history", "run_report",
-           "write_report", "write_search_report"]
+__all__ = ["history_csv", "write_history", "run_report", "write_report",
+           "write_search_report"]
 
 HISTORY_COLUMNS = ("epoch", "train_loss", "valid_loss", "valid_accuracy",
                    "seconds", "learning_rate")
-LEAKY = ("the test set leaks into training, so these numbers flatter. They "
-         "say nothing about a face the network has never met.")
 DRAWN_FACES = ("The data are the drawn faces embedded in minifer, for trying "
                "and testing. This result says nothing about real faces.")
 LIMITS = (
@@ -41,25 +40,6 @@ The best score is the highest of many on the same validation part, so it flatter
 Train with the best settings, and believe what the test part says."""
 LISTED_AT_MOST = 20
 RUN_PARTS = ("data", "hashes", "results", "settings", "training", "versions")
-
-
-def evaluation_text(evaluation):
-    """Write an evaluation as a plain text table.
-
-    Parameters
-    ----------
-    evaluation : minifer.evaluation.Evaluation
-
-    Returns
-    -------
-    str
-        Accuracy with interval, n, protocol, the scores of each class, the
-        confusion matrix, folds and notes; a LEAKY stamp on top if deserved.
-    """
-    return "\n\n".join(filter(None, [
-        _headline(evaluation), _class_text(evaluation),
-        _confusion_text(evaluation), "\n".join(_fold_lines(evaluation)),
-        "\n".join(evaluation.notes)]))
 
 
 def history_csv(history):
@@ -200,59 +180,6 @@ def write_search_report(folder, run, result, pictures=()):
     return path
 
 
-def _headline(result):
-    lines = [f"accuracy           {_accuracy(result)}",
-             f"balanced accuracy  {result.balanced_accuracy:.1%}",
-             f"n                  {_size(result)}",
-             f"protocol           {result.protocol}",
-             f"interval           95%, {result.interval_method}"]
-    if result.leaky:
-        lines.insert(0, f"*** LEAKY: {LEAKY} ***")
-    return "\n".join(lines)
-
-
-def _accuracy(result):
-    low, high = result.interval
-    return f"{result.accuracy:.1%} ({low:.1%} … {high:.1%})"
-
-
-def _size(result):
-    people = f" of {result.subjects} subjects" if result.subjects else ""
-    return f"{result.n} frames{people}, {len(result.classes)} classes"
-
-
-def _score_rows(result):
-    """Name, precision, recall, F1, support: each class, then the means."""
-    yield from zip(result.classes, *result.per_class)
-    yield "macro mean", *result.macro
-    yield "weighted mean", *result.weighted
-
-
-def _class_text(result):
-    width = max(len("weighted mean"), *map(len, result.classes))
-    return "\n".join(
-        [f"{'class':{width}}  precision  recall      F1  support"]
-        + [f"{name:{width}}  {precision:9.1%}  {recall:6.1%}  {f1:6.1%}  "
-           f"{support:7d}"
-           for name, precision, recall, f1, support in _score_rows(result)])
-
-
-def _confusion_text(result):
-    width = max(map(len, (*result.classes, str(result.confusion.max()))))
-    return "\n".join(
-        ["confusion (rows: true, columns: predicted)",
-         " " * width + "".join(f"  {name:>{width}}" for name in result.classes)]
-        + [f"{name:{width}}" + "".join(f"  {count:{width}d}" for count in row)
-           for name, row in zip(result.classes, result.confusion)])
-
-
-def _fold_lines(result):
-    if result.folds:
-        yield "fold       n  accuracy"
-    for fold in result.folds:
-        yield f"{fold['fold']!s:5} {fold['n']:6d}  {fold['accuracy']:8.1%}"
-
-
 def _opening(run, evaluation):
     yield ("A network that sorts pictures of faces by expression, trained and "
            "evaluated with minifer, a deep-learning library for teaching.")
@@ -267,10 +194,10 @@ def _results(run, evaluation):
     others = {name: value for name, value in run["results"].items()
               if name not in known}
     rows = {
-        "accuracy": Strong(_accuracy(evaluation)),
+        "accuracy": Strong(accuracy_text(evaluation)),
         "balanced accuracy": f"{evaluation.balanced_accuracy:.1%}",
         "macro F1": f"{evaluation.macro.f1:.1%}",
-        "n": _size(evaluation),
+        "n": size_text(evaluation),
         "classes": ", ".join(evaluation.classes),
         "protocol": evaluation.protocol,
         "interval": f"95%, {evaluation.interval_method}", **others}
@@ -284,7 +211,7 @@ def _classes(evaluation):
     return Table(
         ["class", "precision", "recall", "F1", "frames"],
         [[name, f"{precision:.1%}", f"{recall:.1%}", f"{f1:.1%}", support]
-         for name, precision, recall, f1, support in _score_rows(evaluation)])
+         for name, precision, recall, f1, support in score_rows(evaluation)])
 
 
 def _confusion(evaluation):

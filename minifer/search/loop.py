@@ -6,9 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..errors import SettingError
+from ..errors import SettingError, check_seed
 from ..progress import Progress
-from ..random import check_seed
 from .processes import outcomes
 from .space import check_space, space_size
 from .strategies import STRATEGIES
@@ -23,12 +22,12 @@ class SearchInterrupted(KeyboardInterrupt):
 
 @dataclass(frozen=True)
 class SearchResult:
-    """What a search came to.
+    """The result of a search.
 
     Attributes
     ----------
     trials : list of Trial
-        By number, failed ones among them.
+        Trials by number, failed ones among them.
     """
 
     trials: list
@@ -90,7 +89,7 @@ def search(objective, space, strategy="anneal", trials=30, seed=0, jobs=1, at_on
     trials : int, default 30
         How many settings to try: fewer if the space does not have so many.
     seed : int >= 0
-        Of the proposals. What is random in the objective is its own affair.
+        Seed of the proposals. The objective seeds itself.
     jobs : int, default 1
         Trials that run at the same time, each in a process of its own with
         1/jobs of the threads. With 1 they run in this process.
@@ -179,7 +178,7 @@ def _run(objective, proposals, jobs, record, progress):
 
 
 def _line(trial, record):
-    """How a trial went, for who watches."""
+    """How a trial went, on one line."""
     scores = [one.score for one in record.trials.values() if one.score is not None]
     words = [f"trial {trial.number}/{record.search['trials']}",
              trial.reason or f"score {trial.score:.4f}",

@@ -16,8 +16,7 @@ import time
 from typing import NamedTuple
 
 from ..device.threads import default_threads
-from ..errors import NotFiniteError, SettingError
-from ..weights.foreign.messages import one_line
+from ..errors import NotFiniteError, SettingError, one_line
 
 __all__ = ["Outcome", "outcomes"]
 
@@ -135,7 +134,7 @@ def _deaf_to_ctrl_c():
 
 
 def _child(connection, objective, settings, threads):
-    """What a process of its own does."""
+    """Run one trial, in a process of its own."""
     from threadpoolctl import threadpool_limits
     threading.Thread(target=_end_with_parent, daemon=True).start()
     os.environ.update(dict.fromkeys(THREADS, str(threads)))

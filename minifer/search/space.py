@@ -204,7 +204,7 @@ def _parse_range(text):
     except SettingError:
         raise
     except ValueError:
-        pass  # a word where a number should stand
+        pass  # a word where a number should be
     raise SettingError(f"expected {FORMS}.")
 
 
@@ -241,5 +241,5 @@ def _is_number(value, kinds):
 
 
 def _text(value):
-    """To tell True from 1."""
+    """A text that tells True from 1."""
     return repr(value)

@@ -10,8 +10,8 @@ import math
 
 import numpy as np
 
-from ..errors import BackendUnavailable
-from ..random import Stream, check_seed
+from ..errors import BackendUnavailable, check_seed
+from ..random import Stream
 from .space import Float, Int
 
 __all__ = ["RandomSearch", "Annealing", "Optuna", "STRATEGIES", "acceptance"]
@@ -71,14 +71,14 @@ class Annealing(RandomSearch):
        they are in is finished. The best one is where the walk begins, and the standard
        deviation of their scores is the first temperature T0 (White 1984, "Concepts of
        scale in simulated annealing").
-    2. All trials of a round are neighbours of where the walk stands when the round
+    2. All trials of a round are neighbours of where the walk is when the round
        begins: each setting is moved with probability 1/2, but at least one. A number
        moves by up to a fifth (``STEP``) of its range, on its own scale; a choice
        becomes any other. What was tried before is drawn again,
        with steps that grow.
     3. After the round its trials are taken in the order of their numbers, whichever
        ended first. The walk goes to trial n with the probability of Metropolis,
-       min(1, exp((score of n − score where it stands) / T_n)), at the temperature
+       min(1, exp((score of n − score where it is) / T_n)), at the temperature
        T_n = T0 · 0.85^(n − n0) (``COOLING``), n0 being the first trial that is a
        neighbour. It never goes to a failed trial.
 
@@ -92,7 +92,7 @@ class Annealing(RandomSearch):
         self.decisions = Stream(seed, "search", "decisions")
         self.begun = None  # number of the first neighbour
         self.first_temperature = None
-        self.state = None  # the trial where the walk stands
+        self.state = None  # the trial where the walk is
         self.drawn = []
 
     def temperature(self, number):

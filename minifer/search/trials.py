@@ -1,7 +1,7 @@
 """Trials, and the file that remembers them.
 
 ``trials.jsonl`` holds a JSON object a line: first the search (strategy, seed, space,
-…), then its trials in the order in which they ended. It is written anew after each
+…), then its trials in the order in which they ended. It is rewritten after each
 trial, whole or not at all, so it can be read, or continued, at any moment.
 """
 
@@ -25,7 +25,7 @@ class Trial:
     Attributes
     ----------
     number : int
-        From 1, in the order in which trials were proposed.
+        Counted from 1, in the order in which trials were proposed.
     settings : dict of str -> value
     score : float or None
         What the objective returned; None if it failed.

@@ -26,7 +26,7 @@ from ..device.arrays import (as_array, device_of, memory_free, on_gpu, resolve,
 from ..device.recording import refuse
 from ..device.staging import slots
 from ..errors import LabelError, SettingError, ShapeError
-from ..faces.preprocessing import Preprocessing
+from ..ops.dropout import keep_mask
 
 __all__ = ["Feed", "check_augment"]
 
@@ -43,9 +43,10 @@ class Feed:
     device : {'cpu', 'cuda', 'emu', 'auto'}
     batch_size : int >= 1
     prepare : function, optional
-        Makes a batch of images the network's input. A
-        :class:`minifer.faces.Preprocessing` is computed while images are picked, any
-        other function after that.
+        Makes a batch of images the network's input. If it has an attribute
+        ``scaling``, (scale, shift) or None, that is all it does: ``scale * images +
+        shift`` is then computed while images are picked. Any other function is called
+        after that.
     flip : minifer.random.Stream, optional
         Decides which images are mirrored, left to right (their last axis).
     limit : int, optional
@@ -85,9 +86,7 @@ class Feed:
         self._size = int(batch_size)
         self._images, self._labels = images, to_device(
             _as_targets(labels, self.device), self.device)
-        # A subclass may prepare in another way.
-        self._scaling = ((prepare.scale, prepare.shift)
-                         if type(prepare) is Preprocessing else None)
+        self._scaling = getattr(prepare, "scaling", None)
         self.batches, self._order, self._prepared = 0, None, None
         self.streams = augment is not None or self._must_stream(limit)
         if self.streams:
@@ -137,8 +136,8 @@ class Feed:
         """
         order = _checked_order(order, len(self._images))
         self._order = to_device(order, self.device)
-        self._mirrored = None if self.flip is None else self.flip.keep_mask(
-            order.shape, 0.5, like=self._order)
+        self._mirrored = None if self.flip is None else keep_mask(
+            self.flip, order.shape, 0.5, like=self._order)
         self.batches = -(-len(order) // self._size)
         if self.streams:
             self._stream.begin(order, epoch)

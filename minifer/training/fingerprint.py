@@ -4,14 +4,11 @@
 ...     return initial
 >>> describe_function(schedule)
 'schedule'
->>> digest(b"the same data")
-'1b1569b9edb95739'
 """
 
 import functools
-import hashlib
 
-__all__ = ["describe_function", "describe_update", "describe_penalty", "digest"]
+__all__ = ["describe_function", "describe_update", "describe_penalty"]
 
 
 def describe_function(function):
@@ -55,11 +52,3 @@ def describe_penalty(expression):
     return [getattr(op, "__qualname__", type(expression).__name__),
             list(getattr(expression, "constants", [])),
             [describe_penalty(one) for one in expression.inputs]]
-
-
-def digest(*parts):
-    """A short fingerprint, 16 hexadecimal digits, of bytes or contiguous arrays."""
-    found = hashlib.sha256()
-    for part in parts:
-        found.update(part)
-    return found.hexdigest()[:16]

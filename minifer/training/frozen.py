@@ -30,6 +30,7 @@ from .. import layers
 from ..compiled.functions import function
 from ..errors import OutputError, SettingError
 from ..files import atomic_write, make_folder, remove_leftovers
+from ..layers.tape import that_learn
 from ..weights import architecture
 from .batches import Feed
 
@@ -138,11 +139,12 @@ def _split(network):
     Above are all layers that learn, or that do in training something else than in
     prediction, such as dropout, and all that stand on them.
     """
-    order, learning, varying = layers.get_all_layers(network), set(), set()
+    order, varying = layers.get_all_layers(network), set()
+    learning = that_learn(order, lambda one: one.get_params(trainable=True))
     for layer in order:
-        if layer.get_params(trainable=True) or learning.intersection(layer.incomings):
-            learning.add(layer)
-        elif varying.intersection(layer.incomings):
+        if layer in learning:
+            continue
+        if varying.intersection(layer.incomings):
             if layer.params:
                 raise SettingError(
                     f"features: expected a frozen part without dropout and the like, "

@@ -22,18 +22,17 @@ import numpy as np
 
 from .. import layers, objectives, updates
 from ..compiled.functions import function
-from ..errors import NotFiniteError, SettingError, ShapeError
+from ..errors import NotFiniteError, SettingError, ShapeError, check_seed
 from ..expressions import Variable
-from ..files import make_folder, remove_leftovers
+from ..files import digest, make_folder, remove_leftovers
 from ..progress import Progress
-from ..random import Stream, check_seed
+from ..random import Stream
 from ..weights import architecture
 from ..weights.model_file import save_model
 from . import stopping
 from .batches import Feed, check_augment
 from .checkpoint import load_checkpoint, peek, save_checkpoint
-from .fingerprint import (describe_function, describe_penalty, describe_update,
-                          digest)
+from .fingerprint import describe_function, describe_penalty, describe_update
 from .schedules import constant, cosine, quarters
 
 __all__ = ["Trainer", "Result", "TrainingInterrupted"]
@@ -285,7 +284,6 @@ class Trainer:
                     self._stop(folder, place, time.perf_counter() - started)
         place["loss_sum"] = float(loss_sum)
         self.train_fn.check()
-        self._check_finite()
         row = {"epoch": epoch + 1, "train_loss": place["loss_sum"] / n}
         row["valid_loss"], row["valid_accuracy"] = (
             self._evaluate(valid) if valid is not None else (None, None))
@@ -305,15 +303,6 @@ class Trainer:
         else:
             loss = loss.astype(np.float64)
         return loss * len(x)
-
-    def _check_finite(self):
-        """Weights that are not finite must not be saved."""
-        for layer in layers.get_all_layers(self.network):
-            for param in layer.params:
-                if not np.isfinite(param.value).all():
-                    raise NotFiniteError(
-                        f"training: parameter '{param.name}' of layer {layer!r} is "
-                        "not finite. Lower the learning rate.")
 
     def _finish_epoch(self, row, place, folder):
         """Note the epoch; save the model if it is the best; save the checkpoint."""

@@ -4,7 +4,7 @@ import numpy as np
 
 from ..device.arrays import as_array
 from ..errors import ShapeError
-from ..layers.param import Param
+from ..layers.param import Param, unit_axes
 
 __all__ = ["norm_constraint", "total_norm_constraint"]
 
@@ -30,11 +30,11 @@ def norm_constraint(value, max_norm, norm_axes=None, epsilon=1e-7):
     value = value.value if isinstance(value, Param) else as_array(value)
     max_norm = float(max_norm)
     if norm_axes is None:
-        if value.ndim not in (2, 3, 4, 5):
+        norm_axes = unit_axes(value.ndim)
+        if norm_axes is None:
             raise ShapeError(
                 f"norm_constraint: expected 2 to 5 axes, got {value.ndim}. "
                 "Unsupported tensor dimensionality: give norm_axes.")
-        norm_axes = (0,) if value.ndim == 2 else tuple(range(1, value.ndim))
     norms = np.sqrt((value * value).sum(axis=tuple(norm_axes), keepdims=True))
     return value * (np.clip(norms, 0, max_norm) / (norms + epsilon))
 

@@ -6,11 +6,12 @@ and so are the gradients and each kind of state, and a rule's kernel moves every
 at once.
 
 No step waits for the device. Whether gradients and loss were finite is noted there,
-in ``fine``, and nothing moves any more once they were not, until somebody asks.
+in ``finite``. After a non-finite step no parameter changes until
+:meth:`DeviceState.clear_not_finite` is called.
 
-A step has two parts. :meth:`OnDevice.advance` is the host's: it counts the step and
-sends the numbers that change. :meth:`OnDevice.launch` only launches kernels, the same
-at every step, so it may be recorded in a CUDA graph once and replayed.
+A step has two parts. :meth:`DeviceState.advance` is the host's: it counts the step
+and sends the numbers that change. :meth:`DeviceState.launch` only launches kernels,
+the same at every step, so it may be recorded in a CUDA graph once and replayed.
 
 >>> buffer = Buffer([np.zeros((2, 2)), np.ones(3)], "emu")
 >>> buffer.parts[1][...] = 7
@@ -24,10 +25,9 @@ from ..cuda import update as kernels
 from ..cuda.scalars import send
 from ..device.arrays import device_of, resolve, to_device, to_host
 from ..errors import SettingError
-from ..layers.param import device_of_params
-from ..ops.outer_product import FactoredGradient, FactoredOnDevice
+from ..ops.outer_product import OuterProduct, OuterProductOnDevice
 
-__all__ = ["Buffer", "OnDevice", "has_kernel"]
+__all__ = ["Buffer", "DeviceState", "AppliedMomentumState"]
 
 
 class Buffer:
@@ -74,57 +74,39 @@ def _room(array):
     return -(-array.size // step) * step
 
 
-def has_kernel(name, constants):
-    """Decorate a rule: that kernel of ``kernels/update.cu`` does the same.
-
-    It belongs to this one function: a subclass that overrides the rule has no
-    kernel, and runs in array syntax.
+class DeviceState:
+    """An update rule's parameters and state, where they live on a device.
 
     Parameters
     ----------
-    name : str
-    constants : function of Update -> tuple of float
-        The numbers it reads, see ``kernels/rules.cuh``; worked out at every step.
-    """
-    def decorate(rule):
-        rule.kernel = name, constants
-        return rule
-    return decorate
-
-
-class OnDevice:
-    """The part of :class:`minifer.updates.Update` that knows of devices.
+    update : minifer.updates.Update
 
     Attributes
     ----------
     values, gradients : Buffer or None
         On a device; None on the CPU.
-    buffers : dict of str -> Buffer
-        The state's, by slot.
+    slots : dict of str -> Buffer
+        The state's, by name.
     numbers : float64 array, shape (8,), on the device, or None
         What the rule's kernel reads: the rate, and all else that elements share.
-    fine : int32 array, shape (2,), on the device
+    finite : int32 array, shape (2,), on the device
         1, or 0 once a gradient or loss was not finite: up to the last step's look at
         them, and noted since.
     skipped : int32 array, shape (1,), on the device
-        Steps not taken since.
+        Number of steps not taken since.
     """
 
-    def _start_on_device(self):
-        self.values, self.gradients, self.buffers = None, None, {}
+    def __init__(self, update):
+        self.update = update
+        self.values, self.gradients, self.slots = None, None, {}
         self.numbers = self.squares = None
-        self.fine, self.skipped = np.ones(2, np.int32), np.zeros(1, np.int32)
-        self._follow()
+        self.finite, self.skipped = np.ones(2, np.int32), np.zeros(1, np.int32)
+        self.follow()
 
-    @property
-    def device(self):
-        """Where the parameters are; the CPU if there are none."""
-        return device_of_params(self.params)
-
-    def _follow(self):
+    def follow(self):
         """Go where the parameters have gone."""
-        if self.values is not None or self.device != "cpu":
-            self.to_device(self.device)
+        if self.values is not None or self.update.device != "cpu":
+            self.to_device(self.update.device)
 
     def to_device(self, device):
         """Bring the parameters and the state to a device.
@@ -141,65 +123,68 @@ class OnDevice:
         SettingError
             If parameters differ in dtype, or one is there twice.
         """
-        device = resolve(device) if self.params else "cpu"
+        device = resolve(device) if self.update.params else "cpu"
         if device == "cpu":
             self._to_cpu()
         else:
             self._to_buffers(device)
-        self.fine = to_device(self.fine, device)
+        self.finite = to_device(self.finite, device)
         self.skipped = to_device(self.skipped, device)
 
     def _to_buffers(self, device):
-        values = [p.value for p in self.params]
+        params, state = self.update.params, self.update.state
+        values = [p.value for p in params]
         if self.values is None or not self.values.holds(values, device):
             self._check_alike(device)
             self.values, self.gradients = Buffer(values, device), Buffer(values, device)
-            for param, part in zip(self.params, self.values.parts):
+            for param, part in zip(params, self.values.parts):
                 param.value = part
         if self.numbers is None or device_of(self.numbers) != device:
             self.numbers = to_device(np.zeros(kernels.NUMBERS), device)
             self.squares = to_device(np.zeros(kernels.PIECES), device)
-        for name in self.slots:
-            buffer = self.buffers.get(name)
-            if buffer is None or not buffer.holds(self.state[name], device):
-                self.buffers[name] = Buffer(self.state[name], device)
-                self.state[name] = list(self.buffers[name].parts)
+        for name in self.update.slots:
+            buffer = self.slots.get(name)
+            if buffer is None or not buffer.holds(state[name], device):
+                self.slots[name] = Buffer(state[name], device)
+                state[name] = list(self.slots[name].parts)
 
     def _to_cpu(self):
-        self.values, self.gradients, self.buffers = None, None, {}
+        self.values, self.gradients, self.slots = None, None, {}
         self.numbers = self.squares = None
-        for param in self.params:
+        for param in self.update.params:
             param.to_device("cpu")
-        for name in self.slots:
-            self.state[name] = [to_host(a) for a in self.state[name]]
+        for name in self.update.slots:
+            self.update.state[name] = [to_host(a) for a in self.update.state[name]]
 
     def _check_alike(self, device):
-        dtypes = sorted({str(p.dtype) for p in self.params})
+        params = self.update.params
+        dtypes = sorted({str(p.dtype) for p in params})
         if len(dtypes) > 1:
             raise SettingError(
                 f"updates: expected parameters of one dtype on '{device}', got "
                 f"{' and '.join(dtypes)}. Cast them, or use device='cpu'.")
-        if len(set(self.params)) < len(self.params):
+        if len(set(params)) < len(params):
             raise SettingError(
                 f"updates: expected each parameter once on '{device}', got one twice. "
                 "Use layers.get_all_params(network, trainable=True).")
 
-    def _check_place(self, param, g):
-        device = device_of(g.x if isinstance(g, FactoredGradient) else g)
-        if device != self.device:
+    def check_place(self, param, g):
+        """Refuse a gradient that is elsewhere than its parameter."""
+        device = device_of(g.x if isinstance(g, OuterProduct) else g)
+        if device != self.update.device:
             raise SettingError(
-                f"updates: expected the gradient of '{param.name}' on '{self.device}', "
-                f"where the parameters are, got it on '{device}'. Move one with "
-                "minifer.device.arrays.to_device.")
+                f"updates: expected the gradient of '{param.name}' on "
+                f"'{self.update.device}', where the parameters are, got it on "
+                f"'{device}'. Move one with minifer.device.to_device.")
 
-    def all_fine(self):
+    def all_finite(self):
         """Whether all gradients and losses were finite; waits for the device.
 
         On the CPU always true: there the caller looks before the step.
         """
-        return bool(to_host(self.fine).all())
+        return bool(to_host(self.finite).all())
 
-    def forgive(self):
+    def clear_not_finite(self):
         """Let steps be taken again after one was not finite; waits for the device.
 
         Returns
@@ -208,9 +193,9 @@ class OnDevice:
             How many steps were not taken; ``state["t"]`` forgets them.
         """
         skipped = int(to_host(self.skipped)[0])
-        self.state["t"] -= skipped
+        self.update.state["t"] -= skipped
         self.skipped[...] = 0
-        self.fine[...] = 1
+        self.finite[...] = 1
         return skipped
 
     # --- a step ---------------------------------------------------------------
@@ -225,100 +210,159 @@ class OnDevice:
             Parts of ``gradients``; none on the CPU.
         """
         parts = self.gradients.parts if self.gradients else []
-        return dict(zip(self.params, parts))
+        return dict(zip(self.update.params, parts))
 
     def arrays(self):
         """All device arrays that a step works on, but for gradients."""
-        buffers = [self.values, self.gradients, *self.buffers.values()]
-        return [self.numbers, self.fine, self.skipped, self.squares,
+        buffers = [self.values, self.gradients, *self.slots.values()]
+        return [self.numbers, self.finite, self.skipped, self.squares,
                 *(buffer.whole for buffer in buffers)]
 
     @property
     def may_be_captured(self):
         """Whether :meth:`launch` only launches kernels, if gradients are targets."""
-        return hasattr(self.rule, "kernel") and not self.constraints
+        return self.update.kernel is not None and not self.update.constraints
+
+    def step(self, gradients, loss):
+        """A whole step: what the host does, then what the device does."""
+        self.advance()
+        self.launch(gradients, loss)
 
     def advance(self):
         """The host's part of a step on a device: count it, send the rule's numbers."""
-        self.state["t"] += 1
-        numbers = list(self._constants())
-        if self.max_total_norm is not None:
+        update = self.update
+        update.state["t"] += 1
+        numbers = list(update.constants())
+        if update.max_total_norm is not None:
             gap = kernels.NUMBERS - 1 - len(numbers)
-            numbers += [0.0] * gap + [self.max_total_norm]
+            numbers += [0.0] * gap + [update.max_total_norm]
         send(self.numbers, 0, numbers)
 
-    def retreat(self):
+    def undo_advance(self):
         """Undo :meth:`advance`, for a step that could not be launched."""
-        self.state["t"] -= 1
-
-    def _constants(self):
-        return self.rule.kernel[1](self) if hasattr(self.rule, "kernel") else ()
+        self.update.state["t"] -= 1
 
     def launch(self, gradients, loss=None):
         """The device's part of a step: look for what is not finite, clip, move.
 
         A gradient that is its own one of ``targets`` is used where it is; one of
-        factors is worked out while the parameter moves, where the rule allows it.
+        factors is computed while the parameter moves, where the rule allows it.
 
         Parameters
         ----------
         gradients, loss
             As for a step.
         """
-        gradients = self._as_list(gradients)
+        update = self.update
+        gradients = update.in_order(gradients)
         fused = [self._can_fuse(g) for g in gradients]
         for part, g, is_fused in zip(self.gradients.parts, gradients, fused):
             if not is_fused:
                 _put(g, part)
         runs = self._runs(fused)
         for run in runs:
-            kernels.note_finite(self.gradients.whole[run], self.fine)
+            kernels.note_finite(self.gradients.whole[run], self.finite)
         for g, is_fused in zip(gradients, fused):
             if is_fused:
-                kernels.note_finite(g.dz, self.fine)
-        kernels.note_step(loss, self.fine, self.skipped)
-        if self.max_total_norm is not None:
-            kernels.limit_norm(self.gradients.whole, self.squares, self.fine,
+                kernels.note_finite(g.dz, self.finite)
+        kernels.note_step(loss, self.finite, self.skipped)
+        if update.max_total_norm is not None:
+            kernels.limit_norm(self.gradients.whole, self.squares, self.finite,
                                self.numbers)
         for run in runs:
-            self._move_there(self.values.whole[run], self.gradients.whole[run],
-                             [self.buffers[name].whole[run] for name in self.slots])
+            self._move(self.values.whole[run], self.gradients.whole[run],
+                       [self.slots[name].whole[run] for name in update.slots])
         for i, (g, is_fused) in enumerate(zip(gradients, fused)):
             if is_fused:
-                g.update(self.params[i].value, [self.state[s][i] for s in self.slots],
-                         self.fine, self.numbers, self.rule.kernel[0])
+                g.update(update.params[i].value,
+                         [update.state[name][i] for name in update.slots],
+                         self.finite, self.numbers, update.kernel)
         self._constrain()
 
     def _can_fuse(self, g):
         """Whether a gradient need never be stored; a norm must know all of it first."""
-        return (isinstance(g, FactoredOnDevice) and hasattr(self.rule, "kernel")
-                and self.max_total_norm is None)
+        return (isinstance(g, OuterProductOnDevice) and self.update.kernel is not None
+                and self.update.max_total_norm is None)
 
     def _runs(self, left_out):
         """Slices of the buffers that hold all parts but those left out."""
         runs, start, end = [], 0, 0
-        for param, out in zip(self.params, left_out):
+        for param, out in zip(self.update.params, left_out):
             if out:
                 runs.append(slice(start, end))
                 start = end + _room(param.value)
             end += _room(param.value)
         return [run for run in (*runs, slice(start, end)) if run.stop > run.start]
 
-    def _move_there(self, p, g, slots):
-        if hasattr(self.rule, "kernel"):
-            kernels.step(self.rule.kernel[0], p, g, slots, self.fine, self.numbers)
+    def _move(self, p, g, slots):
+        if self.update.kernel is not None:
+            kernels.step(self.update.kernel, p, g, slots, self.finite, self.numbers)
             return
         before = [a.copy() for a in (p, *slots)]
-        self.rule(p, g, *slots)
+        self.update.rule(p, g, *slots)
         for a, old in zip((p, *slots), before):
-            a[...] = np.where(self.fine[:1], a, old)
+            a[...] = np.where(self.finite[:1], a, old)
+
+    def _constrain(self):
+        for param, constraint in self.update.constraints.items():
+            param.value[...] = np.where(self.finite[:1], constraint(param.value),
+                                        param.value)
+
+
+class AppliedMomentumState(DeviceState):
+    """The same for momentum around another rule, which has buffers of its own."""
+
+    @property
+    def inner(self):
+        return self.update.inner.buffers
+
+    def to_device(self, device):
+        self.inner.to_device(device)
+        if self.inner.values is not self.values:
+            self.values, self.gradients = self.inner.values, self.inner.gradients
+            self.before = self.values and Buffer(self.values.parts,
+                                                 self.update.device)
+        self.finite, self.skipped = self.inner.finite, self.inner.skipped
+        super().to_device(device)
+
+    @property
+    def may_be_captured(self):
+        return self.inner.may_be_captured and not self.update.constraints
+
+    def arrays(self):
+        return super().arrays() + self.inner.arrays() + [self.before.whole]
+
+    def advance(self):
+        self.update.pass_on()
+        self.inner.advance()
+        super().advance()
+
+    def undo_advance(self):
+        self.inner.undo_advance()
+        super().undo_advance()
+
+    def clear_not_finite(self):
+        skipped = self.inner.clear_not_finite()
+        self.update.state["t"] -= skipped
+        return skipped
+
+    def launch(self, gradients, loss=None):
+        update = self.update
+        kernels.remember(self.values.whole, self.before.whole)
+        self.inner.launch(gradients, loss)
+        for param, old, v in zip(update.params, self.before.parts,
+                                 update.state["velocity"]):
+            if param in update.chosen:
+                kernels.apply_momentum(param.value, old, v, self.finite,
+                                       update.nesterov, self.numbers)
+        self._constrain()
 
 
 def _put(g, part):
     """Have a gradient in its part of the buffer."""
-    if isinstance(g, FactoredOnDevice):
+    if isinstance(g, OuterProductOnDevice):
         g.write(part)
-    elif isinstance(g, FactoredGradient):
+    elif isinstance(g, OuterProduct):
         part[...] = g.rows(0, len(part))
     elif g is not part:
         part[...] = g

@@ -1,196 +1,104 @@
-"""Update rules at work: what each does to a parameter and its state.
+r"""Update rules: how a parameter moves against its gradient.
 
-The functions of :mod:`minifer.updates` make these objects, and their docstrings
-hold the formulas.
+In the formulas p is a parameter, g its gradient, η the learning rate, t the number of
+the step. All values on the right are those from before the step; state starts at 0.
+A class holds a rule's formula, its step and the name of its kernel; below each stands
+Lasagne's function of it, which also takes a loss before the parameters.
 """
 
-import functools
+import inspect
 
 import numpy as np
 
-from ..cuda import update as kernels
-from ..device.arrays import as_array
-from ..errors import SettingError, ShapeError
-from ..layers.param import Param
-from ..ops.outer_product import FactoredGradient
-from .norms import norm_constraint, total_norm_constraint
-from .on_device import Buffer, OnDevice, has_kernel
+from ..expressions import Expression
+from .on_device import AppliedMomentumState
+from .update import Update
 
-__all__ = ["Update", "norm_constraint", "total_norm_constraint", "run_alone",
-           "PIECE"]
-
-#: Elements that are updated at a time.
-PIECE = 1 << 17
+__all__ = ["sgd", "momentum", "nesterov_momentum", "adagrad", "rmsprop", "adadelta",
+           "adam", "amsgrad", "adamax", "adamw", "apply_momentum",
+           "apply_nesterov_momentum"]
 
 
-def run_alone(task, total, least=1):
-    """Call ``task(worker, start, stop)`` for the whole range, in this thread."""
-    task(0, 0, total)
+def function_of(rule):
+    """Lasagne's function of a rule, ``adam(loss, params, ...)`` or ``adam(params)``.
+
+    Parameters
+    ----------
+    rule : subclass of Update
+        Its kernel's name is the function's, too.
+    """
+    def make(*args, **kwargs):
+        loss = kwargs.pop("loss_or_grads", None)
+        if args and isinstance(args[0], Expression):
+            loss, *args = args
+        update = rule(*args, **kwargs)
+        update.loss = loss
+        return update
+
+    make.__name__ = make.__qualname__ = rule.kernel
+    make.__module__, make.__doc__ = rule.__module__, rule.__doc__
+    make.__signature__ = inspect.signature(rule)
+    return make
 
 
-class Update(OnDevice):
-    """An update rule at work on a list of parameters.
-
-    A subclass has ``slots``, the names of the arrays it keeps for each
-    parameter, and ``rule(p, g, *slots)``, which changes them in place.
+class SGD(Update):
+    """Stochastic gradient descent: ``p ← p − η g``.
 
     Parameters
     ----------
     params : list of Param
+        A loss expression may stand before it, here and in all rules.
     learning_rate : float
-        η; may be changed between steps.
+        η.
 
-    Attributes
-    ----------
-    state : dict
-        ``"t"``, the number of steps taken, and a list of arrays for each slot.
-    loss : Expression or None
-        The loss it belongs to, when made the Lasagne way.
-    max_total_norm : float or None
-        If set, gradients are scaled down together to this norm first.
+    Returns
+    -------
+    Update
+        ``step(gradients)`` takes a step in place.
     """
 
-    slots = ()
+    kernel = "sgd"
 
-    def __init__(self, params, learning_rate):
-        self.params = list(params)
-        for param in self.params:
-            if not isinstance(param, Param):
-                raise SettingError(
-                    f"updates: expected a list of Param, got {param!r}. Use "
-                    "layers.get_all_params(network, trainable=True).")
-        self.learning_rate = learning_rate
-        self.loss, self.max_total_norm = None, None
-        self.constraints = {}
-        self.state = {"t": 0}
-        for name in self.slots:
-            self.state[name] = [np.zeros_like(p.value) for p in self.params]
-        self._start_on_device()
-
-    def __call__(self, gradients, run=None, loss=None):
-        """Take one step.
-
-        Parameters
-        ----------
-        gradients : list of arrays, or dict of Param -> array
-            One for each parameter, in their order; or factors of one,
-            :class:`minifer.ops.outer_product.FactoredGradient`.
-        run : function, optional
-            ``run(task, total)`` calls ``task(worker, start, stop)`` on shares of a
-            range, perhaps in several threads. The result does not depend on it.
-            Of use on the CPU only.
-        loss : array of one element, optional
-            On a device: no step is taken if it, or a gradient, is not finite, until
-            :meth:`forgive`. :meth:`all_fine` tells; the step itself does not wait.
-        """
-        self._follow()
-        gradients = self._as_list(gradients)
-        if self.values is not None:
-            self.advance()
-            self.launch(gradients, loss)
-        else:
-            self._step(gradients, run)
-
-    def _step(self, gradients, run):
-        if self.max_total_norm is not None:
-            gradients = total_norm_constraint(gradients, self.max_total_norm)
-        self.state["t"] += 1
-        for i, (param, g) in enumerate(zip(self.params, gradients)):
-            arrays = [param.value] + [self.state[name][i] for name in self.slots]
-            if isinstance(g, FactoredGradient):
-                self._move_rows(run or run_alone, g, *arrays)
-            else:
-                self._move(run or run_alone, g.astype(param.dtype, copy=False), *arrays)
-        self._constrain()
-
-    def _constrain(self):
-        for param, constraint in self.constraints.items():
-            value = constraint(param.value)
-            if self.values is not None:
-                value = np.where(self.fine[:1], value, param.value)
-            param.value[...] = value
-
-    def rule(self, p, g, *slots):
-        """Change the array p, and the slots, by gradient g, element by element."""
-        raise NotImplementedError
-
-    def _move(self, run, g, *arrays):
-        """Apply the rule piece by piece, so that its temporaries stay in the cache."""
-        if g.size <= PIECE or not all(a.flags.c_contiguous for a in (g, *arrays)):
-            self.rule(arrays[0], g, *arrays[1:])
-            return
-        g, (p, *slots) = g.reshape(-1), [a.reshape(-1) for a in arrays]
-
-        def task(worker, start, stop):
-            for i in range(start, stop, PIECE):
-                part = slice(i, min(i + PIECE, stop))
-                self.rule(p[part], g[part], *(a[part] for a in slots))
-
-        run(task, g.size)
-
-    def _move_rows(self, run, gradient, p, *slots):
-        """The same, each piece of the gradient worked out when its turn comes."""
-        size = max(1, PIECE // gradient.shape[1])
-
-        def task(worker, start, stop):
-            g = np.empty((size, gradient.shape[1]), gradient.dtype)
-            for i in range(start, stop, size):
-                part = slice(i, min(i + size, stop))
-                rows = gradient.rows(i, part.stop, out=g[:part.stop - i])
-                self.rule(p[part], rows, *(a[part] for a in slots))
-
-        run(task, len(p), size)
-
-    def constrain(self, param, max_norm, norm_axes=None):
-        """Apply :func:`norm_constraint` to ``param`` after each step."""
-        self.constraints[param] = functools.partial(
-            norm_constraint, max_norm=max_norm, norm_axes=norm_axes)
-        return self
-
-    def _as_list(self, gradients):
-        if isinstance(gradients, dict):
-            missing = [p.name for p in self.params if p not in gradients]
-            if missing:
-                raise ShapeError(
-                    f"updates: expected a gradient for '{missing[0]}', got none.")
-            gradients = [gradients[p] for p in self.params]
-        gradients = [g if isinstance(g, FactoredGradient) else as_array(g)
-                     for g in gradients]
-        if len(gradients) != len(self.params):
-            raise ShapeError(
-                f"updates: expected {len(self.params)} gradients, one for each "
-                f"parameter, got {len(gradients)}.")
-        for param, g in zip(self.params, gradients):
-            if g.shape != param.shape:
-                raise ShapeError(
-                    f"updates: expected a gradient of shape {param.shape} for "
-                    f"'{param.name}', got {g.shape}.")
-            self._check_place(param, g)
-        return gradients
-
-
-class SGD(Update):
-    @has_kernel("sgd", lambda u: (u.learning_rate,))
     def rule(self, p, g):
         p -= self.learning_rate * g
 
+    def constants(self):
+        return (self.learning_rate,)
+
+
+sgd = function_of(SGD)
+
 
 class Momentum(Update):
-    slots = ("velocity",)
+    """SGD with momentum: ``v ← μ v − η g; p ← p + v``."""
 
-    def __init__(self, params, learning_rate, momentum):
+    slots, kernel = ("velocity",), "momentum"
+
+    def __init__(self, params, learning_rate, momentum=0.9):
         super().__init__(params, learning_rate)
         self.momentum = momentum
 
-    @has_kernel("momentum", lambda u: (u.learning_rate, u.momentum))
     def rule(self, p, g, v):
         v *= self.momentum
         v -= self.learning_rate * g
         p += v
 
+    def constants(self):
+        return self.learning_rate, self.momentum
+
+
+momentum = function_of(Momentum)
+
 
 class NesterovMomentum(Momentum):
-    @has_kernel("nesterov_momentum", lambda u: (u.learning_rate, u.momentum))
+    """SGD with Nesterov momentum: ``v ← μ v − η g; p ← p + μ v − η g``.
+
+    The second formula uses the new v: the gradient is, in effect, taken where
+    the velocity is about to carry the parameter (Sutskever et al. 2013).
+    """
+
+    kernel = "nesterov_momentum"
+
     def rule(self, p, g, v):
         step = self.learning_rate * g
         v *= self.momentum
@@ -199,38 +107,65 @@ class NesterovMomentum(Momentum):
         p -= step
 
 
-class AdaGrad(Update):
-    slots = ("squares",)
+nesterov_momentum = function_of(NesterovMomentum)
 
-    def __init__(self, params, learning_rate, epsilon):
+
+class AdaGrad(Update):
+    """AdaGrad (Duchi et al. 2011): ``a ← a + g²; p ← p − η g / √(a + ε)``."""
+
+    slots, kernel = ("squares",), "adagrad"
+
+    def __init__(self, params, learning_rate=1.0, epsilon=1e-6):
         super().__init__(params, learning_rate)
         self.epsilon = epsilon
 
-    @has_kernel("adagrad", lambda u: (u.learning_rate, u.epsilon))
     def rule(self, p, g, a):
         a += g * g
         p -= self.learning_rate * g / np.sqrt(a + self.epsilon)
 
+    def constants(self):
+        return self.learning_rate, self.epsilon
+
+
+adagrad = function_of(AdaGrad)
+
 
 class RMSProp(AdaGrad):
-    def __init__(self, params, learning_rate, rho, epsilon):
+    """RMSProp (Tieleman & Hinton 2012).
+
+    ``a ← ρ a + (1−ρ) g²; p ← p − η g / √(a + ε)``. The default η really is 1.
+    """
+
+    kernel = "rmsprop"
+
+    def __init__(self, params, learning_rate=1.0, rho=0.9, epsilon=1e-6):
         super().__init__(params, learning_rate, epsilon)
         self.rho = rho
 
-    def rhos(self):
-        return self.rho, 1 - self.rho
-
-    @has_kernel("rmsprop", lambda u: (u.learning_rate, *u.rhos(), u.epsilon))
     def rule(self, p, g, a):
         a *= self.rho
         a += (1 - self.rho) * g * g
         p -= self.learning_rate * g / np.sqrt(a + self.epsilon)
 
+    def constants(self):
+        return self.learning_rate, self.rho, 1 - self.rho, self.epsilon
+
+
+rmsprop = function_of(RMSProp)
+
 
 class AdaDelta(RMSProp):
-    slots = ("squares", "deltas")
+    """AdaDelta (Zeiler 2012, arXiv:1212.5701).
 
-    @has_kernel("adadelta", lambda u: (u.learning_rate, *u.rhos(), u.epsilon))
+    ``a ← ρ a + (1−ρ) g²; u = g √(d + ε) / √(a + ε); p ← p − η u;
+    d ← ρ d + (1−ρ) u²``.
+    """
+
+    slots, kernel = ("squares", "deltas"), "adadelta"
+
+    def __init__(self, params, learning_rate=1.0, rho=0.95, epsilon=1e-6):
+        super().__init__(params, learning_rate, rho, epsilon)
+
     def rule(self, p, g, a, d):
         a *= self.rho
         a += (1 - self.rho) * g * g
@@ -240,12 +175,27 @@ class AdaDelta(RMSProp):
         d += (1 - self.rho) * u * u
 
 
-class Adam(Update):
-    slots = ("mean", "squares")
+adadelta = function_of(AdaDelta)
 
-    def __init__(self, params, learning_rate, beta1, beta2, epsilon):
+
+class Adam(Update):
+    """Adam (Kingma & Ba 2014, arXiv:1412.6980, the form before section 2.1).
+
+    ``m ← β₁ m + (1−β₁) g; v ← β₂ v + (1−β₂) g²;
+    p ← p − η √(1−β₂ᵗ)/(1−β₁ᵗ) · m / (√v + ε)``. ε is not bias-corrected.
+    """
+
+    slots, kernel = ("mean", "squares"), "adam"
+
+    def __init__(self, params, learning_rate=0.001, beta1=0.9, beta2=0.999,
+                 epsilon=1e-8):
         super().__init__(params, learning_rate)
         self.beta1, self.beta2, self.epsilon = beta1, beta2, epsilon
+
+    def corrected_rate(self):
+        """η, made up for means that start at 0."""
+        t = self.state["t"]
+        return self.learning_rate * (1 - self.beta2 ** t) ** 0.5 / (1 - self.beta1 ** t)
 
     def moments(self, g, m, v):
         m *= self.beta1
@@ -253,56 +203,87 @@ class Adam(Update):
         v *= self.beta2
         v += (1 - self.beta2) * g * g
 
-    def betas(self):
-        return self.beta1, 1 - self.beta1, self.beta2, 1 - self.beta2
-
-    def corrected_rate(self):
-        t = self.state["t"]
-        return self.learning_rate * (1 - self.beta2 ** t) ** 0.5 / (1 - self.beta1 ** t)
-
-    @has_kernel("adam", lambda u: (u.corrected_rate(), *u.betas(), u.epsilon))
     def rule(self, p, g, m, v):
         self.moments(g, m, v)
         p -= self.corrected_rate() * m / (np.sqrt(v) + self.epsilon)
 
+    def constants(self):
+        return (self.corrected_rate(), self.beta1, 1 - self.beta1, self.beta2,
+                1 - self.beta2, self.epsilon)
+
+
+adam = function_of(Adam)
+
 
 class AMSGrad(Adam):
-    slots = ("mean", "squares", "largest_squares")
+    """AMSGrad (Reddi et al. 2018): :func:`adam` with ``max(v̂, v)`` in the root."""
 
-    @has_kernel("amsgrad", lambda u: (u.corrected_rate(), *u.betas(), u.epsilon))
+    slots, kernel = ("mean", "squares", "largest_squares"), "amsgrad"
+
     def rule(self, p, g, m, v, v_hat):
         self.moments(g, m, v)
         np.maximum(v_hat, v, out=v_hat)
         p -= self.corrected_rate() * m / (np.sqrt(v_hat) + self.epsilon)
 
 
+amsgrad = function_of(AMSGrad)
+
+
 class AdaMax(Adam):
-    slots = ("mean", "largest")
+    """AdaMax (Kingma & Ba 2014, section 7.1).
+
+    ``m`` as in :func:`adam`; ``u ← max(β₂ u, |g|);
+    p ← p − η/(1−β₁ᵗ) · m / (u + ε)``.
+    """
+
+    slots, kernel = ("mean", "largest"), "adamax"
+
+    def __init__(self, params, learning_rate=0.002, beta1=0.9, beta2=0.999,
+                 epsilon=1e-8):
+        super().__init__(params, learning_rate, beta1, beta2, epsilon)
 
     def corrected_rate(self):
         return self.learning_rate / (1 - self.beta1 ** self.state["t"])
 
-    @has_kernel("adamax", lambda u: (u.corrected_rate(), *u.betas()[:3], u.epsilon))
     def rule(self, p, g, m, u):
         m *= self.beta1
         m += (1 - self.beta1) * g
         np.maximum(self.beta2 * u, np.abs(g), out=u)
         p -= self.corrected_rate() * m / (u + self.epsilon)
 
+    def constants(self):
+        return (self.corrected_rate(), self.beta1, 1 - self.beta1, self.beta2,
+                self.epsilon)
+
+
+adamax = function_of(AdaMax)
+
 
 class AdamW(Adam):
-    def __init__(self, params, learning_rate, beta1, beta2, epsilon, weight_decay):
+    """Adam with decoupled weight decay (Loshchilov & Hutter, arXiv:1711.05101).
+
+    ``p ← (1 − η λ) p``, then a step of :func:`adam`.
+    """
+
+    kernel = "adamw"
+
+    def __init__(self, params, learning_rate=0.001, beta1=0.9, beta2=0.999,
+                 epsilon=1e-8, weight_decay=0.01):
         super().__init__(params, learning_rate, beta1, beta2, epsilon)
         self.weight_decay = weight_decay
 
     def shrinking(self):
         return 1 - self.learning_rate * self.weight_decay
 
-    @has_kernel("adamw", lambda u: (u.corrected_rate(), *u.betas(), u.epsilon,
-                                    u.shrinking()))
     def rule(self, p, g, m, v):
         p *= self.shrinking()
         super().rule(p, g, m, v)
+
+    def constants(self):
+        return (*super().constants(), self.shrinking())
+
+
+adamw = function_of(AdamW)
 
 
 class AppliedMomentum(Update):
@@ -317,8 +298,16 @@ class AppliedMomentum(Update):
         self.loss = inner.loss
         self.state["inner"] = inner.state
 
+    def pass_on(self):
+        """Give the inner rule what may be changed between steps."""
+        self.inner.learning_rate = self.learning_rate
+        self.inner.max_total_norm = self.max_total_norm
+
+    def _make_buffers(self):
+        return AppliedMomentumState(self)
+
     def _step(self, gradients, run):
-        self._pass_on()
+        self.pass_on()
         before = [p.value.copy() for p in self.params]
         self.inner(gradients, run)
         self.state["t"] += 1
@@ -328,50 +317,26 @@ class AppliedMomentum(Update):
                 v *= self.momentum
                 v += d
                 p[...] = old + (self.momentum * v + d if self.nesterov else v)
-        self._constrain()
+        for param, constraint in self.constraints.items():
+            param.value[...] = constraint(param.value)
 
-    def _pass_on(self):
-        self.inner.learning_rate = self.learning_rate
-        self.inner.max_total_norm = self.max_total_norm
-
-    @property
-    def may_be_captured(self):
-        return self.inner.may_be_captured and not self.constraints
-
-    def arrays(self):
-        return super().arrays() + self.inner.arrays() + [self.before.whole]
-
-    def advance(self):
-        self._pass_on()
-        self.inner.advance()
-        super().advance()
-
-    def retreat(self):
-        self.inner.retreat()
-        super().retreat()
-
-    def _constants(self):
+    def constants(self):
         return (self.momentum,)
 
-    def launch(self, gradients, loss=None):
-        kernels.remember(self.values.whole, self.before.whole)
-        self.inner.launch(gradients, loss)
-        for param, old, v in zip(self.params, self.before.parts,
-                                 self.state["velocity"]):
-            if param in self.chosen:
-                kernels.apply_momentum(param.value, old, v, self.fine, self.nesterov,
-                                       self.numbers)
-        self._constrain()
 
-    def to_device(self, device):
-        self.inner.to_device(device)
-        if self.inner.values is not self.values:
-            self.values, self.gradients = self.inner.values, self.inner.gradients
-            self.before = self.values and Buffer(self.values.parts, self.device)
-        self.fine, self.skipped = self.inner.fine, self.inner.skipped
-        super().to_device(device)
+def apply_momentum(updates, params=None, momentum=0.9):
+    """Put momentum around any rule that moves p by d: ``v ← μ v + d; p ← p + v``.
 
-    def forgive(self):
-        skipped = self.inner.forgive()
-        self.state["t"] -= skipped
-        return skipped
+    Parameters
+    ----------
+    updates : Update
+    params : list of Param, optional
+        Those to apply it to; default all.
+    momentum : float, default 0.9
+    """
+    return AppliedMomentum(updates, params, momentum, nesterov=False)
+
+
+def apply_nesterov_momentum(updates, params=None, momentum=0.9):
+    """As :func:`apply_momentum`: ``v ← μ v + d; p ← p + μ v + d``."""
+    return AppliedMomentum(updates, params, momentum, nesterov=True)

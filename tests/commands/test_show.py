@@ -6,9 +6,9 @@ import pytest
 from helpers import clips, runs
 from minifer import layers
 from minifer.errors import ShapeError
-from minifer.evaluation import explain
 from minifer.faces.images import write_png
 from minifer.predict.predictor import Predictor
+from minifer.report.evaluation_plots import heat_map
 from minifer.weights.model_file import save_model
 
 
@@ -62,10 +62,10 @@ def test_a_photo_without_a_face_gets_one_line(here):
 
 
 def test_the_map_lies_over_the_whole_face():
-    figure = explain.draw(np.zeros((12, 12)), np.array([[0., 2.], [1., 0.]]), "t")
+    figure = heat_map(np.zeros((12, 12)), np.array([[0., 2.], [1., 0.]]), "t")
     face, overlay = figure.axes[1].images
     assert overlay.get_extent() == face.get_extent() == [0, 12, 12, 0]
     np.testing.assert_array_equal(overlay.get_array(), [[0, 1], [.5, 0]])
     assert overlay.get_alpha()[0, 0] == 0  # where it is nothing, the face is seen
     with pytest.raises(ShapeError, match="Take one of the batch"):
-        explain.draw(np.zeros((1, 12, 12)), np.zeros((2, 2)))
+        heat_map(np.zeros((1, 12, 12)), np.zeros((2, 2)))

@@ -6,8 +6,9 @@ from hypothesis import given, settings, strategies as st
 
 import minifer
 from minifer import layers, models, nonlinearities as f, objectives, tensor, updates
-from minifer.compiled.functions import CpuPlan, default_threads
 from minifer.compiled.cpu.fused_conv import choose
+from minifer.compiled.cpu.plan import CpuPlan
+from minifer.device.threads import default_threads
 from minifer.errors import SettingError
 from minifer.layers import (BatchNormLayer, ConcatLayer, Conv2DLayer, DenseLayer,
                             DropoutLayer, ElemwiseSumLayer, GlobalPoolLayer, InputLayer,

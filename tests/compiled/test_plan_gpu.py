@@ -213,9 +213,9 @@ def test_graphs_are_kept_for_a_few_shapes_only(device):
     other, slow = made(perceptron, device, graph=False)
     for x, y in batches(network, [n for n in range(11, 0, -1) for _ in range(3)], 3):
         assert train(x, y) == slow(x, y)
-    assert len(train.replay.steps) == 8
+    assert len(train.driver.replay.steps) == 8
     x, y = next(batches(network, [12], 3))  # a new plan: the old graphs are of no use
-    assert train(x, y) == slow(x, y) and len(train.replay.steps) == 1
+    assert train(x, y) == slow(x, y) and len(train.driver.replay.steps) == 1
 
 
 @on_devices

@@ -11,7 +11,7 @@ from minifer.cuda.emulator import schedule
 from minifer.device import arrays
 from minifer.errors import KernelError
 from minifer.layers import DropoutLayer
-from minifer.ops.dropout import dropout_backward, dropout_forward
+from minifer.ops.dropout import dropout_backward, dropout_forward, keep_mask
 from minifer.random import Stream
 
 on_devices = pytest.mark.parametrize("device", DEVICES)
@@ -64,8 +64,8 @@ def test_an_element_at_the_threshold_is_kept(device, name):
 @pytest.mark.parametrize("seed", [0, 1, 2 ** 63])
 def test_masks_of_every_seed(device, seed):
     np.testing.assert_array_equal(
-        arrays.to_host(stream_at(2, seed).keep_part(1, 200, 0.5, on(device))),
-        stream_at(2, seed).keep_part(1, 200, 0.5))
+        arrays.to_host(keep_mask(stream_at(2, seed), (199,), 0.5, on(device))),
+        stream_at(2, seed).keep_mask((199,), 0.5))
 
 
 @on_devices
@@ -74,10 +74,10 @@ def test_keep_mask_draws_where_the_array_is_and_goes_on(device, dtype):
     here, there = stream_at(0), stream_at(0)
     like = on(device, dtype, (4, 3)).T  # whose memory is in another order
     for step in range(1, 3):
-        mask = there.keep_mask((3, 7), 0.4, like=like)
+        mask = keep_mask(there, (3, 7), 0.4, like)
         assert arrays.device_of(mask) == device and mask.shape == (3, 7)
         np.testing.assert_array_equal(arrays.to_host(mask),
-                                      here.keep_mask((3, 7), 0.4, like=np.zeros(2)))
+                                      keep_mask(here, (3, 7), 0.4, np.zeros(2)))
         assert there.step == here.step == step
 
 
@@ -158,7 +158,7 @@ def test_any_order_of_threads_gives_the_same_bits(device, order):
     y, _ = dropout_forward(x, mask, 0.3)
     there = arrays.to_device(x, device)
     with schedule(order, races=True):
-        drawn = stream_at(4).keep_mask(x.shape, 0.3, like=there)
+        drawn = keep_mask(stream_at(4), x.shape, 0.3, there)
         for found, _ in (kernels.dropout_drawn_forward(there, stream_at(4), 0.3),
                          dropout_forward(there, drawn, 0.3)):
             assert_same(found, y)

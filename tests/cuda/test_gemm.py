@@ -11,7 +11,7 @@ from minifer.cuda.emulator import schedule
 from minifer.device import arrays as backend
 from minifer.errors import KernelError, SettingError
 from minifer.layers.param import Param
-from minifer.ops.outer_product import FactoredOnDevice
+from minifer.ops.outer_product import OuterProductOnDevice
 
 on_devices = pytest.mark.parametrize("device", DEVICES)
 precisions = pytest.mark.parametrize("precision", ["fp32", "tf32"])
@@ -228,10 +228,10 @@ def test_the_update_is_that_of_the_stored_gradient(device, rule):
     fused, stored = (ready(rule, device, W) for _ in range(2))
     for seed in range(3):
         x, dz = put(device, *arrays((N, D), (N, U), seed=seed))
-        fused([FactoredOnDevice(x, dz, channels)])
-        gemm.weight_gradient(x, dz, stored.targets[stored.params[0]],
+        fused([OuterProductOnDevice(x, dz, channels)])
+        gemm.weight_gradient(x, dz, stored.buffers.targets[stored.params[0]],
                              channels=channels, precision="fp32")
-        stored(stored.targets)
+        stored(stored.buffers.targets)
     arrays_of = [[u.params[0].value, *(u.state[s][0] for s in u.slots)]
                  for u in (fused, stored)]
     for one, other in zip(*arrays_of, strict=True):
@@ -249,15 +249,15 @@ def test_an_element_that_is_not_finite_stays_and_is_noted(device, precision, U):
     update = ready("momentum", device, W)
     gemm.weight_gradient_update(
         *put(device, x, dz), update.params[0].value, update.state["velocity"],
-        update.fine, update.numbers, "momentum", precision=precision)
-    assert backend.to_host(update.fine).tolist() == [1, 0]
+        update.buffers.finite, update.buffers.numbers, "momentum", precision=precision)
+    assert backend.to_host(update.buffers.finite).tolist() == [1, 0]
     velocity = backend.to_host(update.state["velocity"][0])
     np.testing.assert_array_equal(update.params[0].get_value()[3], W[3])
     np.testing.assert_array_equal(velocity, 0)  # numbers are 0 so far
-    update.numbers[:2] = 0.5
+    update.buffers.numbers[:2] = 0.5
     gemm.weight_gradient_update(
         *put(device, x, dz), update.params[0].value, update.state["velocity"],
-        update.fine, update.numbers, "momentum", precision=precision)
+        update.buffers.finite, update.buffers.numbers, "momentum", precision=precision)
     moved = (update.params[0].get_value() != W).any(axis=1)
     assert moved.tolist() == [row != 3 for row in range(9)]
 
@@ -267,21 +267,21 @@ def test_nothing_moves_while_not_fine(device):
     x, dz, W = arrays((4, 9), (4, 8), (9, 8))
     update, gradients = ready("adam", device, W), put(device, x, dz)
     dz[0, 0] = np.inf
-    update([FactoredOnDevice(*put(device, x, dz))])
+    update([OuterProductOnDevice(*put(device, x, dz))])
     np.testing.assert_array_equal(update.params[0].get_value(), W)
-    update([FactoredOnDevice(*gradients)])
+    update([OuterProductOnDevice(*gradients)])
     np.testing.assert_array_equal(update.params[0].get_value(), W)
-    assert not update.all_fine() and update.forgive() == 2
-    update([FactoredOnDevice(*gradients)])
-    assert update.all_fine() and (update.params[0].get_value() != W).all()
+    assert not update.buffers.all_finite() and update.buffers.clear_not_finite() == 2
+    update([OuterProductOnDevice(*gradients)])
+    assert update.buffers.all_finite() and (update.params[0].get_value() != W).all()
 
 
 @on_devices
 def test_what_overflows_within_the_product_is_found_after_the_step(device):
     big = np.full((4, 8), 1e30, np.float32)
     update = ready("sgd", device, np.ones((8, 8), np.float32))
-    update([FactoredOnDevice(*put(device, big, big))])
-    assert not update.all_fine()
+    update([OuterProductOnDevice(*put(device, big, big))])
+    assert not update.buffers.all_finite()
     np.testing.assert_array_equal(update.params[0].get_value(), 1)
 
 
@@ -300,8 +300,8 @@ def test_fused_and_other_parameters_in_one_step(device, limit):
                                      (6,), seed=seed)
         here([rest[0], x.T @ dz, rest[1], h.T @ dy, rest[2]])
         x, dz, h, dy, *rest = put(device, x, dz, h, dy, *rest)
-        there([rest[0], FactoredOnDevice(x, dz), rest[1], FactoredOnDevice(h, dy),
-               rest[2]])
+        there([rest[0], OuterProductOnDevice(x, dz), rest[1],
+               OuterProductOnDevice(h, dy), rest[2]])
     for one, other in zip(here.params, there.params):
         np.testing.assert_allclose(other.get_value(), one.value, rtol=1e-4, atol=1e-4)
 
@@ -313,13 +313,13 @@ def everything(N=70, D=40, U=68):
     x, W, b, dz = arrays((N, D), (D, U), (U,), (N, U))
     dW, dx, db = (empty("emu", *s) for s in ((D, U), (N, D), (U,)))
     update = ready("momentum", "emu", W)
-    update.advance()
+    update.buffers.advance()
     gemm.weight_gradient(*put("emu", x, dz), dW, precision="tf32")
     gemm.input_gradient(*put("emu", dz, W), dx, precision="tf32")
     gemm.bias_gradient(put("emu", dz), db)
     gemm.weight_gradient_update(*put("emu", x, dz), update.params[0].value,
-                                update.state["velocity"], update.fine, update.numbers,
-                                "momentum", precision="tf32")
+                                update.state["velocity"], update.buffers.finite,
+                                update.buffers.numbers, "momentum", precision="tf32")
     out, codes = run_forward("emu", x, W, b, relu=True)
     return [backend.to_host(a).tobytes() for a in (out, codes, dW, dx, db,
                                                    update.params[0].value)]

@@ -13,7 +13,7 @@ from minifer.device import arrays as backend
 from minifer.device.emuarray import EmuArray
 from minifer.device.graphs import capture
 from minifer.layers.param import Param
-from minifer.ops.outer_product import FactoredGradient
+from minifer.ops.outer_product import OuterProduct
 from minifer.updates.rules import NesterovMomentum
 
 
@@ -27,7 +27,7 @@ def test_twenty_steps_are_the_cpus(device, rule, dtype, rtol):
     there = take(made(rule, device, dtype), 20)
     assert_close(there, here, rtol)
     assert not np.allclose(here.params[0].value, made(rule).params[0].value)
-    assert there.all_fine() and here.all_fine()
+    assert there.buffers.all_finite() and here.buffers.all_finite()
     assert_together(there, device)
 
 
@@ -64,7 +64,7 @@ def test_a_rule_of_ones_own_needs_no_kernel(device):
     assert_close(there, here)
     before = contents(there)
     there([backend.to_device(np.full(s, np.nan), device) for s in SHAPES])
-    there.forgive()
+    there.buffers.clear_not_finite()
     for a, b in zip(contents(there), before, strict=True):
         np.testing.assert_array_equal(a, b)
 
@@ -84,8 +84,8 @@ def test_momentum_applied_to_some(device, wrapper):
 @pytest.mark.parametrize("dtype, step", [("float32", 4), ("float64", 2)])
 def test_each_parameter_begins_at_16_bytes(device, dtype, step):
     update = made(RULES["sgd"], device, dtype)
-    places = np.arange(update.values.whole.size, dtype=dtype)
-    update.values.whole[...] = backend.to_device(places, device)
+    places = np.arange(update.buffers.values.whole.size, dtype=dtype)
+    update.buffers.values.whole[...] = backend.to_device(places, device)
     for param in update.params:
         assert param.get_value().flat[0] % step == 0
 
@@ -138,9 +138,9 @@ def test_a_gradient_as_factors(device):
     x, dz = np.random.default_rng(0).normal(size=(2, 6, 6))
     here, there = (updates.sgd([Param(np.ones((6, 6)))], 1.0) for _ in range(2))
     there.to_device(device)
-    here([FactoredGradient(x, dz)])
-    there([FactoredGradient(backend.to_device(x, device),
-                            backend.to_device(dz, device))])
+    here([OuterProduct(x, dz)])
+    there([OuterProduct(backend.to_device(x, device),
+                        backend.to_device(dz, device))])
     assert_close(there, here)
 
 
@@ -154,16 +154,16 @@ def test_gradients_in_their_targets_are_used_where_they_are(device, rule, monkey
     for _ in range(2):
         gradients = [rng.normal(size=s) for s in SHAPES]
         for param, g in zip(there.params, gradients):
-            there.targets[param][...] = backend.to_device(g, device)
+            there.buffers.targets[param][...] = backend.to_device(g, device)
         here([backend.to_device(g, device) for g in gradients])
         with monkeypatch.context() as patched:
-            patched.setattr(type(there.fine), "__setitem__", None)
-            there(there.targets)
+            patched.setattr(type(there.buffers.finite), "__setitem__", None)
+            there(there.buffers.targets)
     assert_equal(there, here)
 
 
 def test_the_cpu_has_no_targets():
-    assert made(RULES["adam"]).targets == {}
+    assert made(RULES["adam"]).buffers.targets == {}
 
 
 @on_devices
@@ -172,7 +172,7 @@ def test_the_cpu_has_no_targets():
 def test_what_is_launched_is_the_same_at_every_step(device, rule, limit):
     """Rates and Adam's corrections reach kernels that were captured before."""
     here, there = made(rule), made(rule, device)
-    assert there.may_be_captured
+    assert there.buffers.may_be_captured
     here.max_total_norm = there.max_total_norm = limit
     rng = np.random.default_rng(4)
     for step, rate in enumerate((0.1, 0.01, 0.5)):
@@ -180,11 +180,11 @@ def test_what_is_launched_is_the_same_at_every_step(device, rule, limit):
         here.learning_rate = there.learning_rate = rate
         here(gradients)
         for param, g in zip(there.params, gradients):
-            there.targets[param][...] = backend.to_device(g, device)
-        there.advance()
+            there.buffers.targets[param][...] = backend.to_device(g, device)
+        there.buffers.advance()
         if step == 0:
-            there.launch(there.targets)
-            graph = capture(device, lambda: there.launch(there.targets))
+            there.buffers.launch(there.buffers.targets)
+            graph = capture(device, lambda: there.buffers.launch(there.buffers.targets))
         else:
             graph.launch()
     assert_close(there, here)
@@ -193,10 +193,11 @@ def test_what_is_launched_is_the_same_at_every_step(device, rule, limit):
 @on_devices
 def test_what_may_be_captured(device):
     update = made(RULES["twice"], device)
-    assert update.may_be_captured
+    assert update.buffers.may_be_captured
     update.inner.constrain(update.params[0], 1.0)
-    assert not update.may_be_captured
-    assert not made(lambda params: Sign(params, 0.1, 0.0), device).may_be_captured
+    assert not update.buffers.may_be_captured
+    signs = made(lambda params: Sign(params, 0.1, 0.0), device)
+    assert not signs.buffers.may_be_captured
 
 
 # --- not finite -------------------------------------------------------------
@@ -224,12 +225,13 @@ def test_what_is_not_finite_changes_nothing_until_forgiven(device, rule, wild, w
         update([backend.to_device(g, device) for g in gradients],
                loss=backend.to_device(loss, device))
     take(update, 2)  # which are skipped too, finite as they are
-    assert int(backend.to_host(update.fine)[0]) == 0 and not update.all_fine()
-    assert update.forgive() == 3 and update.all_fine()
+    assert int(backend.to_host(update.buffers.finite)[0]) == 0
+    assert not update.buffers.all_finite()
+    assert update.buffers.clear_not_finite() == 3 and update.buffers.all_finite()
     for a, b in zip(contents(update), before, strict=True):
         np.testing.assert_array_equal(a, b)
     assert_equal(take(update, 2, seed=3), take(other, 2, seed=3))
-    assert update.all_fine() and update.forgive() == 0
+    assert update.buffers.all_finite() and update.buffers.clear_not_finite() == 0
     assert_together(update, device)
 
 
@@ -238,11 +240,11 @@ def test_what_overflows_on_the_way_is_not_finite(device):
     update = made(RULES["sgd"], device, "float32")
     with np.errstate(over="ignore"):
         update([backend.to_device(np.full(s, 1e300), device) for s in SHAPES])
-    assert not update.all_fine()
+    assert not update.buffers.all_finite()
     for loss, fine in [(None, True), (np.float32(3), True), (np.float64(1e300), True)]:
-        update.forgive()
+        update.buffers.clear_not_finite()
         take(update, 1, loss=None if loss is None else backend.to_device(loss, device))
-        assert update.all_fine() == fine
+        assert update.buffers.all_finite() == fine
 
 
 @on_devices
@@ -253,10 +255,11 @@ def test_a_wild_number_is_found_wherever_it_is(device):
     for place in (0, 255, 256, 599):
         g[place] = np.nan
         update([backend.to_device(g, device)])
-        assert not update.all_fine() and update.forgive() == 1
+        assert not update.buffers.all_finite()
+        assert update.buffers.clear_not_finite() == 1
         g[place] = 1
     update([backend.to_device(g, device)])
-    assert update.all_fine()
+    assert update.buffers.all_finite()
 
 
 @pytest.mark.parametrize("rule", [*RULES.values(), lambda p: Sign(p, 0.1, 0.0)],
@@ -276,7 +279,7 @@ def test_a_step_does_not_wait(rule, monkeypatch):
     for loss in (None, EmuArray(np.array(1.0, np.float32))):
         update(gradients, loss=loss)
     with pytest.raises(AssertionError, match="waited"):
-        update.all_fine()
+        update.buffers.all_finite()
 
 
 # --- norms ------------------------------------------------------------------

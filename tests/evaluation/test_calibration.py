@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from minifer.errors import SettingError, ShapeError
-from minifer.evaluation.calibration import calibrate, reliability_diagram
+from minifer.evaluation.calibration import calibrate
 from minifer.report import plots
+from minifer.report.evaluation_plots import reliability_diagram
 
 
 def rows(*sure):

@@ -88,8 +88,9 @@ def assert_close(update, other, rtol=1e-12):
 
 def assert_together(update, device):
     """Each parameter and slot is a part of one buffer, as made by ``to_device``."""
-    for buffer, arrays in [(update.values, [p.value for p in update.params])] + [
-            (update.buffers[name], update.state[name]) for name in update.slots]:
+    state = update.buffers
+    for buffer, arrays in [(state.values, [p.value for p in update.params])] + [
+            (state.slots[name], update.state[name]) for name in update.slots]:
         before = buffer.whole.copy()
         buffer.whole[...] = 7
         for array, shape in zip(arrays, SHAPES, strict=True):

@@ -5,12 +5,12 @@ import pytest
 
 from helpers.checking import normal
 from minifer import updates
-from minifer.compiled.functions import all_finite
+from minifer.compiled.drivers import all_finite
 from minifer.device.threads import Workers
 from minifer.errors import NotFiniteError
 from minifer.layers.param import Param
-from minifer.ops.outer_product import FactoredGradient
-from minifer.updates.rules import PIECE
+from minifer.ops.outer_product import OuterProduct
+from minifer.updates.update import PIECE
 
 D, U, N = 700, 500, 3  # more than two pieces of an update, the last one shorter
 
@@ -22,14 +22,14 @@ def factors():
 
 def test_it_is_the_product(factors):
     x, dz = factors
-    g, expected = FactoredGradient(x, dz), np.zeros((D, U))
+    g, expected = OuterProduct(x, dz), np.zeros((D, U))
     for n in range(N):
         expected += x[n][:, None] * dz[n][None, :]
     assert g.shape == (D, U) and D * U > 2 * PIECE and D * U % PIECE
     np.testing.assert_allclose(np.asarray(g), expected, rtol=1e-12, atol=1e-12)
     np.testing.assert_allclose(g.rows(11, 50), expected[11:50], rtol=1e-12, atol=1e-12)
     ones = np.ones((D, U))
-    again = FactoredGradient(np.ones((1, D)), np.ones((1, U)))
+    again = OuterProduct(np.ones((1, D)), np.ones((1, U)))
     for total in (g + ones, ones + g, g + again):
         np.testing.assert_allclose(total, expected + 1, rtol=1e-12, atol=1e-12)
 
@@ -40,7 +40,7 @@ def test_an_update_with_factors_is_an_update_with_their_product(factors, rule, r
     x, dz = factors
     start = normal((D, U), 3)
     moved = []
-    for gradient in (FactoredGradient(x, dz), x.T @ dz):
+    for gradient in (OuterProduct(x, dz), x.T @ dz):
         w = Param(start.copy(), "w")
         step = getattr(updates, rule)([w], learning_rate=0.1)
         for _ in range(3):
@@ -53,7 +53,7 @@ def test_an_update_with_factors_is_an_update_with_their_product(factors, rule, r
 def test_norms_and_constraints_see_the_array(factors):
     x, dz = factors
     moved = []
-    for gradient in (FactoredGradient(x, dz), x.T @ dz):
+    for gradient in (OuterProduct(x, dz), x.T @ dz):
         w = Param(np.zeros((D, U)), "w")
         step = updates.sgd([w], learning_rate=1.0).constrain(w, 0.01)
         step.max_total_norm = 0.5
@@ -65,9 +65,9 @@ def test_norms_and_constraints_see_the_array(factors):
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("which", [0, 1])
 def test_what_is_not_finite_is_found(factors, bad, which):
-    assert FactoredGradient(*factors).surely_finite()
+    assert OuterProduct(*factors).surely_finite()
     factors[which][1, 7] = bad
-    g = FactoredGradient(*factors)
+    g = OuterProduct(*factors)
     with np.errstate(invalid="ignore"):
         assert not g.surely_finite() and not all_finite(g)
 
@@ -75,10 +75,10 @@ def test_what_is_not_finite_is_found(factors, bad, which):
 def test_large_factors_are_looked_at_closely():
     """The bound fails, the elements decide."""
     large, small = np.float32([[1e30, 0]]), np.float32([[0, 1e30]])
-    fine = FactoredGradient(np.vstack([large, small]), np.vstack([small, large]) * 0)
-    apart = FactoredGradient(np.float32([[1e30], [0]]), np.float32([[0], [1e30]]))
+    fine = OuterProduct(np.vstack([large, small]), np.vstack([small, large]) * 0)
+    apart = OuterProduct(np.float32([[1e30], [0]]), np.float32([[0], [1e30]]))
     with np.errstate(over="ignore", invalid="ignore"):
-        over = FactoredGradient(large, small)
+        over = OuterProduct(large, small)
         assert not over.surely_finite() and not all_finite(over)
     assert all_finite(fine)
     assert not apart.surely_finite() and all_finite(apart)

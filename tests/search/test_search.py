@@ -10,8 +10,9 @@ from helpers import runs, searches
 from minifer.device.threads import default_threads
 from minifer.errors import OutputError, SettingError
 from minifer.progress import Progress
+from minifer.report import search_curve
 from minifer.search import (Choice, Int, SearchInterrupted, Trial, loop, parse_space,
-                            search, search_curve)
+                            search)
 from minifer.search.trials import read_record
 
 SPACE = parse_space(searches.SPACE)

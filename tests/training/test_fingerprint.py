@@ -9,9 +9,10 @@ import minifer
 from helpers import runs
 from minifer import updates
 from minifer.data import Augmentation
+from minifer.files import digest
 from minifer.regularization import l1, l2, regularize_network_params
 from minifer.training.fingerprint import (describe_function, describe_penalty,
-                                          describe_update, digest)
+                                          describe_update)
 
 
 class Plain:

@@ -28,7 +28,7 @@ def test_there_and_back_again(device, rule):
     assert_close(there, here)
     for array in [p.value for p in there.params] + there.state.get("velocity", []):
         assert type(array) is np.ndarray and array.base is None
-    assert there.values is None and type(there.fine) is np.ndarray
+    assert there.buffers.values is None and type(there.buffers.finite) is np.ndarray
 
 
 @on_devices
@@ -113,7 +113,7 @@ def test_no_parameters(device):
     update = updates.adam([])
     update.to_device(device)
     update([])
-    assert update.device == "cpu" and update.all_fine()
+    assert update.device == "cpu" and update.buffers.all_finite()
 
 
 # --- checkpoints ------------------------------------------------------------

@@ -1,4 +1,9 @@
-"""Convolution, bias, ReLU and max-pooling in one step."""
+"""Convolution, bias, ReLU and max-pooling in one step.
+
+Axes: k images of a group; th, tw rows and columns of tiles; m and step, the side of a
+tile before and after pooling; Hp, Wp the padded input (see
+:mod:`~minifer.compiled.cpu.geometry`).
+"""
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
@@ -53,7 +58,7 @@ def choose(layer, pool, algorithm="auto"):
 
 
 class FusedConv:
-    """A Conv2DLayer with what can be done in the same breath.
+    """A Conv2DLayer, fused with the ReLU and max-pooling that follow it.
 
     Parameters
     ----------
@@ -80,18 +85,20 @@ class FusedConv:
                                      *conv.stride, *conv.pad, pool, m)
         Hp, Wp = g.padded
         self.x = np.zeros((batch, Hp, Wp, C), np.float32)
-        self.inside = self.x[:, g.ph:g.ph + H, g.pw:g.pw + Wd]
+        self.inside = self.x[:, g.ph:g.ph + H, g.pw:g.pw + Wd]  # (N, H, W, C)
         self.own_out = self.out = None
         self.filters = (WinogradFilters if self.algorithm == "winograd"
                         else LoweredFilters)(g)
         # NumPy adds and compares a long row much faster than a short one or a number.
+        # (tw, F) each
         self.bias, self.zeros = np.zeros((2, g.tiles[1], g.F), np.float32)
         size = g.tiles[0] * g.tiles[1] * g.F * g.step ** 2
-        # What the way back has to know of an output: whether ReLU let it through, and
-        # if pooled, whether from the upper row; of each row, whether from the left.
+        # What backward needs to know about an output: whether ReLU let it through, and
+        # if pooled, whether it is from the upper row, and in each row from the left.
         self.masks = {}
         if training:
             wanted = {"on": relu * size, "upper": pool * size, "left": pool * 2 * size}
+            # (N, step*step*th*tw*F); rows of "left" are twice as long
             self.masks = {name: np.empty((batch, n), bool)
                           for name, n in wanted.items() if n}
 
@@ -122,7 +129,7 @@ class FusedConv:
         return out[:, :Ho, :Wo]
 
     def make_workers(self, count, k, chunk):
-        """One kernel and scratch for each thread, and sums for each chunk."""
+        """Make a kernel and scratch for each thread, and sums for each chunk."""
         g = self.geometry
         Kernel = {"winograd": WinogradKernel, "im2col": ColumnKernel,
                   "row": RowKernel}[self.algorithm]
@@ -144,12 +151,12 @@ class FusedConv:
     def forward(self, do, worker, images):
         """Note the calls that fill ``out[images]`` from ``x[images]``."""
         s, kernel = self.scratch[worker], self.kernels[worker]
-        p = y = kernel.forward(do, self.x[images], self.filters)
+        p = y = kernel.forward(do, self.x[images], self.filters)  # (m, m, k, th, tw, F)
         if self.pool:
             left, right = y[:, 0::2], y[:, 1::2]
-            wide = cut(s.wide, *left.shape)
+            wide = cut(s.wide, *left.shape)  # (m, step, k, th, tw, F)
             top, bottom = wide[0::2], wide[1::2]
-            p = cut(s.small, *top.shape)
+            p = cut(s.small, *top.shape)  # (step, step, k, th, tw, F)
             do(np.maximum, left, right, out=wide)
             do(np.maximum, top, bottom, out=p)
             if self.training:  # ties go to the first
@@ -177,7 +184,7 @@ class FusedConv:
         Returns
         -------
         array, shape (k, H, W, C), or None
-            Where dx will stand, if it is needed.
+            The buffer that will hold dx, if it is needed.
         """
         g, s, kernel = self.geometry, self.scratch[worker], self.kernels[worker]
         k = images.stop - images.start
@@ -187,9 +194,9 @@ class FusedConv:
             do(np.multiply, source, self._mask("on", dp, images), out=dp)
         elif source is not dp:
             do(np.copyto, dp, source)
-        dy = kernel.gradient_buffer(k)
+        dy = kernel.gradient_buffer(k)  # (m, m, k, th, tw, F)
         if self.pool:  # to the first maximum: rows first, then columns
-            wide = cut(s.wide, 2 * g.step, *dp.shape[1:])
+            wide = cut(s.wide, 2 * g.step, *dp.shape[1:])  # (m, step, k, th, tw, F)
             do(np.multiply, dp, self._mask("upper", dp, images), out=wide[0::2])
             do(np.subtract, dp, wide[0::2], out=wide[1::2])
             left = self._mask("left", wide, images)
@@ -199,17 +206,17 @@ class FusedConv:
             do(np.copyto, dy, dp)
         sums = self.sums.of(images)
         if not kernel.adds_bias:
-            flat = dp.reshape(-1, g.F)
+            flat = dp.reshape(-1, g.F)  # (step*step*k*th*tw, F)
             sums.add(do, sums.db, s.db, np.matmul, s.ones[:len(flat)], flat)
         dx = kernel.backward(do, self.x[images], dy, self.filters, sums, self.need_dx)
         if dx is None:
             return None
-        return dx[:, g.ph:g.ph + g.H, g.pw:g.pw + g.W]
+        return dx[:, g.ph:g.ph + g.H, g.pw:g.pw + g.W]  # (k, H, W, C)
 
     def gradients(self, images, workers):
         """Parameter gradients of the first ``images`` images."""
         sums = self.sums.in_all(images, workers)
-        dW = self.filters.gradient(sums.dU)
+        dW = self.filters.gradient(sums.dU)  # (F, C, kh, kw)
         if self.conv.flip_filters:
             dW = np.ascontiguousarray(dW[:, :, ::-1, ::-1])
         found = {self.conv.W: dW}
@@ -231,7 +238,7 @@ class FusedConv:
         """``dout`` as tiles (step, step, k, th, tw, F): as it is, or copied to dp."""
         g = self.geometry
         if g.step == 1 and g.tiles == dout.shape[1:3]:
-            return dout[None, None]
+            return dout[None, None]  # (1, 1, k, th, tw, F)
         if not self._covers(dout):
             do(np.copyto, dp, ZERO)  # where tiles hang over the edge
         for place, tiles in self._places(dout, dp):
@@ -257,7 +264,7 @@ class FusedConv:
             return
         for i in range(g.step):
             for j in range(g.step):
-                place = out[:, i::g.step, j::g.step]
+                place = out[:, i::g.step, j::g.step]  # (k, <= th, <= tw, F)
                 yield place, p[i, j, :, :place.shape[1], :place.shape[2]]
 
 
@@ -265,7 +272,8 @@ class _Scratch:
     """One thread's buffers around a kernel."""
 
     def __init__(self, pooled, geometry):
-        self.small = empty(pooled)
+        self.small = empty(pooled)  # for (step, step, k, th, tw, F)
+        # for (m, step, k, th, tw, F)
         self.wide = empty(2 * pooled if geometry.pool else 0)
         self.ones = np.ones(pooled // geometry.F, np.float32)
         self.db = empty(geometry.F)

@@ -1,4 +1,4 @@
-"""The sizes of one convolution, its pooling, and the tiles it is worked out in.
+"""The sizes of one convolution, its pooling, and the tiles it is computed in.
 
 A kernel computes convolution outputs in tiles of m×m, stored as ``(m, m, k, th,
 tw, F)``: row and column inside the tile, image, tile row, tile column, filter.

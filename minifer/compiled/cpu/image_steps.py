@@ -1,8 +1,8 @@
-"""Steps that stand between convolutions: batch norm, pooling, ReLU.
+"""Steps between convolutions: batch norm, pooling, ReLU.
 
 They keep images with channels last in memory (the arrays are still shaped (N, C,
 H, W)), so that a row of pixels is one long row of numbers; the threads share the
-images out among themselves.
+images out among themselves, and work on k of them at a time.
 """
 
 import numpy as np
@@ -22,8 +22,8 @@ class ImageStep(Step):
     Attributes
     ----------
     y : array, shape (batch, Ho, Wo, C)
-        Where the output goes. A convolution that alone reads it may put its own input
-        buffer here, so that nothing need be copied.
+        The buffer of the output. A convolution that alone reads it may put its own
+        input buffer here, so that nothing need be copied.
     dx : array, shape (batch, H, W, C), or None
         Likewise for the gradient of the input.
     group : int
@@ -36,6 +36,7 @@ class ImageStep(Step):
         super().__init__(layers, bottoms, learns, need_dx)
         self.layer, self.workers = layers[-1], workers
         _, C, H, W = self.layer.input_shape
+        # (N, Ho, Wo, C)
         self.y = np.empty((batch, *self.layer.output_shape[2:], C), np.float32)
         self.dx = np.zeros((batch, H, W, C), np.float32) if need_dx else None
         self.group = max(1, PIECE // (H * W * C))
@@ -55,10 +56,10 @@ class ImageStep(Step):
         self.workers.run(share, images)
 
     def _output(self, images):
-        return self.y[:images].transpose(0, 3, 1, 2)
+        return self.y[:images].transpose(0, 3, 1, 2)  # (N, C, Ho, Wo)
 
     def _input_gradient(self, images):
-        return [self.dx[:images].transpose(0, 3, 1, 2)]
+        return [self.dx[:images].transpose(0, 3, 1, 2)]  # (N, C, H, W)
 
 
 class NormStep(ImageStep):
@@ -71,23 +72,25 @@ class NormStep(ImageStep):
     def __init__(self, layers, bottoms, learns, need_dx, workers, batch):
         super().__init__(layers, bottoms, learns, need_dx, workers, batch)
         _, H, W, C = self.y.shape
+        # (threads, k, H, W*C)
         self.work = np.empty((workers.count, self.group, H, W * C), np.float32)
         self.ones = np.ones(self.group * H, np.float32)
 
     def forward(self, xs):
         layer, N = self.layer, len(xs[0])
-        self.x = x = rows(channels_last(xs[0]))
+        self.x = x = rows(channels_last(xs[0]))  # (N, H, W*C)
         self.count = x.size // self.y.shape[-1]
         # Mean and variance in one pass: around a first guess of the mean, sums of
         # squares lose nothing to cancellation.
+        # (C,)
         guess = self._fold(x[:self.group].mean(axis=(0, 1))) / self.y.shape[2]
-        wide = self._wide(guess)
+        wide = self._wide(guess)  # (W*C,)
 
         def moments(images, work):
             yield np.subtract(x[images], wide, out=work)
             yield np.multiply(work, work, out=work)
 
-        first, second = (s / self.count for s in self._sums(moments))
+        first, second = (s / self.count for s in self._sums(moments))  # (C,) each
         self.mean = first + guess
         variance = np.maximum(second - first * first, 0)
         self.inv_std = 1 / np.sqrt(variance + layer.epsilon)
@@ -99,24 +102,24 @@ class NormStep(ImageStep):
 
     def backward(self, dy):
         layer, x = self.layer, self.x
-        d, mean = rows(channels_last(dy)), self._wide(self.mean)
+        d, mean = rows(channels_last(dy)), self._wide(self.mean)  # (N, H, W*C), (W*C,)
 
         def both(images, work):
             yield d[images]
             np.subtract(x[images], mean, out=work)
             yield np.multiply(work, d[images], out=work)
 
-        dbeta, dgamma = self._sums(both)
+        dbeta, dgamma = self._sums(both)  # (C,) each
         dgamma *= self.inv_std
         gradients = {layer.gamma: dgamma, layer.beta: dbeta}
         gradients = {p: g for p, g in gradients.items() if p is not None}
         if not self.need_dx:
             return [None], gradients
         # dx = slope (d - mean d - normed mean(d normed)), sorted by d, x and 1.
-        dx = rows(self.dx)
+        dx = rows(self.dx)  # (N, H, W*C)
         tilt = -self.slope * self.inv_std * dgamma / self.count
         shift = self._wide(-self.slope * dbeta / self.count - tilt * self.mean)
-        slope, tilt = self._wide(self.slope), self._wide(tilt)
+        slope, tilt = self._wide(self.slope), self._wide(tilt)  # (W*C,) each
 
         def share(images, worker):
             work, part = self._work(images, worker), dx[images]
@@ -150,18 +153,19 @@ class NormStep(ImageStep):
     def _sums(self, values):
         """Sums over all pixels of the two arrays that ``values(images, work)`` yields.
         """
+        # (2, threads, W*C)
         totals = np.zeros((2, self.workers.count, self.work.shape[-1]), np.float64)
 
         def add(images, worker):
             for total, piece in zip(totals, values(images, self._work(images, worker))):
-                piece = piece.reshape(-1, piece.shape[-1])
+                piece = piece.reshape(-1, piece.shape[-1])  # (k*H, W*C)
                 total[worker] += np.matmul(self.ones[:len(piece)], piece)
 
         self._each(add, len(self.x))
         return [self._fold(total) for total in totals]
 
     def _fold(self, total):
-        """Sums for each channel from sums for each place in a row."""
+        """Sums for each channel, (C,), from those for each place in a row, W*C."""
         return total.reshape(-1, self.y.shape[-1]).sum(axis=0).astype(np.float32)
 
 
@@ -197,12 +201,13 @@ class PoolStep(ImageStep):
             self.row_mask = np.empty((batch, Ho, Wo, C), bool)
 
     def forward(self, xs):
-        x = channels_last(xs[0])[self.inside]
+        x = channels_last(xs[0])[self.inside]  # (N, 2*Ho, 2*Wo, C)
 
         def share(images, worker):
+            # (k, 2*Ho, Wo, C) each
             left, right = x[images, :, 0::2], x[images, :, 1::2]
             wide = np.maximum(left, right, out=self.wide[worker, :len(left)])
-            top, bottom = wide[:, 0::2], wide[:, 1::2]
+            top, bottom = wide[:, 0::2], wide[:, 1::2]  # (k, Ho, Wo, C) each
             np.maximum(top, bottom, out=self.y[images])
             if self.need_dx:
                 np.greater_equal(left, right, out=self.column_mask[images])
@@ -214,11 +219,12 @@ class PoolStep(ImageStep):
     def backward(self, dy):
         if not self.need_dx:
             return [None], {}
+        # (N, Ho, Wo, C), (N, 2*Ho, 2*Wo, C)
         d, dx = channels_last(dy), self.dx[self.inside]
 
         def share(images, worker):
             # To the first maximum: rows first, then columns.
-            wide = self.wide[worker, :images.stop - images.start]
+            wide = self.wide[worker, :images.stop - images.start]  # (k, 2*Ho, Wo, C)
             top, bottom = wide[:, 0::2], wide[:, 1::2]
             left, right = dx[images, :, 0::2], dx[images, :, 1::2]
             np.multiply(d[images], self.row_mask[images], out=top)
@@ -235,10 +241,10 @@ class ReluStep(ImageStep):
 
     def __init__(self, layers, bottoms, learns, need_dx, workers, batch):
         super().__init__(layers, bottoms, learns, need_dx, workers, batch)
-        self.zeros = np.zeros(self.y.shape[2:], np.float32)
+        self.zeros = np.zeros(self.y.shape[2:], np.float32)  # (W, C)
 
     def forward(self, xs):
-        x = channels_last(xs[0])
+        x = channels_last(xs[0])  # (N, H, W, C)
 
         def share(images, worker):
             np.maximum(x[images], self.zeros, out=self.y[images])
@@ -249,7 +255,7 @@ class ReluStep(ImageStep):
     def backward(self, dy):
         if not self.need_dx:
             return [None], {}
-        d = channels_last(dy)
+        d = channels_last(dy)  # (N, H, W, C)
 
         def share(images, worker):
             np.multiply(d[images], self.y[images] > 0, out=self.dx[images])

@@ -9,6 +9,9 @@ Two ways to lower an image to a matrix, both with channels last:
   memory-efficient convolution for deep neural network"): windows that lie below
   one another share their rows, so each kernel row is one product on a shifted
   view, and a fifth of im2col's memory suffices for a 5×5 filter.
+
+Axes: k images of a group; th, tw rows and columns of tiles; m the side of a tile; Hp,
+Wp the padded input; Sh, Sw the side of what the windows of a tile cover.
 """
 
 import numpy as np
@@ -38,13 +41,14 @@ class LoweredFilters:
 
     def set(self, W, bias):
         """Lay out correlation filters W (F, C, kh, kw) and bias (F,)."""
+        # (kh, kw*C, F)
         self.rows[...] = W.transpose(2, 3, 1, 0).reshape(self.rows.shape)
         self.flat[-1] = bias
 
     def gradient(self, dU):
         """Filter gradients (F, C, kh, kw) from a kernel's ``dU``."""
         g = self.geometry
-        dW = dU.reshape(g.kh, g.kw, g.C, g.F).transpose(3, 2, 0, 1)
+        dW = dU.reshape(g.kh, g.kw, g.C, g.F).transpose(3, 2, 0, 1)  # (F, C, kh, kw)
         return np.ascontiguousarray(dW)
 
 
@@ -59,7 +63,7 @@ class _Kernel:
         self.m, (self.th, self.tw), (self.Hp, self.Wp) = g.m, g.tiles, g.padded
         self.y = empty(g.m * g.m * k * self.th * self.tw * g.F)
         if training:
-            self.dx = empty(k * self.Hp * self.Wp * g.C)
+            self.dx = empty(k * self.Hp * self.Wp * g.C)  # for (k, Hp, Wp, C)
 
     @property
     def buffers(self):
@@ -71,7 +75,7 @@ class ColumnKernel(_Kernel):
     """im2col with one long row for each place in a window.
 
     One more row, of ones, meets the bias below the filters: the product adds the
-    bias, and that of the way back sums up its gradient.
+    bias, and the product of backward sums up its gradient.
 
     Parameters
     ----------
@@ -86,18 +90,19 @@ class ColumnKernel(_Kernel):
         g, m = geometry, geometry.m
         self.shifts = ((m - 1) * g.sh + g.kh, (m - 1) * g.sw + g.kw)
         P = k * self.th * self.tw
+        # for (Sh, Sw, C, k, th, tw)
         self.planes = empty(self.shifts[0] * self.shifts[1] * g.C * P)
         self.columns = {}  # by the number of images, so that the row of ones stays
         self._make_columns(k)
         if training:
-            self.part = empty((g.kh * g.kw * g.C + 1) * g.F)
+            self.part = empty((g.kh * g.kw * g.C + 1) * g.F)  # for (kh*kw*C + 1, F)
             self.dcolumns = None  # only where a gradient of the input is wanted
 
     def forward(self, do, x, filters):
         """See :meth:`WinogradKernel.forward`."""
         g, m, k = self.geometry, self.m, len(x)
-        columns = self._columns(do, x)
-        Y = cut(self.y, columns.shape[1], g.F)
+        columns = self._columns(do, x)  # (kh*kw*C + 1, m*m*k*th*tw)
+        Y = cut(self.y, columns.shape[1], g.F)  # (m*m*k*th*tw, F)
         do(np.matmul, columns.T, filters.flat, out=Y)
         return Y.reshape(m, m, k, self.th, self.tw, g.F)
 
@@ -107,8 +112,8 @@ class ColumnKernel(_Kernel):
 
     def backward(self, do, x, dY, filters, sums, need_dx):
         """See :meth:`WinogradKernel.backward`."""
-        columns = self._columns(do, x)
-        dY = dY.reshape(columns.shape[1], self.geometry.F)
+        columns = self._columns(do, x)  # (kh*kw*C + 1, m*m*k*th*tw)
+        dY = dY.reshape(columns.shape[1], self.geometry.F)  # (m*m*k*th*tw, F)
         sums.add(do, sums.rows, self.part, np.matmul, columns, dY)
         return self._input_gradient(do, dY, filters, len(x)) if need_dx else None
 
@@ -116,9 +121,10 @@ class ColumnKernel(_Kernel):
         """Windows as columns above a row of ones, (kh*kw*C + 1, m*m*k*th*tw)."""
         g, m, k = self.geometry, self.m, len(x)
         tail = (k, self.th, self.tw)
-        planes = cut(self.planes, *self.shifts, g.C, *tail)
+        planes = cut(self.planes, *self.shifts, g.C, *tail)  # (Sh, Sw, C, k, th, tw)
         do(np.copyto, planes, self._shifted(x))
         s = planes.strides
+        # (kh, kw, C, m, m, k, th, tw)
         windows = as_strided(planes, (g.kh, g.kw, g.C, m, m) + tail,
                              (s[0], s[1], s[2], g.sh * s[0], g.sw * s[1]) + s[3:])
         columns = self._make_columns(k)
@@ -145,21 +151,21 @@ class ColumnKernel(_Kernel):
                           (sr, sc, s1, sk, m * g.sh * sr, m * g.sw * sc))
 
     def _input_gradient(self, do, dY, filters, k):
-        """Every column's gradient, added back to where its window stood."""
+        """Every column's gradient, added back to where its window was."""
         g, m = self.geometry, self.m
         if self.dcolumns is None:
             self.dcolumns = empty(self.columns[self.k][:-1].size)
-        d = cut(self.dcolumns, g.kh * g.kw * g.C, len(dY))
+        d = cut(self.dcolumns, g.kh * g.kw * g.C, len(dY))  # (kh*kw*C, m*m*k*th*tw)
         do(np.matmul, filters.flat[:-1], dY.T, out=d)
         d = d.reshape(g.kh, g.kw, g.C, m, m, k, self.th, self.tw)
         dx = cut(self.dx, k, self.Hp, self.Wp, g.C)
         do(np.copyto, dx, ZERO)
-        places = self._shifted(dx)
+        places = self._shifted(dx)  # (Sh, Sw, C, k, th, tw)
         for u in range(g.kh):
             for v in range(g.kw):
                 for i in range(m):
                     for j in range(m):
-                        target = places[i * g.sh + u, j * g.sw + v]
+                        target = places[i * g.sh + u, j * g.sw + v]  # (C, k, th, tw)
                         do(np.add, target, d[u, v, :, i, j], out=target)
         return dx
 
@@ -177,16 +183,18 @@ class RowKernel(_Kernel):
         super().__init__(geometry, k, training)
         g = geometry
         lowered = g.m * k * self.Hp * self.tw * g.kw * g.C
-        self.lowered = empty(lowered)
-        self.y_part = np.empty_like(self.y)
+        self.lowered = empty(lowered)  # for (m, k, Hp, tw, kw*C)
+        self.y_part = np.empty_like(self.y)  # for (m, k, th, m, tw, F)
         if training:
+            # for the same
             self.dlowered, self.dlowered_part = empty(lowered), empty(lowered)
-            self.dU_part = empty(g.kw * g.C * g.F)
+            self.dU_part = empty(g.kw * g.C * g.F)  # for (kw*C, F)
+            # for (m, k, [rows,] kw*C, F)
             self.dU_parts = empty(g.m * k * g.m * self.th * g.kw * g.C * g.F)
 
     def forward(self, do, x, filters):
         """See :meth:`WinogradKernel.forward`."""
-        L = self._lower(do, x)
+        L = self._lower(do, x)  # (m, k, Hp, tw, kw*C)
         Y, part = self._rows(self.y, len(x)), self._rows(self.y_part, len(x))
         for u, rows in enumerate(filters.rows):
             do(np.matmul, self._shift(L, u), rows, out=part if u else Y)
@@ -203,8 +211,8 @@ class RowKernel(_Kernel):
         g, k = self.geometry, len(x)
         L, dY = self._lower(do, x), self._rows(self.y, k)
         for u in range(g.kh):
-            rows = self._shift(L, u).swapaxes(-1, -2)
-            parts = cut(self.dU_parts, *rows.shape[:-1], g.F)
+            rows = self._shift(L, u).swapaxes(-1, -2)  # (m, k, [rows,] kw*C, positions)
+            parts = cut(self.dU_parts, *rows.shape[:-1], g.F)  # (m, k, [rows,] kw*C, F)
             do(np.matmul, rows, dY, out=parts)
             axes = tuple(range(parts.ndim - 2))
             sums.add(do, sums.dU[u], self.dU_part, np.add.reduce, parts, axis=axes)
@@ -223,7 +231,7 @@ class RowKernel(_Kernel):
             for v in range(g.kw):
                 start = j * g.sw + v
                 stop = start + g.m * g.sw * (self.tw - 1) + 1
-                target = dx[:, :, start:stop:g.m * g.sw]
+                target = dx[:, :, start:stop:g.m * g.sw]  # (k, Hp, tw, C)
                 do(np.add, target, dL[j, :, :, :, v], out=target)
         return dx
 
@@ -242,6 +250,7 @@ class RowKernel(_Kernel):
     def _shift(self, L, u):
         """The rows that filter row u meets, as (m, k, [rows,] positions, kw*C)."""
         g = self.geometry
+        # (m, k, m*th, tw, kw*C)
         rows = L[:, :, u:u + g.sh * (g.m * self.th - 1) + 1:g.sh]
         if g.sh == 1:  # rows below one another: one long product
             return as_strided(rows, rows.shape[:2] + (g.m * self.th * self.tw,)
@@ -249,7 +258,7 @@ class RowKernel(_Kernel):
         return rows
 
     def _rows(self, buffer, k):
-        """A buffer in the layout of the products."""
+        """A buffer in the layout of the products, (m, k, [rows,] positions, F)."""
         g = self.geometry
         flat = (g.m, k, g.m * self.th * self.tw, g.F)
         if g.sh == 1:
@@ -259,5 +268,5 @@ class RowKernel(_Kernel):
     def _tiles(self, buffer, k):
         """The same buffer as (m, m, k, th, tw, F)."""
         g = self.geometry
-        y = cut(buffer, g.m, k, self.th, g.m, self.tw, g.F)
+        y = cut(buffer, g.m, k, self.th, g.m, self.tw, g.F)  # (column in a tile, ...)
         return y.transpose(3, 0, 1, 2, 4, 5)

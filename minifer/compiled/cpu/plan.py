@@ -17,12 +17,12 @@ __all__ = ["CpuPlan"]
 
 
 class CpuPlan(Plan):
-    """See :class:`minifer.compiled.plan.Plan`.
+    """A plan whose steps run on a CPU; see :class:`minifer.compiled.plan.Plan`.
 
     Parameters
     ----------
     outputs, options, logits, batch, training
-        As there.
+        As for :class:`minifer.compiled.plan.Plan`.
     threads : int
     algorithm : str
         See :func:`minifer.compiled.cpu.fused_conv.choose`.
@@ -90,7 +90,7 @@ class CpuPlan(Plan):
         return None
 
     def _chain(self, layer, bottoms, need_dx):
-        """Fuse convolutions upwards, as long as nobody else looks in between."""
+        """Fuse convolutions upwards, as long as nothing else reads in between."""
         members, names, convs = [], [], []
         while self._can_fuse(layer):
             conv = layer

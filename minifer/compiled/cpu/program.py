@@ -1,6 +1,6 @@
 """Programs: the calls a thread makes for a group of images, noted once.
 
-Working out where each view of each buffer lies takes Python longer than some of
+To compute where each view of each buffer lies takes Python longer than some of
 the array operations themselves, and while it does so no other thread can run.
 It is the same for every batch, so it is done once: a program is the list of
 calls, each on arrays that stay where they are.

@@ -1,4 +1,4 @@
-"""The steps of a plan.
+"""The steps of a plan on a CPU, and the base of all steps.
 
 A step computes the output of one layer (its ``top``) from those of others (its
 ``bottoms``), for any batch up to the planned size, in buffers of its own. It has
@@ -10,7 +10,7 @@ from time import perf_counter as time
 import numpy as np
 
 from ...layers import MergeLayer
-from ...ops.outer_product import FactoredGradient
+from ...ops.outer_product import OuterProduct
 from .program import Program
 
 __all__ = ["Step", "ConvChain", "DenseStep", "DropoutStep", "PlainStep",
@@ -38,7 +38,7 @@ class Step:
     Parameters
     ----------
     layers : list of Layer
-        Those it stands for; the last is its top.
+        The layers that it computes; the last is its top.
     bottoms : list of Layer
     learns : bool
         Whether it or something below has parameters to learn.
@@ -64,7 +64,7 @@ class Step:
                  self.nbytes, self.seconds)]
 
     def clear_time(self):
-        """Start timing anew."""
+        """Start timing from zero."""
         self.seconds = 0.0
 
 
@@ -96,7 +96,8 @@ class ConvChain(Step):
         convs[-1].write_to()
         out, inside = convs[-1].out, convs[0].inside
         # Zeros beyond the edges, over which tiles may hang, stay as they are.
-        self.dout = np.zeros_like(out) if learns else None
+        self.dout = np.zeros_like(out) if learns else None  # (N, >= Ho, >= Wo, F)
+        # (N, H, W, C)
         self.dx = np.empty(inside.shape, np.float32) if need_dx else None
         # Whether the steps below and above write into its buffers by themselves.
         self.fed = self.fed_back = False
@@ -117,11 +118,13 @@ class ConvChain(Step):
         self.N = len(xs[0])
         for conv in self.convs:
             conv.begin()
+        # (N, H, W, C)
         source = None if self.fed else xs[0].transpose(0, 2, 3, 1)
         self._in_groups(0, self._note_forward, self.input, source)
-        return self.convs[-1].result[:self.N].transpose(0, 3, 1, 2)
+        return self.convs[-1].result[:self.N].transpose(0, 3, 1, 2)  # (N, F, Ho, Wo)
 
     def backward(self, dy):
+        # (N, Ho, Wo, F)
         source = None if self.fed_back else dy.transpose(0, 2, 3, 1)
         self._in_groups(1, self._note_backward, self.output_gradient, source)
         gradients = {}
@@ -130,7 +133,7 @@ class ConvChain(Step):
                 gradients.update(conv.gradients(self.N, self.workers))
         if self.dx is None:
             return [None], gradients
-        return [self.dx[:self.N].transpose(0, 3, 1, 2)], gradients
+        return [self.dx[:self.N].transpose(0, 3, 1, 2)], gradients  # (N, C, H, W)
 
     def _in_groups(self, way, note, target, source):
         """Copy ``source``, if any, to ``target``; run the programs of every group.
@@ -183,7 +186,7 @@ class ConvChain(Step):
         """Where the gradient of a convolution's input is put together."""
         if place == 0:
             return None if self.dx is None else self.dx[images]
-        shape = (self.group,) + self.convs[place].inside.shape[1:]
+        shape = (self.group,) + self.convs[place].inside.shape[1:]  # (k, H, W, C)
         if self.group > self.convs[place].group and (worker, place) not in self.joined:
             self.joined[worker, place] = np.empty(shape, np.float32)
         return self.joined.get((worker, place))
@@ -207,7 +210,7 @@ class ConvChain(Step):
         return rows
 
     def _mflop(self, conv):
-        """Of a direct convolution: forward, and where it learns, backward."""
+        """MFLOP of a direct convolution: forward and, where it learns, backward."""
         passes = 1 + (self.learns and conv.training) * (1 + conv.need_dx)
         return passes * conv.geometry.mflop
 
@@ -252,7 +255,7 @@ class DenseStep(Step):
         if x.flags.c_contiguous:
             return x.reshape(len(x), -1)
         if self.flat is None or len(self.flat) < len(x):
-            self.flat = np.empty(x.shape, np.float32)
+            self.flat = np.empty(x.shape, np.float32)  # (N, C, H, W), channels first
         flat = self.flat[:len(x)]
 
         def share(worker, start, stop):
@@ -260,9 +263,10 @@ class DenseStep(Step):
                 np.copyto(flat[n], x[n])
 
         self.workers.run(share, len(x), least=8)
-        return flat.reshape(len(x), -1)
+        return flat.reshape(len(x), -1)  # (N, C*H*W)
 
     def backward(self, dy):
+        # (N, U)
         dz = dy if self.f is None else self.f.backward(dy, self.cache)
         W, x = self.layer.W.value, self.x
         dx = self.dx[:len(x)] if self.need_dx else None
@@ -272,7 +276,7 @@ class DenseStep(Step):
 
         if dx is not None:
             self.workers.run(share, len(W), least=max(64, FEW_PRODUCTS // dz.size))
-        gradients = {self.layer.W: FactoredGradient(x, dz)}
+        gradients = {self.layer.W: OuterProduct(x, dz)}
         if self.layer.b is not None:
             gradients[self.layer.b] = dz.sum(axis=0)
         return [None if dx is None else dx.reshape(self.shape)], gradients

@@ -1,4 +1,4 @@
-"""Sums over images that come out the same whoever works them out.
+"""Sums over images that are the same whichever thread computes them.
 
 The images are divided into chunks, and each chunk has sums of its own, which are
 added up in order at the end. So a thread may take whichever chunk comes next.
@@ -17,7 +17,7 @@ class ChunkSums:
     Parameters
     ----------
     shape : tuple
-        Of the filters' gradient as kernels compute it; the last axis is F.
+        Shape of the filters' gradient as kernels compute it; the last axis is F.
     chunks : int
     chunk : int
         Images in a chunk.

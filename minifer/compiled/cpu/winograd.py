@@ -2,8 +2,11 @@
 
 With channels last, every step is a matrix product on long rows: the transforms
 act on whole rows of the image (rows of the tile first, then columns), and in
-between stands one product for each of the n² points. See
+between comes one product for each of the n² points. See
 :mod:`minifer.ops.winograd` for the algebra.
+
+Axes: k images of a group; th, tw rows and columns of tiles, T = k·th·tw of them; m and
+n, the side of a tile of outputs and of inputs; r = kh = kw; Hp, Wp the padded input.
 """
 
 import numpy as np
@@ -28,7 +31,7 @@ class WinogradFilters:
         g = self.geometry = geometry
         n = g.m + g.kh - 1
         self.gradient_shape = n * n, g.C, g.F
-        self.U = np.empty(self.gradient_shape, np.float32)
+        self.U = np.empty(self.gradient_shape, np.float32)  # (n*n, C, F)
         self.UT = np.empty((n * n, g.F, g.C), np.float32)
 
     def set(self, W, bias):
@@ -59,6 +62,7 @@ class WinogradKernel:
         self.geometry, self.k = geometry, k
         m, n = geometry.m, geometry.m + geometry.kh - 1
         self.m, self.n = m, n
+        # (n, m), (n, r), (n, n)
         A, _, B = (M.astype(np.float32) for M in matrices(m, geometry.kh))
         self.A, self.B = A, B
         self.AT, self.BT = np.ascontiguousarray(A.T), np.ascontiguousarray(B.T)
@@ -67,11 +71,11 @@ class WinogradKernel:
         C, F, T = geometry.C, geometry.F, k * th * tw
         points = n * n * T * max(C, F)
         self.rows = empty(k * th * n * Wp * C)
-        self.one, self.two = empty(points), empty(points)
+        self.one, self.two = empty(points), empty(points)  # for (n*n, T, C or F) each
         self.tile = empty(m * n * T * F)
         self.y = empty(m * m * T * F)
         if training:
-            self.three = empty(points)
+            self.three = empty(points)  # for (n*n, T, C)
             self.dU_part = empty(n * n * C * F)
             self.dx = empty(k * Hp * Wp * C)
 
@@ -94,11 +98,11 @@ class WinogradKernel:
         Returns
         -------
         array, shape (m, m, k, th, tw, F)
-            Where the result will stand until the next call.
+            The buffer that will hold the result until the next call.
         """
         m, n, k, F = self.m, self.n, len(x), self.geometry.F
         T = k * self.th * self.tw
-        V = self._transform_input(do, x)
+        V = self._transform_input(do, x)  # (n*n, T, C)
         M = cut(self.two, n * n, T, F)
         Z = cut(self.tile, m, n * T * F)
         Y = cut(self.y, m, m, T * F)
@@ -113,7 +117,7 @@ class WinogradKernel:
         return cut(self.y, g.m, g.m, k, self.th, self.tw, g.F)
 
     def backward(self, do, x, dY, filters, sums, need_dx):
-        """Sum up the filters' gradient; work out the images'.
+        """Sum up the filters' gradient; compute the images'.
 
         Parameters
         ----------
@@ -130,12 +134,12 @@ class WinogradKernel:
         """
         g, m, n, k = self.geometry, self.m, self.n, len(x)
         T = k * self.th * self.tw
-        V = self._transform_input(do, x)
+        V = self._transform_input(do, x)  # (n*n, T, C)
         Z = cut(self.tile, n, m * T * g.F)
         E = cut(self.two, n, n, T * g.F)
         do(np.matmul, self.A, dY.reshape(m, -1), out=Z)
         do(np.matmul, self.A, Z.reshape(n, m, -1), out=E)
-        E = E.reshape(n * n, T, g.F)
+        E = E.reshape(n * n, T, g.F)  # one product for each of the n*n points
         sums.add(do, sums.dU, self.dU_part, np.matmul, V.transpose(0, 2, 1), E)
         if not need_dx:
             return None
@@ -166,6 +170,7 @@ class WinogradKernel:
         th, tw, Hp, Wp = self.th, self.tw, self.Hp, self.Wp
         Z = cut(self.one, n, n, k * th * tw * g.C)
         do(np.matmul, self.B, dV.reshape(n, n, -1), out=Z)
+        # (k, th, n, tw, n, C): rows of tiles, rows in them, then the same of columns
         Z = Z.reshape(n, n, k, th, tw, g.C).transpose(2, 3, 0, 4, 1, 5)
         wide = cut(self.rows, k, th, n, Wp, g.C)  # columns added up, rows not yet
         _overlap_add(do, wide, Z, 3, tw, m, n)

@@ -33,19 +33,19 @@ CAPTURABLE = (BatchNormLayer, ConcatLayer, DropoutLayer, ElemwiseSumLayer,
 
 
 class GpuPlan(Plan):
-    """See :class:`minifer.compiled.plan.Plan`.
+    """A plan whose steps run on a GPU; see :class:`minifer.compiled.plan.Plan`.
 
     Parameters
     ----------
     outputs, options, logits, batch, training
-        As there.
+        As for :class:`minifer.compiled.plan.Plan`.
     like : device array
-        On the device where the plan runs.
+        An array on the device where the plan runs.
     precision : {'fp32', 'tf32'}
-        Of the products: as accurate as float32, or with inputs rounded to 10 bits
-        of fraction, which tensor cores multiply three times as fast.
+        Precision of the products: as accurate as float32, or with inputs rounded to
+        10 bits of fraction, which tensor cores multiply three times as fast.
     targets : dict of Param -> device array
-        Where gradients are wanted; others get buffers of their own.
+        The arrays that are to hold gradients; other gradients get new buffers.
     head : bool
         Whether a last dense layer may be put off, until the targets are known.
     """
@@ -59,6 +59,7 @@ class GpuPlan(Plan):
         super().__init__(outputs, options, logits, batch, training)
         uses = Counter(p for layer in self.order for p in layer.params)
         self.targets = {p: t for p, t in targets.items() if uses[p] == 1}
+        # (streams,): the step of each
         self.numbers = self.buffer(max(1, len(self.streams)), dtype=np.float64)
 
     def buffer(self, *shape, dtype=np.float32):
@@ -66,7 +67,7 @@ class GpuPlan(Plan):
         return np.empty_like(self.like, shape=shape, dtype=dtype)
 
     def place_of(self, stream):
-        """Where in ``numbers`` a stream's step will stand."""
+        """The place in ``numbers`` that will hold a stream's step."""
         self.streams.append(stream)
         return len(self.streams) - 1
 

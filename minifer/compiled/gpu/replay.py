@@ -1,4 +1,4 @@
-"""Steps of a function that a GPU does again without being told how.
+"""Steps of a function, captured once as a CUDA graph and replayed.
 
 Launching a kernel costs the host a few microseconds, and a step has dozens: a GPU
 would often wait for its orders. So a step is captured once, as one graph, and
@@ -10,12 +10,11 @@ writes to before.
 from ...device.arrays import address
 from ...device.graphs import capture
 from ...errors import CaptureError
-from ...layers import get_all_params
-from ..standins import network_runs
 
 __all__ = ["Replay"]
 
-#: Shapes of which steps are captured; each graph keeps memory. Others run as they are.
+#: Shapes whose steps are captured, at most, as each graph keeps memory. Steps of other
+#: shapes run as they are.
 SHAPES = 8
 
 
@@ -24,14 +23,12 @@ class Replay:
 
     Parameters
     ----------
-    function : Function
-        On a device, with plans as its runners.
+    driver : minifer.compiled.drivers.DeviceDriver
+        It has plans as stand-ins.
     """
 
-    def __init__(self, function):
-        self.function, self.steps, self.why_not = function, {}, None
-        outputs = [o for run in network_runs(function.wanted) for o in run.outputs]
-        self.params = get_all_params(outputs)
+    def __init__(self, driver):
+        self.driver, self.steps, self.why_not = driver, {}, None
 
     def __call__(self, given):
         """Do the device's part of a step; the host's part has been done.
@@ -55,7 +52,7 @@ class Replay:
         shapes = tuple((v.shape, v.dtype.str) for v in given.values())
         places = self._places()
         if any(step.places != places for step in self.steps.values()):
-            self.steps = {}  # they read and write where nothing is any more
+            self.steps = {}  # their graphs use arrays that have been replaced
         step = self.steps.get(shapes)
         if step is None:
             if len(self.steps) < SHAPES:
@@ -63,8 +60,6 @@ class Replay:
             return None
         if step.graph is None and not self._capture(step, given):
             return None
-        for runner in self.function.planned_runs():
-            runner.begun = False
         step.load(given)
         step.graph.launch()
         return step.graph.result
@@ -75,47 +70,46 @@ class Replay:
                      if step.graph is not None), None)
 
     def _capture(self, step, given):
-        """Capture a step; whether that is possible. The plans' tables tell."""
+        """Capture a step; return whether that worked. The plans' tables say so too."""
         self.why_not = self._why_not()
         try:
             if self.why_not is None:
-                step.capture(self.function, given)
+                step.capture(self.driver, given)
         except CaptureError as error:
             self.why_not = str(error)
-        for runner in self.function.planned_runs():
-            runner.begun = True  # a capture does nothing: the step is still to be done
-            runner.plan.note = (f"not captured: {self.why_not}" if self.why_not else
-                                f"captured, as a graph of {step.graph.nodes} nodes")
+        for one in self.driver.planned_passes():
+            one.plan.note = (f"not captured: {self.why_not}" if self.why_not else
+                             f"captured, as a graph of {step.graph.nodes} nodes")
         return self.why_not is None
 
     def _why_not(self):
         """What is known beforehand to keep a step from being captured, or None."""
-        for runner in self.function.planned_runs():
-            if runner.plan.why_not_captured():
-                return runner.plan.why_not_captured()
-        update = self.function.updates
-        if update is not None and not update.may_be_captured:
+        for one in self.driver.planned_passes():
+            if one.plan.why_not_captured():
+                return one.plan.why_not_captured()
+        update = self.driver.updates
+        if update is not None and not update.buffers.may_be_captured:
             return f"{type(update).__name__} has a rule or constraint without a kernel"
         return None
 
     def _places(self):
-        """What a graph has built in: where arrays are, and the plans' buffers."""
-        arrays = [p.value for p in self.params]
-        if self.function.updates is not None:
-            arrays += self.function.updates.arrays()
+        """What a graph has built in: addresses of arrays, and the plans."""
+        arrays = [p.value for p in self.driver.params]
+        if self.driver.updates is not None:
+            arrays += self.driver.updates.buffers.arrays()
         return ([address(array) for array in arrays],
-                [runner.plan for runner in self.function.planned_runs()])
+                [one.plan for one in self.driver.planned_passes()])
 
 
 class _Step:
-    """A step for one shape of inputs, which have a place of their own once captured."""
+    """A step for one shape of inputs, which lie in a fixed place once captured."""
 
     def __init__(self, places):
         self.places, self.graph = places, None
 
-    def capture(self, function, given):
+    def capture(self, driver, given):
         self.given = {variable: value.copy() for variable, value in given.items()}
-        self.graph = capture(function.device, lambda: function.launch(self.given))
+        self.graph = capture(driver.device, lambda: driver.launch(self.given))
 
     def load(self, given):
         """Bring new inputs to where the graph reads them."""

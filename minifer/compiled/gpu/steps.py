@@ -13,7 +13,7 @@ from ... import nonlinearities
 from ...cuda import (dropout as dropout_kernels, filter_gradient, first_conv,
                      fused_conv, gemm, head as head_kernel)
 from ...device.arrays import contiguous
-from ...ops.outer_product import FactoredOnDevice
+from ...ops.outer_product import OuterProductOnDevice
 from ..cpu.steps import PlainStep, Step
 
 __all__ = ["ConvOnGpu", "FirstConvOnGpu", "DenseOnGpu", "HeadOnGpu", "DropoutOnGpu",
@@ -21,7 +21,7 @@ __all__ = ["ConvOnGpu", "FirstConvOnGpu", "DenseOnGpu", "HeadOnGpu", "DropoutOnG
 
 
 class GpuStep(Step):
-    """Base: buffers on the device, and a mask for a dropout that is fused.
+    """Base of the steps here: buffers on the device, a mask for a fused dropout.
 
     Parameters
     ----------
@@ -40,6 +40,7 @@ class GpuStep(Step):
             self.stream, self.place = dropout.stream, plan.place_of(dropout.stream)
             self.threshold = dropout.stream.threshold(dropout.p)
             self.scale = 1 / (1 - dropout.p) if dropout.rescale else 1.0
+            # (N, F, Ho, Wo), or (N, U) behind a dense layer
             self.keep = self.buffer(*mask_shape(dropout, plan.batch), dtype=bool)
 
     def buffer(self, *shape, dtype=np.float32):
@@ -49,7 +50,7 @@ class GpuStep(Step):
         return array
 
     def gradient_of(self, param):
-        """Where a parameter's gradient goes."""
+        """The array for a parameter's gradient."""
         if param is None:
             return None
         target = self.plan.targets.get(param)
@@ -68,7 +69,7 @@ class GpuStep(Step):
 class ConvOnGpu(GpuStep):
     """Convolution, bias, ReLU, max-pooling and dropout in one kernel.
 
-    What the way back has to know of an output is one byte: which element of its
+    What backward needs to know about an output is one byte: which element of its
     window the gradient goes to, or that it goes nowhere.
     """
 
@@ -93,21 +94,23 @@ class ConvOnGpu(GpuStep):
     def prepare(self, batch, C, H, W, F):
         """Buffers for packed filters, and for the sums of their gradient."""
         size = self.conv.W.size
+        # for (C/8, kh*kw, F/8, 32 lanes, 2), and the same with C and F exchanged
         self.packed = self.buffer(size)
         self.transposed = None if self.dx is None else self.buffer(size)
         if self.trains:
+            # for (splits, kh*kw*F*C + F)
             self.work = self.buffer(filter_gradient.workspace(
                 batch, H, W, C, F, self.conv.filter_size))
 
     def forward(self, xs):
         self.N = N = len(xs[0])
-        self.x_now = self._channels_last(xs[0], "x")
+        self.x_now = self._channels_last(xs[0], "x")  # (N, H, W, C)
         codes = None if self.codes is None else self.codes[:N]
         self.convolve(self.x_now, self.y[:N], codes, self.drawn(N))
-        return self.y[:N].transpose(0, 3, 1, 2)
+        return self.y[:N].transpose(0, 3, 1, 2)  # (N, F, Ho, Wo)
 
     def convolve(self, x, y, codes, keep):
-        """Launch what fills ``y`` and ``codes``."""
+        """Launch the kernels that fill ``y`` and ``codes``."""
         conv = self.conv
         fused_conv.pack_filters(conv.W.value, self.packed, self.transposed,
                                 flip=conv.flip_filters)
@@ -120,7 +123,7 @@ class ConvOnGpu(GpuStep):
         conv, N = self.conv, self.N
         if not self.trains:
             return [None], {}
-        dout = self._channels_last(dy, "dout")
+        dout = self._channels_last(dy, "dout")  # (N, Ho, Wo, F)
         codes = None if self.codes is None else self.codes[:N]
         dW, db = self.gradient_of(conv.W), self.gradient_of(conv.b)
         self.filters_gradient(dout, codes, dW, db)
@@ -132,10 +135,10 @@ class ConvOnGpu(GpuStep):
                                   filter_size=conv.filter_size, pad=conv.pad,
                                   pool=self.pool, scale=self.scale,
                                   precision=self.plan.precision)
-        return [dx.transpose(0, 3, 1, 2)], gradients
+        return [dx.transpose(0, 3, 1, 2)], gradients  # (N, C, H, W)
 
     def filters_gradient(self, dout, codes, dW, db):
-        """Launch what fills ``dW`` and ``db``."""
+        """Launch the kernels that fill ``dW`` and ``db``."""
         filter_gradient.filter_gradient(
             self.x_now, dout, codes, dW, db, self.work, pad=self.conv.pad,
             pool=self.pool, flip=self.conv.flip_filters, scale=self.scale,
@@ -159,6 +162,7 @@ class FirstConvOnGpu(ConvOnGpu):
     def prepare(self, batch, C, H, W, F):
         self.algorithm = "fused direct"
         if self.trains:
+            # for (splits, kh*kw*F*C + F)
             self.work = self.buffer(first_conv.workspace(
                 batch, H, W, C, F, self.conv.filter_size))
 
@@ -192,7 +196,7 @@ class DenseOnGpu(GpuStep):
         self.plain_f = None if fused else self.f
         self.trains = plan.training and learns
         self.y = self.buffer(batch, U)
-        self.work = self.buffer(gemm.workspace(batch, D, U))
+        self.work = self.buffer(gemm.workspace(batch, D, U))  # for (splits, N, U)
         self.codes = self.dz = self.dx = self.x = None
         if self.trains and self.relu:
             self.codes = self.buffer(batch, U, dtype=np.uint8)
@@ -222,8 +226,8 @@ class DenseOnGpu(GpuStep):
         elif self.plain_f is not None:
             dz = self.plain_f.backward(dz, self.cache)
         dense, precision = self.dense, self.plan.precision
-        gradients = {dense.W: FactoredOnDevice(self.x_now, dz, self.channels,
-                                               precision)}
+        gradients = {dense.W: OuterProductOnDevice(
+            self.x_now, dz, self.channels, precision)}
         if dense.b is not None:
             gradients[dense.b] = self.gradient_of(dense.b)
             gemm.bias_gradient(dz, gradients[dense.b])
@@ -237,23 +241,23 @@ class DenseOnGpu(GpuStep):
     def _rows(self, x):
         """Inputs as rows (N, D), and how many channels lie side by side in them."""
         if x.ndim == 4 and x.shape[1] > 1:
-            last = x.transpose(0, 2, 3, 1)
+            last = x.transpose(0, 2, 3, 1)  # (N, H, W, C)
             if last.flags.c_contiguous and x.dtype == np.float32:
-                return last.reshape(len(x), -1), x.shape[1]
+                return last.reshape(len(x), -1), x.shape[1]  # (N, H*W*C)
         x = contiguous(x.astype(np.float32, copy=False))
-        return x.reshape(len(x), -1), 1
+        return x.reshape(len(x), -1), 1  # (N, C*H*W)
 
     def _as_images(self, dx):
         if self.channels == 1:
             return dx.reshape(self.shape)
         N, C, H, W = self.shape
-        return dx.reshape(N, H, W, C).transpose(0, 3, 1, 2)
+        return dx.reshape(N, H, W, C).transpose(0, 3, 1, 2)  # (N, C, H, W)
 
 
 class HeadOnGpu(DenseOnGpu):
     """The last dense layer with softmax and the mean cross-entropy.
 
-    It is put off until the targets are known: :meth:`run` then works out the logits,
+    It is put off until the targets are known: :meth:`run` then computes the logits,
     the losses and all gradients in one kernel.
     """
 
@@ -262,6 +266,7 @@ class HeadOnGpu(DenseOnGpu):
         self.algorithm, self.found = "fused head", None
         (D, K), batch = self.dense.W.shape, plan.batch
         self.losses, self.dlogits = self.buffer(batch), self.buffer(batch, K)
+        # for (blocks, D + 1, K)
         self.head_work = self.buffer(head_kernel.workspace(batch, D, K))
 
     def forward(self, xs):

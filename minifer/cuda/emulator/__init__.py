@@ -40,7 +40,7 @@ def schedule(order="forward", races=False):
         with this seed (0 … 2**31 - 2).
     races : bool, default False
         Whether it is a fault, too, if two threads touch the same memory, one of them
-        writes, and the kernel does not say who comes first. Takes longer, and 192
+        writes, and the kernel does not say which comes first. Takes longer, and 192
         bytes for each element that the kernel touches.
     """
     if order not in ORDERS and not (isinstance(order, int) and 0 <= order < 2**31 - 1):
@@ -60,20 +60,20 @@ class Index(ctypes.Structure):
 
 
 class Place(ctypes.Structure):
-    """As in internals.h."""
+    """The struct Place of internals.h."""
 
     _fields_ = [("code", ctypes.c_ulong), ("where", ctypes.c_char * 512)]
 
 
 class Fault(ctypes.Structure):
-    """As in internals.h."""
+    """The struct Fault of internals.h."""
 
     _fields_ = [("found", ctypes.c_int), ("block", Index), ("thread", Index),
                 ("place", Place), ("other", Place), ("text", ctypes.c_char * 1024)]
 
 
 class Array(ctypes.Structure):
-    """As in internals.h."""
+    """The struct Array of internals.h."""
 
     _fields_ = [("start", ctypes.c_void_p), ("bytes", ctypes.c_ulong),
                 ("item", ctypes.c_int), ("constant", ctypes.c_int),

@@ -40,7 +40,7 @@ MEMORY = 0.01
 
 @dataclasses.dataclass(frozen=True)
 class Audit:
-    """What :func:`audit` found. ``print`` it.
+    """The result of :func:`audit`, to be printed.
 
     Parameters
     ----------
@@ -66,7 +66,7 @@ class Audit:
         return any(finding.severity == "severe" for finding in self.findings)
 
     def to_dict(self):
-        """As plain data, for JSON."""
+        """Return it as plain data, for JSON."""
         return {"severe": self.severe, "classes": list(self.classes),
                 "counts": {part: counts.tolist()
                            for part, counts in self.counts.items()},
@@ -106,7 +106,7 @@ def audit(data, parts=None, near=True):
         and test, or train, validation and test. Default: ``usage`` of a
         ``SplitDataset``. Rows in no part are left aside.
     near : bool
-        Also seek near copies. Every image is held against every other: seconds
+        Also seek near copies. Every image is compared with every other: seconds
         for 10,000, and four times that for twice as many.
 
     Returns
@@ -122,10 +122,9 @@ def audit(data, parts=None, near=True):
 
     Notes
     -----
-    Of the differences between parts those are reported that chance alone brings in
-    less than 1 of 1,000 tests (rank test of Mann and Whitney, one value a subject)
-    and that are large enough to matter: one random image beats another in 56 % of
-    pairs or more.
+    A difference between parts is reported if chance alone brings it in less than 1 of
+    1,000 tests (rank test of Mann and Whitney, one value a subject) and it is large
+    enough to matter: one random image beats another in 56 % of pairs or more.
     """
     parts = parts_of(data, parts)
     rows = np.unique(np.concatenate(list(parts.values())))

@@ -26,13 +26,13 @@ CHANCE = 0.001
 #: CL common language effect size statistics. J. Educ. Behav. Stat. 25(2).
 ODDS = (0.56, 0.64, 0.71)
 
-#: The largest class has so many times the images of the smallest: out of balance.
+#: Ratio of the largest class to the smallest from which a part counts as unbalanced.
 IMBALANCE = 5
 
 #: Share of the images of a part that would have to change class.
 SHARES_DIFFER = 0.1
 
-#: Images whose nearest neighbour is sought at a time.
+#: Number of images compared at a time.
 BLOCK = 512
 
 
@@ -43,7 +43,7 @@ class Finding:
     Parameters
     ----------
     kind : str
-        Such as ``"exact copies"``; the same fault always has the same kind.
+        A name such as ``"exact copies"``; the same fault always has the same kind.
     severity : str
         One of :data:`SEVERITIES`.
     text : str
@@ -63,7 +63,7 @@ class Finding:
 
 
 class View:
-    """A data set, its parts, and who resembles whom, worked out once.
+    """A data set, its parts, and which images are alike, computed once.
 
     Parameters
     ----------
@@ -98,7 +98,7 @@ class View:
     def pairs(self):
         """Every two parts, the one to learn from first: name, rows, name, rows.
 
-        Without the rows that stand in both, which :func:`overlaps` tells of.
+        Without the rows that are in both, which :func:`overlaps` tells of.
         """
         for (one, here), (other, there) in itertools.combinations(
                 self.parts.items(), 2):
@@ -126,7 +126,7 @@ def people(view):
     subjects, sequences = view.data.subjects, view.data.sequences
     for one, here, other, there in view.pairs():
         # Loaders that know no people call copies one subject: copies() tells of
-        # those, and blanks() of images that show nobody.
+        # those, and blanks() of images that show nothing.
         rest = there[~np.isin(view.exact[there], view.exact[here])
                      & ~view.blank[there]]
         for kind, names in (("subjects", subjects), ("sequences", sequences)):
@@ -346,10 +346,10 @@ def percent(fraction, digits=0):
 
 
 def has(things):
-    """The verb for so many."""
+    """The verb for so many things."""
     return "has" if (things if np.ndim(things) == 0 else len(things)) == 1 else "have"
 
 
 def stand(things):
-    """The verb for so many."""
+    """The verb for so many things."""
     return "stands" if len(things) == 1 else "stand"

@@ -88,7 +88,7 @@ def clean(data, low=0.1, high=0.9, blanks=True, copies="exact",
     Returns
     -------
     cleaned : Dataset
-        Of the same kind; its notes list the paths of what was left out.
+        A data set of the same kind; its notes list the paths of what was left out.
     report : CleaningReport
 
     Raises
@@ -138,7 +138,7 @@ def count_copies(first, usage):
     Parameters
     ----------
     first : ndarray (N,) of int
-        What :func:`~minifer.data.copies.exact_copies` or ``near_copies`` gave.
+        Result of :func:`~minifer.data.copies.exact_copies` or ``near_copies``.
     usage : ndarray (N,) of str
 
     Returns

@@ -22,9 +22,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from ...errors import SettingError, ShapeError
+from ...errors import SettingError, ShapeError, check_seed
 from ...faces.images import load_cv2
-from ...random import Stream, check_seed
+from ...random import Stream
 
 __all__ = ["Augmentation", "warp", "brighten", "erase"]
 
@@ -35,7 +35,7 @@ DRAWS = 11
 
 @dataclasses.dataclass(frozen=True)
 class Augmentation:
-    """How training images are changed. The settings as they stand change nothing.
+    """How training images are changed; the default settings change nothing.
 
     Parameters
     ----------
@@ -140,7 +140,7 @@ class Augmentation:
         return views
 
     def _change(self, image, rng):
-        """One image (C, H, W); ``rng`` is its own."""
+        """Change one image (C, H, W) by numbers from its own ``rng``."""
         draw = rng.random(DRAWS).tolist()
         either_way = [2 * one - 1 for one in draw]
         if self.flip and draw[0] < 0.5:

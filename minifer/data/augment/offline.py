@@ -2,12 +2,12 @@
 
 Some texts make their training set larger once, on disk. The trap is what comes
 after: if a fifth of the training folder is then set aside for validation, a photo
-stands on one side and its mirror image on the other, and validation measures
+is on one side and its mirror image on the other, and validation measures
 memory. So every copy's name says from which photo it comes
 (``a.jpg.mirror.png``), :func:`source_of` reads it, and :func:`keep_together`
 gives copies the subject of their source, which
 :func:`~minifer.data.splits.split_by_subject` never takes apart. The better way is
-:class:`~minifer.data.augment.Augmentation`, which draws anew in every epoch.
+:class:`~minifer.data.augment.Augmentation`, which draws other views in every epoch.
 
 >>> source_of("train/happy/Training_7.jpg.turn+10.png")
 'train/happy/Training_7.jpg'
@@ -28,7 +28,7 @@ from . import check_whole, count_workers, warp
 
 __all__ = ["augment_offline", "source_of", "keep_together", "OfflineReport"]
 
-#: Written last into the training folder: where it stands, copies are complete.
+#: Written last into the training folder: where it is, copies are complete.
 REPORT = "augmentation.json"
 
 _ENDINGS = "|".join(map(re.escape, IMAGE_ENDINGS))
@@ -42,7 +42,7 @@ _OTHERS_COPY = re.compile(rf".+(?:{_ENDINGS})\d+(?:{_ENDINGS})",
 
 @dataclasses.dataclass(frozen=True)
 class OfflineReport:
-    """What :func:`augment_offline` did.
+    """The result of :func:`augment_offline`.
 
     Parameters
     ----------
@@ -91,8 +91,8 @@ def augment_offline(folder, mirror=True, angles=(-10, 10), workers=None,
     Returns
     -------
     OfflineReport
-        Also written to ``augmentation.json`` in the folder. With the settings as
-        they stand the set becomes four times as large: FER2013's 28,709 photos
+        Also written to ``augmentation.json`` in the folder. With the default
+        settings the set becomes four times as large: FER2013's 28,709 photos
         become 114,836.
 
     Raises
@@ -152,12 +152,13 @@ def keep_together(data):
     Parameters
     ----------
     data : Dataset
-        With the file names of :func:`augment_offline` as ``paths``.
+        A data set with the file names of :func:`augment_offline` as ``paths``.
 
     Returns
     -------
     Dataset
-        Of the same kind. Splits by subject now keep copies with their source.
+        A data set of the same kind. Splits by subject now keep copies with their
+        source.
     """
     own = {path: row for row, path in enumerate(data.paths.tolist())}
     columns = {}

@@ -6,7 +6,7 @@ files, a sequence from neutral to peak for every subject and emotion. **They
 are drawings. What a network scores on them shows that the program works and is
 no evidence about real faces.**
 
-Who is drawn stands in :mod:`~minifer.data.drawn.people`, what the muscles
+The people who are drawn are in :mod:`~minifer.data.drawn.people`, what their muscles
 do in :mod:`~minifer.data.drawn.shape`, how it is painted in
 :mod:`~minifer.data.drawn.drawing`.
 
@@ -104,7 +104,7 @@ def make_faces(folder, subjects=60, emotions=EMOTIONS, frames=(8, 12), seed=0,
 
 
 def _check(subjects, emotions, frames, seed):
-    """The settings that decide what is drawn, as they stand in the marker."""
+    """The settings that decide what is drawn, as the marker keeps them."""
     if not _is_int(subjects) or not 1 <= subjects <= 999:
         raise SettingError(f"subjects: expected a number from 1 to 999, got "
                            f"{subjects!r}.")

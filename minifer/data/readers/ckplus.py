@@ -62,11 +62,11 @@ def load_ck(images, labels, last=0.3, neutral=0.0, faces="haar", size=96,
         folder that contains ``cohn-kanade-images`` or
         ``extended-cohn-kanade-images``, and ``Emotion`` or ``Emotion_labels``.
     last : float
-        Which share of each sequence's frames shows the expression, counted from
+        Share of each sequence's frames that shows the expression, counted from
         its end: above 0, up to 1. Of n frames ceil(last · n) are used, so never
         less than the share and always at least one.
     neutral : float
-        Which share, counted from the start, is used as class ``"neutral"``, 0 to
+        Share, counted from the start, that is used as class ``"neutral"``, 0 to
         1. Above 0 there are 8 classes, neutral first.
     faces : str
         ``"haar"`` finds and crops the face; ``"whole"`` takes each image whole.

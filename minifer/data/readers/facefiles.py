@@ -51,11 +51,11 @@ class FaceFiles:
     error: str = ""
 
     def to_dict(self):
-        """As plain data, for JSON."""
+        """Return it as plain data, for JSON."""
         return dataclasses.asdict(self)
 
     def rows(self):
-        """Its rows of the table, one a face, or one without a face."""
+        """Return its rows of the table, one a face, or one without a face."""
         first = {"photo": self.photo, "status": self.status, "error": self.error}
         if not self.crops:
             yield first
@@ -73,8 +73,8 @@ def save_faces(photos, folder, settings=CropSettings(), which="all", strict=Fals
     photos : str or path-like
         A folder; photos in folders inside it count, too.
     folder : str or path-like
-        For the crops, such as ``anna/party.jpg.face1.png``, and ``faces.csv``. Absent
-        or empty; it appears when all is written, or not at all.
+        Folder for the crops, such as ``anna/party.jpg.face1.png``, and ``faces.csv``.
+        Absent or empty; it appears when all is written, or not at all.
     settings : CropSettings
     which : {'all', 'largest'}
         Every face on a photo, or its largest.

@@ -5,7 +5,7 @@
 ``train.csv`` lacks Usage. The data are 83 MB, the text is four times that, so
 rows are read one by one and only their pixels are kept.
 
-Nobody knows who is on the photos. But many photos occur more than once, so
+The people on the photos are unknown. But many photos occur more than once, so
 images with the same pixels get one subject: ``split_by_subject`` then cannot
 put copies of one photo into two parts.
 

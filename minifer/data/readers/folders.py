@@ -124,7 +124,7 @@ def save_folders(data, root, progress=None):
     Parameters
     ----------
     data : SplitDataset
-        With a part for each image, as ``load_fer2013`` returns it.
+        A data set with a part for each image, as ``load_fer2013`` returns it.
     root : str or path-like
         Absent or an empty folder; it appears when all is written, or not at all.
     progress : callable, optional

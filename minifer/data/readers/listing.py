@@ -56,7 +56,7 @@ def expand(words, endings):
         matches, ``**`` for folders at any depth; any other word for itself, be it
         there or not.
     endings : tuple of str
-        Such as ``(".jpg", ".png")``, in small letters; names may have capitals.
+        Endings such as ``(".jpg", ".png")``, in small letters; names may have capitals.
 
     Returns
     -------

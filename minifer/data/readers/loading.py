@@ -1,4 +1,4 @@
-"""Load whatever data set lies at a path: each kind is told by how it looks.
+"""Load a data set of any kind: how its files look tells which kind it is.
 
 The loaders have options of their own; this chooses the loader, for commands that
 take a data set of any kind.
@@ -42,7 +42,7 @@ def load(path, labels=None, faces=None, strict=False, cache=None, progress=None)
     Returns
     -------
     Dataset
-        A :class:`~minifer.data.split_dataset.SplitDataset`, but of CK+.
+        A :class:`~minifer.data.split_dataset.SplitDataset`, except for CK+.
 
     Raises
     ------

@@ -18,9 +18,8 @@ import warnings
 
 import numpy as np
 
-from ...errors import DatasetError, LeakageWarning, SettingError
+from ...errors import DatasetError, LeakageWarning, SettingError, check_seed
 from ...files import make_folder, new_folder, write_bytes
-from ...random import check_seed
 from ..split_dataset import SplitDataset
 from ..splits import split_by_subject
 from .listing import files
@@ -41,7 +40,7 @@ def save_samples(data, folder, test=0.2, seed=0):
     Parameters
     ----------
     data : SplitDataset
-        With the eight classes of the soft labels. No subject will be on both
+        A data set with the eight classes of the soft labels. No subject will be on both
         sides; where each image is its own subject, this is a plain split.
     folder : str or path-like
         Such as ``samples/ck``; it must be absent or empty. It appears when all
@@ -96,8 +95,8 @@ def load_samples(root, google_train_split=1.0, ck_train_split=1.0, seed=0):
     Returns
     -------
     train, test : SplitDataset
-        The mixed training samples, and all test samples of both sets whatever
-        the shares, so that mixtures are judged by one test.
+        The mixed training samples, and all test samples of both sets for any
+        shares, so that mixtures are judged by one test.
 
     Raises
     ------

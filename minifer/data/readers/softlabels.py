@@ -104,7 +104,7 @@ def load_ck_soft(images, labels, faces="haar", size=224, cache=None, progress=No
 
 
 def _targets(scan):
-    """A ramp for each sequence; its frames stand together and in order."""
+    """A ramp for each sequence; its frames are together and in order."""
     sequences, starts, counts = np.unique(scan.sequences, return_index=True,
                                           return_counts=True)
     targets = np.empty((len(scan.paths), len(scan.classes)), np.float32)

@@ -54,7 +54,7 @@ def load_web(root, merge=QUERIES, known=(), size=224, threshold=THRESHOLD,
     size : int
         Side of the crops in pixels.
     threshold : float
-        From which likeness a photo has been seen before; see
+        Likeness from which a photo counts as seen before; see
         :func:`~minifer.data.copies.near_copies`. Whole photos are compared.
     progress : callable or None
         Called as ``progress(done, total)`` after each photo.
@@ -62,8 +62,8 @@ def load_web(root, merge=QUERIES, known=(), size=224, threshold=THRESHOLD,
     Returns
     -------
     SplitDataset
-        With one-hot ``targets`` (N, 8). ``notes`` list what was left out, each
-        photo under the first filter it failed: ``too_large``, ``unreadable``,
+        A data set with one-hot ``targets`` (N, 8). ``notes`` list what was left out,
+        each photo under the first filter it failed: ``too_large``, ``unreadable``,
         ``too_small`` (a side below 24 pixels, what the face detector needs),
         ``no_face``, ``several_faces``, ``known``, ``duplicate`` (the first of
         several stays, in the order of classes, folders and names).

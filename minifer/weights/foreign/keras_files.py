@@ -10,8 +10,7 @@ and its arrays by number.
 import math
 import os
 
-from ...errors import BackendUnavailable, WeightsError
-from .messages import one_line, quoted
+from ...errors import BackendUnavailable, WeightsError, one_line, quoted
 
 __all__ = ["read_keras"]
 
@@ -99,7 +98,7 @@ def _name(place, item):
 
 
 def _check(name, item):
-    """Only plain arrays of numbers, all in this file, as Keras writes them."""
+    """Refuse all but plain arrays of numbers in this file, as Keras writes them."""
     if item.dtype.kind not in "fiu":
         raise ValueError(f"{quoted(name)} of type {item.dtype}")
     if item.shape is None or item.chunks or item.external or item.is_virtual:

@@ -14,9 +14,8 @@ from typing import Callable
 import numpy as np
 
 from ... import layers
-from ...errors import SettingError, WeightsError
+from ...errors import SettingError, WeightsError, one_line
 from ...layers.param import Param
-from .messages import one_line
 
 __all__ = ["load_torch_params", "load_keras_params"]
 

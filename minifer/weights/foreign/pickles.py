@@ -1,7 +1,7 @@
 """Pickles without Python: a machine that builds data and does nothing else.
 
 A pickle is a program for a machine with a stack and a memory. Python's own machine
-imports whatever function the program names, and calls it: a file of weights can so
+imports any function that the program names, and calls it: a file of weights can so
 delete a disk. The machine here knows the two dozen instructions that make numbers,
 strings, tuples, lists and dicts. A name is looked up in a small table of the
 caller's, never imported; any other name or instruction stops the machine.
@@ -11,7 +11,7 @@ caller's, never imported; any other name or instruction stops the machine.
 import pickletools
 import warnings
 
-from .messages import quoted
+from ...errors import quoted
 
 __all__ = ["Refused", "run_pickle"]
 
@@ -28,12 +28,12 @@ class Refused(Exception):
 
 
 def run_pickle(file, names, persistent=None):
-    """Run the pickle that starts where ``file`` stands.
+    """Run the pickle that starts at the position of ``file``.
 
     Parameters
     ----------
     file : io.BytesIO
-        Is left behind the pickle's last instruction.
+        An open file; it is left behind the pickle's last instruction.
     names : dict of str -> object
         What ``"module.name"`` stands for. Functions in it may be called by the
         pickle, with any arguments.
@@ -43,7 +43,7 @@ def run_pickle(file, names, persistent=None):
     Returns
     -------
     object
-        Whatever the pickle leaves. Further state of objects (``_metadata`` of
+        What the pickle leaves. Further state of objects (``_metadata`` of
         PyTorch's dicts) is dropped.
 
     Raises

@@ -11,8 +11,7 @@ import math
 
 import numpy as np
 
-from ...errors import WeightsError
-from .messages import one_line, quoted
+from ...errors import WeightsError, one_line, quoted
 
 __all__ = ["read_safetensors"]
 
@@ -32,8 +31,8 @@ def read_safetensors(path):
     Returns
     -------
     dict of str -> array
-        By name, read-only, in the file's types and order; bfloat16 becomes
-        float32. Names are those of whoever wrote the file.
+        Tensors by name, read-only, in the file's types and order; bfloat16 becomes
+        float32. Names are those that its writer gave.
 
     Raises
     ------

@@ -16,8 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...errors import WeightsError
-from .messages import one_line, quoted
+from ...errors import WeightsError, one_line, quoted
 from .pickles import Refused, run_pickle
 
 __all__ = ["read_torch"]
@@ -119,7 +118,7 @@ def read_torch(path, entry=None):
 
 
 def _read_zip(file, entry):
-    """The format since PyTorch 1.6."""
+    """Read the format since PyTorch 1.6."""
     with zipfile.ZipFile(file) as archive:
         members = {member.filename: member for member in archive.infolist()}
         _check_sizes(members.values(), file.seek(0, io.SEEK_END))
@@ -143,7 +142,7 @@ def _read_zip(file, entry):
 
 
 def _check_sizes(members, size):
-    """Nothing may unpack to more than the file itself holds."""
+    """Refuse an archive that unpacks to more than the file itself holds."""
     if any(one.compress_type != zipfile.ZIP_STORED
            or one.compress_size != one.file_size for one in members):
         raise ValueError("compressed entries; torch.save writes none")
@@ -157,7 +156,7 @@ def _check_order(little_endian):
 
 
 def _read_legacy(data, entry):
-    """Before PyTorch 1.6: five pickles, then length and bytes of each storage."""
+    """Read the old format: five pickles, then length and bytes of each storage."""
     if run_pickle(data, {}) != LEGACY_MAGIC or run_pickle(data, {}) != LEGACY_PROTOCOL:
         raise ValueError("not the number a file of torch.save begins with")
     system = run_pickle(data, {})

@@ -1,0 +1,299 @@
+"""How a compiled function takes a step: a driver for the CPU, one for a GPU.
+
+Both evaluate the expressions with plans standing in for passes through networks, and
+both own the question whether all was finite. On the CPU that is known before a
+parameter moves. A GPU notes it, and is asked by :meth:`DeviceDriver.check`.
+"""
+
+import contextlib
+import functools
+
+import numpy as np
+
+from ..errors import NotFiniteError, SettingError
+from ..expressions import evaluate, gradients
+from ..layers import get_all_layers, get_all_params
+from ..ops.outer_product import OuterProduct
+from ..updates.update import PIECE, run_alone
+from .cpu.plan import CpuPlan
+from .gpu.plan import GpuPlan
+from .gpu.replay import Replay
+from .standins import FusedHead, PlannedPass, fused_heads, network_passes
+
+__all__ = ["CpuDriver", "DeviceDriver", "all_finite"]
+
+
+class _Driver:
+    """What both share.
+
+    Parameters
+    ----------
+    outputs : list of Expression
+    updates : Update or None
+
+    Attributes
+    ----------
+    standins : dict of Expression -> object
+        See :func:`minifer.expressions.evaluate`.
+    """
+
+    def __init__(self, outputs, updates):
+        self.outputs, self.updates = outputs, updates
+        self.wanted = outputs + ([updates.loss] if updates else [])
+        passes = network_passes(self.wanted)
+        self.params = get_all_params([o for one in passes for o in one.outputs])
+        self.statistics = [] if updates is None else [
+            p for one in passes
+            for p in get_all_params(one.outputs, batch_norm_stat=True)]
+        self.standins = {}
+
+    def plan_with(self, make, batch, begun=False):
+        """Let plans stand in for networks; ``make(pass, learns, images)`` makes one."""
+        learning = network_passes([self.updates.loss]) if self.updates else []
+        for one in network_passes(self.wanted):
+            self.standins[one] = PlannedPass(
+                one, batch or 1, functools.partial(make, one, one in learning), begun)
+
+    def planned_passes(self):
+        """What stands in for passes through networks, in order."""
+        return [s for s in self.standins.values() if isinstance(s, PlannedPass)]
+
+    def check(self):
+        """Raise NotFiniteError if a parameter is not finite: it must not be saved."""
+        for layer in get_all_layers([o for one in network_passes(self.wanted)
+                                     for o in one.outputs]):
+            for param in layer.params:
+                if not np.isfinite(param.value).all():
+                    raise NotFiniteError(
+                        f"training: parameter '{param.name}' of layer {layer!r} is "
+                        "not finite. Lower the learning rate.")
+
+    @contextlib.contextmanager
+    def profiling(self, plan):
+        """For a block, time the steps of a plan."""
+        plan.profiling = True
+        try:
+            yield
+        finally:
+            plan.profiling = False
+
+    def gradients(self, done):
+        """The gradients of all parameters that are updated."""
+        found = gradients(self.updates.loss, done, self.standins)
+        missing = [p for p in self.updates.params if p not in found]
+        if missing:
+            raise SettingError(
+                f"updates: the loss does not depend on '{missing[0].name}'. Leave "
+                "it out of the params, or check the loss.")
+        return found
+
+
+class CpuDriver(_Driver):
+    """Steps on the CPU."""
+
+    def plan(self, batch, algorithm, threads):
+        """Run networks by plans."""
+        def make(one, learns, images):
+            return CpuPlan(one.outputs, one.options, one.logits, images, learns,
+                           threads, algorithm)
+
+        self.plan_with(make, batch)
+
+    def run(self, given, wait=True):
+        """Evaluate, and take a step if there are updates.
+
+        Parameters
+        ----------
+        given : dict of Variable -> array
+        wait : bool
+            Of no effect here, where a step is done when it returns.
+
+        Returns
+        -------
+        list of arrays
+        """
+        with _put_back(self.statistics):
+            done = evaluate(self.wanted, given, self.standins)
+            if self.updates is not None:
+                self._step(done, given)
+        return [done[o][0] for o in self.outputs]
+
+    def _step(self, done, given):
+        if not np.isfinite(done[self.updates.loss][0]):
+            raise NotFiniteError(blame(self.updates.loss, given))
+        found = self.gradients(done)
+        plan = next((p.plan for p in self.planned_passes() if p.plan), None)
+        run = plan.workers.run if plan else run_alone
+        with plan.workers.blas_alone() if plan else contextlib.nullcontext():
+            for param in self.updates.params:
+                if not all_finite(found[param], run):
+                    raise NotFiniteError(
+                        f"training: the gradient of '{param.name}' is not finite. "
+                        "Lower the learning rate.")
+            self.updates(found, run)
+
+
+class DeviceDriver(_Driver):
+    """Steps on a GPU or the emulator, launched one by one or replayed as a graph.
+
+    Attributes
+    ----------
+    replay : Replay or None
+    """
+
+    def __init__(self, outputs, updates, device):
+        super().__init__(outputs, updates)
+        self.device, self.replay = device, None
+
+    def plan(self, batch, precision, graph):
+        """Run networks by plans, and whole steps by graphs."""
+        buffers = self.updates and self.updates.buffers
+        targets = buffers.targets if buffers else {}
+        heads = fused_heads(self.updates.loss, self.wanted) if self.updates else {}
+
+        def make(one, learns, images):
+            like = get_all_params(one.outputs)[0].value
+            return GpuPlan(one.outputs, one.options, one.logits, images, learns, like,
+                           precision, targets, head=one in heads)
+
+        self.plan_with(make, batch, begun=True)
+        for one, losses in heads.items():
+            self.standins[losses] = FusedHead(losses, self.standins[one])
+        self.replay = Replay(self) if graph else None
+
+    def run(self, given, wait=True):
+        """The host's part of a call, then the device's: once more, or as captured.
+
+        Parameters
+        ----------
+        given : dict of Variable -> array
+        wait : bool
+            Whether to look at the end if all was finite.
+
+        Returns
+        -------
+        list of device arrays
+        """
+        # Only a call that waits finds what is not finite.
+        with _put_back(self.statistics if wait else []):
+            planned = [one.begin_with(given) for one in self.planned_passes()]
+            if self.updates is not None:
+                self.updates.buffers.advance()
+            try:
+                results = self.replay(given) if self.replay and all(planned) else None
+                results = (self.launch(given) if results is None
+                           else [result.copy() for result in results])
+            except Exception:  # a batch that does not fit, say: no step was taken
+                if self.updates is not None:
+                    self.updates.buffers.undo_advance()
+                raise
+            if wait and self.updates is not None:
+                self._look(given)
+        return results
+
+    def launch(self, given):
+        """The device's part of a call: kernels alone, for values that are there.
+
+        Parameters
+        ----------
+        given : dict of Variable -> device array
+
+        Returns
+        -------
+        list of device arrays
+        """
+        done = evaluate(self.wanted, given, self.standins)
+        if self.updates is not None:
+            loss = self.updates.loss
+            self.updates.buffers.launch(self.gradients(done), done[loss][0])
+        return [done[o][0] for o in self.outputs]
+
+    def check(self):
+        """Wait for the device, and raise what went wrong since the last check.
+
+        Raises
+        ------
+        NotFiniteError
+            If a loss, gradient or parameter was not finite.
+        """
+        if self.updates is not None:
+            self._look()
+        super().check()
+
+    @contextlib.contextmanager
+    def profiling(self, plan):
+        """For a block, launch the steps of a plan one by one, and time them."""
+        replay, self.replay = self.replay, None
+        try:
+            with super().profiling(plan):
+                yield
+        finally:
+            self.replay = replay
+
+    def _look(self, given=None):
+        """Wait for the device; blame a layer where the step's inputs are known."""
+        if self.updates.buffers.all_finite():
+            return
+        self.updates.buffers.clear_not_finite()
+        raise NotFiniteError(
+            "training: a loss or gradient was not finite. Check the images for NaN, or "
+            "lower the learning rate." if given is None else
+            blame(self.updates.loss, given))
+
+
+@contextlib.contextmanager
+def _put_back(params):
+    """Give parameters their values back if the block finds what is not finite."""
+    before = [p.value.copy() for p in params]
+    try:
+        yield
+    except NotFiniteError:
+        for param, value in zip(params, before):
+            param.value[...] = value
+        raise
+
+
+def all_finite(array, run=run_alone):
+    """Whether every element is finite; ``run`` as for :class:`minifer.updates.Update`.
+
+    A sum is not finite if an element is not, and reads the array only once. Of a
+    gradient kept as factors, they are looked at first.
+    """
+    if isinstance(array, OuterProduct) and array.surely_finite():
+        return True
+    flat, sums = np.asarray(array).reshape(-1), []
+
+    def task(worker, start, stop):
+        sums.extend(float(np.add.reduce(flat[i:min(i + PIECE, stop)]))
+                    for i in range(start, stop, PIECE))
+
+    run(task, len(flat), PIECE)
+    return bool(np.isfinite(sums).all())
+
+
+def blame(loss, given):
+    """Say which layer the first value that is not finite comes from.
+
+    The pass is run again layer by layer, with the same dropout masks.
+    """
+    passes = network_passes([loss])
+    streams = {layer.stream for one in passes for layer in get_all_layers(one.outputs)
+               if hasattr(layer, "stream")}
+    for stream in streams:
+        stream.step -= 1
+    done = evaluate([loss], given)
+    for one in passes:
+        tape = done[one][1]
+        for layer in tape.order:
+            place = repr(layer)
+            for param in layer.params:
+                if not np.isfinite(param.value).all():
+                    return (f"training: parameter '{param.name or 'W'}' of layer "
+                            f"{place} is not finite. Lower the learning rate.")
+            if not np.isfinite(tape.values[layer]).all():
+                what = "input" if layer in tape.given else "output"
+                return (f"training: the {what} of layer {place} is not finite. "
+                        + ("Check the images for NaN." if what == "input" else
+                           "Lower the learning rate or scale the input."))
+    return ("training: the loss is not finite although every layer's output is. "
+            "Check the targets and class weights.")

@@ -1,0 +1,201 @@
+"""What all update rules share: a step, piece by piece, for any list of parameters.
+
+A rule of one's own says what it keeps for each parameter, and how one step changes an
+array and what is kept:
+
+>>> class SignDescent(Update):
+...     def rule(self, p, g):
+...         p -= self.learning_rate * np.sign(g)
+>>> w = Param(np.array([1.0, -2.0]), "w")
+>>> step = SignDescent([w], learning_rate=0.5)
+>>> step([np.array([3.0, -0.1])])
+>>> w.value
+array([ 0.5, -1.5])
+"""
+
+import functools
+
+import numpy as np
+
+from ..device.arrays import as_array
+from ..errors import SettingError, ShapeError
+from ..layers.param import Param, device_of_params
+from ..ops.outer_product import OuterProduct
+from .norms import norm_constraint, total_norm_constraint
+from .on_device import DeviceState
+
+__all__ = ["Update", "run_alone", "PIECE"]
+
+#: Elements that are updated at a time.
+PIECE = 1 << 17
+
+
+def run_alone(task, total, least=1):
+    """Call ``task(worker, start, stop)`` for the whole range, in this thread."""
+    task(0, 0, total)
+
+
+class Update:
+    """An update rule at work on a list of parameters.
+
+    A subclass has ``slots``, the names of the arrays it keeps for each
+    parameter, and ``rule(p, g, *slots)``, which changes them in place.
+
+    Parameters
+    ----------
+    params : list of Param
+    learning_rate : float
+        η; may be changed between steps.
+
+    Attributes
+    ----------
+    state : dict
+        ``"t"``, the number of steps taken, and a list of arrays for each slot.
+    loss : Expression or None
+        The loss it belongs to, when made the Lasagne way.
+    max_total_norm : float or None
+        If set, gradients are scaled down together to this norm first.
+    buffers : minifer.updates.on_device.DeviceState
+        The parameters and the state where they live on a device.
+    """
+
+    slots = ()
+    #: Name of a kernel in ``kernels/update.cu`` that does what ``rule`` does, if any.
+    kernel = None
+
+    def __init_subclass__(cls):
+        # A rule that is written anew no longer does what the parent's kernel does.
+        if "rule" in vars(cls) and "kernel" not in vars(cls):
+            cls.kernel = None
+
+    def __init__(self, params, learning_rate):
+        self.params = list(params)
+        for param in self.params:
+            if not isinstance(param, Param):
+                raise SettingError(
+                    f"updates: expected a list of Param, got {param!r}. Use "
+                    "layers.get_all_params(network, trainable=True).")
+        self.learning_rate = learning_rate
+        self.loss, self.max_total_norm = None, None
+        self.constraints = {}
+        self.state = {"t": 0}
+        for name in self.slots:
+            self.state[name] = [np.zeros_like(p.value) for p in self.params]
+        self.buffers = self._make_buffers()
+
+    def __call__(self, gradients, run=None, loss=None):
+        """Take one step.
+
+        Parameters
+        ----------
+        gradients : list of arrays, or dict of Param -> array
+            One for each parameter, in their order; or the two factors of one,
+            a :class:`minifer.ops.outer_product.OuterProduct`.
+        run : function, optional
+            ``run(task, total)`` calls ``task(worker, start, stop)`` on shares of a
+            range, perhaps in several threads. The result does not depend on it.
+            It is used on the CPU only.
+        loss : array of one element, optional
+            On a device no step is taken if it, or a gradient, is not finite, until
+            ``buffers.clear_not_finite()``. The step itself does not wait to see it.
+        """
+        self.buffers.follow()
+        gradients = self.in_order(gradients)
+        if self.device == "cpu":
+            self._step(gradients, run or run_alone)
+        else:
+            self.buffers.step(gradients, loss)
+
+    @property
+    def device(self):
+        """Where the parameters are; the CPU if there are none."""
+        return device_of_params(self.params)
+
+    def to_device(self, device):
+        """Bring the parameters and the state to a device; see :class:`DeviceState`."""
+        self.buffers.to_device(device)
+
+    def rule(self, p, g, *slots):
+        """Change the array p, and the slots, by gradient g, element by element."""
+        raise NotImplementedError
+
+    def constants(self):
+        """The numbers that the rule's kernel reads, as ``kernels/rules.cuh`` says."""
+        return ()
+
+    def constrain(self, param, max_norm, norm_axes=None):
+        """Apply :func:`norm_constraint` to ``param`` after each step."""
+        self.constraints[param] = functools.partial(
+            norm_constraint, max_norm=max_norm, norm_axes=norm_axes)
+        return self
+
+    def in_order(self, gradients):
+        """Gradients as a list that fits the parameters.
+
+        Raises
+        ------
+        ShapeError
+            If one is missing, or has another shape than its parameter.
+        """
+        if isinstance(gradients, dict):
+            missing = [p.name for p in self.params if p not in gradients]
+            if missing:
+                raise ShapeError(
+                    f"updates: expected a gradient for '{missing[0]}', got none.")
+            gradients = [gradients[p] for p in self.params]
+        gradients = [g if isinstance(g, OuterProduct) else as_array(g)
+                     for g in gradients]
+        if len(gradients) != len(self.params):
+            raise ShapeError(
+                f"updates: expected {len(self.params)} gradients, one for each "
+                f"parameter, got {len(gradients)}.")
+        for param, g in zip(self.params, gradients):
+            if g.shape != param.shape:
+                raise ShapeError(
+                    f"updates: expected a gradient of shape {param.shape} for "
+                    f"'{param.name}', got {g.shape}.")
+            self.buffers.check_place(param, g)
+        return gradients
+
+    def _make_buffers(self):
+        return DeviceState(self)
+
+    def _step(self, gradients, run):
+        if self.max_total_norm is not None:
+            gradients = total_norm_constraint(gradients, self.max_total_norm)
+        self.state["t"] += 1
+        for i, (param, g) in enumerate(zip(self.params, gradients)):
+            arrays = [param.value] + [self.state[name][i] for name in self.slots]
+            if isinstance(g, OuterProduct):
+                self._move_rows(run, g, *arrays)
+            else:
+                self._move(run, g.astype(param.dtype, copy=False), *arrays)
+        for param, constraint in self.constraints.items():
+            param.value[...] = constraint(param.value)
+
+    def _move(self, run, g, *arrays):
+        """Apply the rule piece by piece, so that its temporaries stay in the cache."""
+        if g.size <= PIECE or not all(a.flags.c_contiguous for a in (g, *arrays)):
+            self.rule(arrays[0], g, *arrays[1:])
+            return
+        g, (p, *slots) = g.reshape(-1), [a.reshape(-1) for a in arrays]
+
+        def task(worker, start, stop):
+            for i in range(start, stop, PIECE):
+                part = slice(i, min(i + PIECE, stop))
+                self.rule(p[part], g[part], *(a[part] for a in slots))
+
+        run(task, g.size)
+
+    def _move_rows(self, run, gradient, p, *slots):
+        """The same, each piece of the gradient computed when its turn comes."""
+        size = max(1, PIECE // gradient.shape[1])
+
+        def task(worker, start, stop):
+            g = np.empty((size, gradient.shape[1]), gradient.dtype)  # (rows, U)
+            for i in range(start, stop, size):
+                part = slice(i, min(i + size, stop))
+                rows = gradient.rows(i, part.stop, out=g[:part.stop - i])
+                self.rule(p[part], rows, *(a[part] for a in slots))
+
+        run(task, len(p), size)
