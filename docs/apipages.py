@@ -38,7 +38,7 @@ def public_names(module):
 
 
 def told(name):
-    """The data of module ``name`` that have a comment ``#:``, and its first sentence."""
+    """Data of module ``name`` with a comment ``#:`` -> the comment's first sentence."""
     try:
         comments = ModuleAnalyzer.for_module(name).find_attr_docs()
     except PycodeError:

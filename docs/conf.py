@@ -41,7 +41,7 @@ sphinx_gallery_conf = {
     "gallery_dirs": "learn",
     "filename_pattern": r"/plot_",
     "within_subsection_order": "FileNameSortKey",
-    "first_notebook_cell": "# This lesson imports minifer: pip install -e FOLDER, first.\n"
+    "first_notebook_cell": "# This lesson imports minifer: pip install -e FOLDER\n"
                            "%matplotlib inline",
     "show_signature": False,
     "write_computation_times": False,

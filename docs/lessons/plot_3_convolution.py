@@ -15,7 +15,7 @@ import time
 import matplotlib.pyplot as plt
 import numpy as np
 
-from minifer import data
+from minifer import data, faces
 from minifer.ops import winograd
 from minifer.ops.conv import col2im, conv2d_backward, conv2d_forward, im2col
 
@@ -29,7 +29,7 @@ from minifer.ops.conv import col2im, conv2d_backward, conv2d_forward, im2col
 with tempfile.TemporaryDirectory() as folder:
     images, _ = data.make_faces(folder, subjects=1, emotions=["surprise"],
                                 frames=(2, 2))
-    photo = data.read_image(sorted(pathlib.Path(images).rglob("*.png"))[-1])
+    photo = faces.read_image(sorted(pathlib.Path(images).rglob("*.png"))[-1])
 
 face = photo[76:460, 128:512].reshape(96, 4, 96, 4).mean(axis=(1, 3))
 face = ((face - face.mean()) / face.std()).astype(np.float32)
