@@ -12,7 +12,6 @@ import minifer
 from minifer import random
 from minifer.commands.cli import ArgumentParser, run
 from minifer.evaluation.metrics import evaluate
-from minifer.faces.cache import cache_folder
 from minifer.faces.cropping import CropSettings
 from minifer.faces.preprocessing import Preprocessing
 from minifer.runs import CK, load_best
