@@ -10,7 +10,7 @@ minifer's own; gradients, measured by small steps in float64; inputs not changed
 place; and the time it takes, beside minifer's. The first one that fails ends it, and
 where the result is that of a known mistake, the mistake is named. The file runs in a
 process of its own with a time limit, so a loop without end does no harm; but it can do
-whatever you can do, so read a file before you run it for somebody else.
+whatever you can do, so read another person's file before you run it.
 
 Exit code: 0 all passed, 1 a check failed, 2 wrong use.
 """

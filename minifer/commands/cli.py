@@ -1,8 +1,8 @@
 """The command ``minifer``, and what all commands share.
 
 Errors take one line. Exit codes are 0: done; 1: the task failed, or a check found
-something; 2: wrong use or wrong input; 130: stopped by Ctrl-C; 141: nobody reads what
-it prints any more, as in ``minifer doctor | head -1``.
+something; 2: wrong use or wrong input; 130: stopped by Ctrl-C; 141: the reader of its
+output has gone, as in ``minifer doctor | head -1``.
 """
 
 import argparse

@@ -106,7 +106,7 @@ class CpuDriver(_Driver):
         ----------
         given : dict of Variable -> array
         wait : bool
-            Of no effect here, where a step is done when it returns.
+            No effect here, where a step is done when it returns.
 
         Returns
         -------

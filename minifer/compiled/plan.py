@@ -116,7 +116,7 @@ class Plan:
         return [row for step in self.steps for row in step.rows()]
 
     def clear_time(self):
-        """Start timing anew."""
+        """Start timing again from 0."""
         for step in self.steps:
             step.clear_time()
 
@@ -171,7 +171,7 @@ class Plan:
         raise NotImplementedError
 
     def _flags(self, layer):
-        """Whether a layer or one below it learns; whether one below it does."""
+        """(learns, need_dx) of a layer."""
         return layer in self.learns, any(i in self.learns for i in layer.incomings)
 
     def _can_fuse(self, layer):
@@ -182,7 +182,7 @@ class Plan:
                                            nonlinearities.identity))
 
     def _fused_above(self, conv):
-        """What of ReLU and 2×2 max-pooling follows a convolution, with no one between.
+        """The ReLU and 2×2 max-pooling that directly follow a convolution.
 
         Returns
         -------

@@ -1,6 +1,6 @@
 """Work done ahead of time on threads, its results in order, memory bounded.
 
->>> list(ahead(len, ["one", "three", ""], threads=2))
+>>> list(prefetch(len, ["one", "three", ""], threads=2))
 [3, 5, 0]
 """
 
@@ -8,10 +8,10 @@ import collections
 import itertools
 from concurrent.futures import ThreadPoolExecutor
 
-__all__ = ["ahead"]
+__all__ = ["prefetch"]
 
 
-def ahead(function, items, threads, limit=None):
+def prefetch(function, items, threads, limit=None):
     """Yield ``function(item)`` for each item, in order; threads work in advance.
 
     Parameters

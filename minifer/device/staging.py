@@ -12,10 +12,10 @@ import numpy as np
 
 from .arrays import cupy_module, explained, to_device
 
-__all__ = ["slots"]
+__all__ = ["staging_slots"]
 
 
-def slots(shape, dtype, device, count=2):
+def staging_slots(shape, dtype, device, count=2):
     """Places for arrays of one shape; load one while another is read.
 
     Parameters

@@ -63,48 +63,48 @@ class Bars:
         canvas.bind("<MouseWheel>", lambda event: canvas.yview_scroll(
             -1 if event.delta > 0 else 1, "units"))
 
-    def show(self, sheet, wish):
+    def show(self, state, choice):
         """Redraw all faces and models."""
         self.canvas.delete("all")
         self._pictures = []
         line = self.font.metrics("linespace")
-        widths = [self._width(column, line) for column in sheet.columns]
-        rows = max([len(column.classes) for column in sheet.columns], default=0)
+        widths = [self._width(verdict, line) for verdict in state.verdicts]
+        rows = max([len(verdict.classes) for verdict in state.verdicts], default=0)
         height = (max(rows, 3) + 2.5) * line
         top = .5 * line
-        for place, face in enumerate(shown(sheet, wish) or [None]):
+        for place, face in enumerate(shown(state, choice) or [None]):
             left = .5 * line
             if face:
-                self._face(sheet, face, left, top, COLORS[place % len(COLORS)])
+                self._face(state, face, left, top, COLORS[place % len(COLORS)])
                 left += 5 * line
-            for number, (column, width) in enumerate(zip(sheet.columns, widths)):
+            for number, (verdict, width) in enumerate(zip(state.verdicts, widths)):
                 tags = (f"model-{number}", f"face-{face.number}" if face else "no-face")
-                self._cell(column, face, left, top, width, tags)
+                self._cell(verdict, face, left, top, width, tags)
                 left += width + 1.5 * line
             top += height
         right = (self.canvas.bbox("all") or [0] * 4)[2]
         self.canvas.configure(scrollregion=(0, 0, right + line, top),
                               yscrollincrement=line, xscrollincrement=line)
 
-    def _width(self, column, line):
-        title = self.bold.measure(name_of(column.path))
-        if column.problem:
+    def _width(self, verdict, line):
+        title = self.bold.measure(name_of(verdict.path))
+        if verdict.problem:
             return max(title, 14 * line)
-        return max(title, self._names(column) + 8 * line)
+        return max(title, self._names(verdict) + 8 * line)
 
-    def _names(self, column):
-        return max((self.bold.measure(name) for name in column.classes), default=0)
+    def _names(self, verdict):
+        return max((self.bold.measure(name) for name in verdict.classes), default=0)
 
     def _write(self, x, y, text, fill=INK, font=None, **options):
         self.canvas.create_text(x, y, text=text, fill=fill, font=font or self.font,
                                 **{"anchor": "nw"} | options)
 
-    def _face(self, sheet, face, left, top, colour):
+    def _face(self, state, face, left, top, colour):
         """The face, small, with its number in the colour of its box."""
         cv2 = load_cv2()
-        scale = sheet.small.shape[1] / sheet.picture.shape[1]
+        scale = state.small.shape[1] / state.picture.shape[1]
         x, y, width, height = (round(scale * value) for value in face.box)
-        part = sheet.small[y:y + height, x:x + width]
+        part = state.small[y:y + height, x:x + width]
         line = self.font.metrics("linespace")
         side = 4 * line
         self._pictures.append(picture_of(cv2.resize(part, (side, side)), self.canvas))
@@ -120,20 +120,20 @@ class Bars:
         self._write(left + side / 2, top + side + 1.9 * line, eyes, GREY,
                     anchor="center", tags=tags)
 
-    def _cell(self, column, face, left, top, width, tags):
+    def _cell(self, verdict, face, left, top, width, tags):
         """A model's name, and a bar for each of its classes."""
         line = self.font.metrics("linespace")
-        self._write(left, top, name_of(column.path), font=self.bold,
+        self._write(left, top, name_of(verdict.path), font=self.bold,
                     tags=(*tags, "title"))
-        if column.problem:
-            self._write(left, top + 1.3 * line, column.problem, ALARM, width=width,
+        if verdict.problem:
+            self._write(left, top + 1.3 * line, verdict.problem, ALARM, width=width,
                         tags=(*tags, "problem"))
             return
-        values = (column.saturations[face.number - 1]
-                  if face and column.saturations else {})
+        values = (verdict.saturations[face.number - 1]
+                  if face and verdict.saturations else {})
         best = max(values, key=values.get, default=None)
-        bar = left + self._names(column) + .6 * line
-        for row, name in enumerate(column.classes):
+        bar = left + self._names(verdict) + .6 * line
+        for row, name in enumerate(verdict.classes):
             y = top + (1.3 + row) * line
             self._write(left, y, name, font=self.bold if name == best else None,
                         tags=(*tags, "class"))

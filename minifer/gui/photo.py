@@ -16,7 +16,7 @@ def picture_of(pixels, master):
 
 
 class PhotoView:
-    """A canvas with a sheet's photo, or with what to do as long as there is none.
+    """A canvas with a state's photo, or with what to do as long as there is none.
 
     Parameters
     ----------
@@ -38,9 +38,9 @@ class PhotoView:
         self.canvas.bind("<Destroy>", lambda event: self._no_more())
         self._shown = self._picture = self._waiting = None
 
-    def show(self, sheet, wish):
+    def show(self, state, choice):
         """Draw it, as soon as the window has nothing better to do."""
-        self._shown = sheet, wish
+        self._shown = state, choice
         self._later()
 
     def _later(self):
@@ -58,11 +58,11 @@ class PhotoView:
         canvas.delete("all")
         if self._shown is None or min(width, height) < 10:
             return
-        sheet, wish = self._shown
-        if sheet.picture is None:
+        state, choice = self._shown
+        if state.picture is None:
             canvas.create_text(width / 2, height / 2, text=self.hint, fill=FAINT,
                                width=.8 * width, justify="center", tags="hint")
             return
-        pixels = draw(sheet, wish, (width, height))
+        pixels = draw(state, choice, (width, height))
         self._picture = picture_of(pixels, canvas)  # Tk keeps no reference of its own
         canvas.create_image(width / 2, height / 2, image=self._picture, tags="photo")

@@ -1,6 +1,6 @@
 """What the window shows: what the user chose, and what is known of it.
 
-A :class:`Wish` is all that was chosen, a :class:`Sheet` all that is known. Both are
+A :class:`Choice` is all that was chosen, a :class:`State` all that is known. Both are
 never changed, only replaced; so the thread that works and the window that shows can
 hold the same ones.
 """
@@ -15,14 +15,15 @@ import numpy as np
 from ..faces.images import load_cv2
 from ..report.annotate import annotate_photo
 
-__all__ = ["Wish", "Found", "Column", "Sheet", "name_of", "shown", "draw", "table"]
+__all__ = ["Choice", "FoundFace", "Verdict", "State", "name_of", "shown", "draw",
+           "table"]
 
 #: Exported pictures have at least so many pixels on their longer side, for the labels.
 READABLE = 640
 
 
 @dataclasses.dataclass(frozen=True)
-class Wish:
+class Choice:
     """All that the user chose.
 
     Attributes
@@ -50,7 +51,7 @@ class Wish:
 
 
 @dataclasses.dataclass(frozen=True)
-class Found:
+class FoundFace:
     """One face: its number from 1, its box (x, y, width, height), its eyes."""
 
     number: int
@@ -59,7 +60,7 @@ class Found:
 
 
 @dataclasses.dataclass(frozen=True)
-class Column:
+class Verdict:
     """What one model says.
 
     Attributes
@@ -79,7 +80,7 @@ class Column:
 
 
 @dataclasses.dataclass(frozen=True)
-class Sheet:
+class State:
     """All that is known of the photo.
 
     Attributes
@@ -90,8 +91,8 @@ class Sheet:
         The photo itself.
     small : uint8 array (h, w, 3) or None
         The same at a size that suits a screen.
-    faces : tuple of Found
-    columns : tuple of Column
+    faces : tuple of FoundFace
+    verdicts : tuple of Verdict
         One for each model.
     heat : tuple of array (S, S)
         For each face 0..1, where the chosen model looked; empty without.
@@ -103,21 +104,21 @@ class Sheet:
     picture: np.ndarray = None
     small: np.ndarray = None
     faces: tuple = ()
-    columns: tuple = ()
+    verdicts: tuple = ()
     heat: tuple = ()
     problem: str = ""
 
-    def column(self, path):
-        """The column of a model, or None."""
-        return next((one for one in self.columns if one.path == path), None)
+    def verdict(self, path):
+        """The verdict of a model, or None."""
+        return next((one for one in self.verdicts if one.path == path), None)
 
-    def summary(self, wish):
+    def summary(self, choice):
         """One line that says what there is, what is the matter, and what to do."""
         return " ".join(filter(None, [
-            self._found(wish), self.problem,
-            *(column.problem for column in self.columns)]))
+            self._found(choice), self.problem,
+            *(verdict.problem for verdict in self.verdicts)]))
 
-    def _found(self, wish):
+    def _found(self, choice):
         if self.picture is None:  # the problem says why, if there is a photo
             return "" if self.photo else "Open a photo: Ctrl+O."
         height, width = self.picture.shape[:2]
@@ -125,12 +126,12 @@ class Sheet:
         if not self.faces:
             return (f"{name}: no face found. Use a photo that shows one from the "
                     "front, well lit and not too small.")
-        faces = shown(self, wish)
+        faces = shown(self, choice)
         if not faces:
             return (f"{name}: {_count(self.faces, 'face')}, but no eyes found. "
                     "Untick “Only faces with eyes” to see them all.")
         dropped = len(self.faces) - len(faces)
-        models = [column for column in self.columns if not column.problem]
+        models = [verdict for verdict in self.verdicts if not verdict.problem]
         return (f"{name}: {_count(faces, 'face')}"
                 + (f" ({dropped} without eyes dropped)" if dropped else "")
                 + (f", {_count(models, 'model')}." if models else
@@ -152,19 +153,19 @@ def name_of(path):
     return os.path.basename(folder) or stem if stem == "model" else stem
 
 
-def shown(sheet, wish):
+def shown(state, choice):
     """The faces that are to be seen: all, or those with eyes."""
-    return [face for face in sheet.faces if face.eyes or not wish.with_eyes]
+    return [face for face in state.faces if face.eyes or not choice.with_eyes]
 
 
-def draw(sheet, wish, size=None):
+def draw(state, choice, size=None):
     """The photo with numbered boxes, the chosen model's labels, and its heat map.
 
     Parameters
     ----------
-    sheet : Sheet
-        The sheet of a photo that could be read.
-    wish : Wish
+    state : State
+        The state of a photo that could be read.
+    choice : Choice
     size : (int, int), optional
         Width and height to fit it into; default: the photo's own size, but readable.
 
@@ -173,7 +174,7 @@ def draw(sheet, wish, size=None):
     uint8 array (H, W, 3), RGB
     """
     cv2 = load_cv2()
-    picture = sheet.picture if size is None else sheet.small
+    picture = state.picture if size is None else state.small
     height, width = picture.shape[:2]
     scale = (max(1, -(-READABLE // max(width, height))) if size is None
              else min(size[0] / width, size[1] / height))
@@ -181,22 +182,22 @@ def draw(sheet, wish, size=None):
     if (wide, high) != (width, height):
         picture = cv2.resize(picture, (wide, high), interpolation=cv2.INTER_AREA
                              if scale < 1 else cv2.INTER_CUBIC)
-    faces = shown(sheet, wish)
-    scale = wide / sheet.picture.shape[1]
+    faces = shown(state, choice)
+    scale = wide / state.picture.shape[1]
     boxes = [[round(scale * value) for value in face.box] for face in faces]
-    if wish.heat and sheet.heat:
+    if choice.heat and state.heat:
         picture = picture.copy()
         for face, box in zip(faces, boxes):
-            _lay_over(picture, box, sheet.heat[face.number - 1])
+            _lay_over(picture, box, state.heat[face.number - 1])
     return annotate_photo(picture, np.array(boxes, int).reshape(-1, 4),
-                          [_label(sheet, wish, face) for face in faces])
+                          [_label(state, choice, face) for face in faces])
 
 
-def _label(sheet, wish, face):
-    column = sheet.column(wish.chosen)
-    if not column or not column.saturations:
+def _label(state, choice, face):
+    verdict = state.verdict(choice.chosen)
+    if not verdict or not verdict.saturations:
         return str(face.number)
-    values = column.saturations[face.number - 1]
+    values = verdict.saturations[face.number - 1]
     best = max(values, key=values.get)
     return f"{face.number}  {best} {values[best]:.0%}"
 
@@ -212,7 +213,7 @@ def _lay_over(picture, box, heat):
     part[:] = (1 - share) * part + share * colours
 
 
-def table(sheet, wish):
+def table(state, choice):
     """What is shown as CSV: a line for each face, model and class.
 
     Returns
@@ -225,10 +226,10 @@ def table(sheet, wish):
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["photo", "face", "left", "top", "width", "height", "eyes",
                      "model", "class", "saturation"])
-    for face in shown(sheet, wish):
-        for column in sheet.columns:
-            values = column.saturations[face.number - 1] if column.saturations else {}
-            writer.writerows([sheet.photo, face.number, *face.box, face.eyes,
-                              column.path, name, f"{value:.6f}"]
+    for face in shown(state, choice):
+        for verdict in state.verdicts:
+            values = verdict.saturations[face.number - 1] if verdict.saturations else {}
+            writer.writerows([state.photo, face.number, *face.box, face.eyes,
+                              verdict.path, name, f"{value:.6f}"]
                              for name, value in values.items())
     return text.getvalue()

@@ -7,10 +7,10 @@ import urllib.parse
 from .. import files
 from ..errors import BackendUnavailable, NoFaceError, OutputError, SettingError
 from ..faces.images import write_png
-from .analysis import Judge
+from .analysis import Analysis
 from .bars import Bars
 from .photo import PhotoView
-from .state import Sheet, Wish, draw, name_of, table
+from .state import State, Choice, draw, name_of, table
 from .worker import Worker
 
 __all__ = ["Window", "make_root", "path_of"]
@@ -20,7 +20,7 @@ POLL = 40
 LETTERS = 11  # points
 PHOTOS = [("Photos", "*.jpg *.jpeg *.png *.bmp *.webp"), ("All files", "*")]
 HINT = ("Open a photo: Ctrl+O\n\nor paste its path above and press Enter{drop}.\n\n"
-        "Add the models that judge it: Ctrl+M.\n"
+        "Add the models that analysis it: Ctrl+M.\n"
         "`minifer train ck` makes one.")
 
 
@@ -108,18 +108,18 @@ class Window:
 
     Attributes
     ----------
-    wish : Wish
-    sheet : Sheet
+    choice : Choice
+    state : State
     status : tkinter.StringVar
         The line at the bottom.
     busy : bool
-        Whether the worker is at work on the wish.
+        Whether the worker is at work on the choice.
     """
 
     def __init__(self, root, models=(), photo="", device="cpu"):
         self.root = root
-        self.wish, self.sheet, self.busy = Wish(), Sheet(), False
-        self.worker, self.judge = Worker(), Judge(device)
+        self.choice, self.state, self.busy = Choice(), State(), False
+        self.worker, self.analysis = Worker(), Analysis(device)
         root.report_callback_exception = self._mistake
         root.protocol("WM_DELETE_WINDOW", self.close)
         self._build()
@@ -131,11 +131,11 @@ class Window:
     # --- what the user can do ---------------------------------------------------
 
     def choose(self, **changes):
-        """Change the wish, show at once what is known, and have the rest computed."""
-        wish = self.wish = dataclasses.replace(self.wish, **changes)
+        """Change the choice, show at once what is known, and have the rest computed."""
+        choice = self.choice = dataclasses.replace(self.choice, **changes)
         self._set_busy(True)
         self._show()
-        self.worker.ask(lambda: self.judge.fulfil(wish))
+        self.worker.ask(lambda: self.analysis.fulfil(choice))
 
     def open_photo(self, path=None):
         """Show a photo; without ``path``, ask for one."""
@@ -144,7 +144,7 @@ class Window:
             parent=self.root, title="Open a photo", filetypes=PHOTOS)
         if path:
             self.path.set(path)
-            self.choose(photo=path_of(path), opened=self.wish.opened + 1)
+            self.choose(photo=path_of(path), opened=self.choice.opened + 1)
 
     def add_models(self, paths=None):
         """Add model files; without ``paths``, ask for some."""
@@ -152,53 +152,53 @@ class Window:
         paths = paths or filedialog.askopenfilenames(
             parent=self.root, title="Add models",
             filetypes=[("Models", "*.npz"), ("All files", "*")])
-        models = tuple(dict.fromkeys([*self.wish.models, *paths]))
-        if models != self.wish.models:
-            self.choose(models=models, chosen=self.wish.chosen or models[0])
+        models = tuple(dict.fromkeys([*self.choice.models, *paths]))
+        if models != self.choice.models:
+            self.choose(models=models, chosen=self.choice.chosen or models[0])
 
     def remove_model(self, path):
         """Take a model out of the window."""
-        models = tuple(one for one in self.wish.models if one != path)
-        chosen = self.wish.chosen
+        models = tuple(one for one in self.choice.models if one != path)
+        chosen = self.choice.chosen
         if chosen == path:
             chosen = models[0] if models else ""
         self.choose(models=models, chosen=chosen)
 
     def export_picture(self):
         """Ask for a name, and write the photo as it is drawn."""
-        self._export("picture", ".png", lambda path, sheet, wish: write_png(
-            path, draw(sheet, wish)))
+        self._export("picture", ".png", lambda path, state, choice: write_png(
+            path, draw(state, choice)))
 
     def export_table(self):
         """Ask for a name, and write all numbers."""
-        self._export("table", ".csv", lambda path, sheet, wish: files.write_text(
-            path, table(sheet, wish)))
+        self._export("table", ".csv", lambda path, state, choice: files.write_text(
+            path, table(state, choice)))
 
     def _export(self, what, ending, write):
         from tkinter import filedialog
-        wish = self.wish
-        if not (self.busy or self.sheet.faces):
+        choice = self.choice
+        if not (self.busy or self.state.faces):
             return self.status.set(f"There is no {what} to export yet. "
-                                   + self.sheet.summary(wish))
-        stem = os.path.splitext(os.path.basename(wish.photo))[0]
+                                   + self.state.summary(choice))
+        stem = os.path.splitext(os.path.basename(choice.photo))[0]
         path = filedialog.asksaveasfilename(
             parent=self.root, title=f"Export the {what}", defaultextension=ending,
             initialfile=f"{stem}_faces{ending}")
         if path:
-            self.worker.ask(lambda: self._written(path, wish, write), must=True)
+            self.worker.ask(lambda: self._written(path, choice, write), must=True)
         return None
 
-    def _written(self, path, wish, write):
+    def _written(self, path, choice, write):
         """Yield, in the background, all that was wished for; then write the file."""
-        for sheet in self.judge.fulfil(wish):
-            if not isinstance(sheet, Sheet):
-                yield sheet
-        if not sheet.faces:
-            raise NoFaceError("Nothing was exported. " + sheet.summary(wish))
-        if os.path.exists(path) and os.path.samefile(path, sheet.photo):
+        for state in self.analysis.fulfil(choice):
+            if not isinstance(state, State):
+                yield state
+        if not state.faces:
+            raise NoFaceError("Nothing was exported. " + state.summary(choice))
+        if os.path.exists(path) and os.path.samefile(path, state.photo):
             raise OutputError(f"{path} is the photo itself. Choose another name.")
         yield f"Writing {path} …"
-        write(path, sheet, wish)
+        write(path, state, choice)
         yield f"Wrote {path}."
 
     def close(self):
@@ -256,7 +256,7 @@ class Window:
         self.path = tkinter.StringVar(self.root)
         self.chosen = ttk.Combobox(frame, state="readonly", width=14)
         self.chosen.bind("<<ComboboxSelected>>", lambda event: self.choose(
-            chosen=self.wish.models[self.chosen.current()]))
+            chosen=self.choice.models[self.chosen.current()]))
         self.heat = tkinter.BooleanVar(self.root)
         self.with_eyes = tkinter.BooleanVar(self.root)
         entry = ttk.Entry(frame, textvariable=self.path)
@@ -305,8 +305,8 @@ class Window:
 
     def _poll(self):
         for result in self.worker.results():
-            if isinstance(result, Sheet):
-                self.sheet = result
+            if isinstance(result, State):
+                self.state = result
                 self._show()
             elif result is None:
                 self._set_busy(False)
@@ -319,18 +319,18 @@ class Window:
         self.root.configure(cursor="watch" if busy else "")
 
     def _show(self):
-        wish, sheet = self.wish, self.sheet
-        self.root.title(" - ".join(filter(None, [os.path.basename(wish.photo),
+        choice, state = self.choice, self.state
+        self.root.title(" - ".join(filter(None, [os.path.basename(choice.photo),
                                                  "minifer"])))
-        self.photo.show(sheet, wish)
-        self.bars.show(sheet, wish)
-        self.chosen.configure(values=[name_of(path) for path in wish.models])
-        self.chosen.set(name_of(wish.chosen) if wish.chosen else "")
+        self.photo.show(state, choice)
+        self.bars.show(state, choice)
+        self.chosen.configure(values=[name_of(path) for path in choice.models])
+        self.chosen.set(name_of(choice.chosen) if choice.chosen else "")
         self.remove.delete(0, "end")
-        for path in wish.models:
+        for path in choice.models:
             self.remove.add_command(label=name_of(path), command=lambda path=path:
                                     self.remove_model(path))
-        self.status.set(sheet.summary(wish))
+        self.status.set(state.summary(choice))
 
     def _mistake(self, kind, error, trace):
         """Say what went wrong in a callback in the window, not in the console."""

@@ -129,7 +129,7 @@ def freeze(layer):
     """Keep a network's parameters as they are, from the inputs up to ``layer``.
 
     They lose the tag ``trainable``, so that ``get_all_params(network,
-    trainable=True)`` leaves them out, and no gradient is worked out below the first
+    trainable=True)`` leaves them out, and no gradient is computed below the first
     layer that learns. Each :class:`BatchNormLayer` becomes a
     :class:`FrozenBatchNormLayer`: it uses its running averages in training too, and
     no longer moves them. Dropout goes on dropping.
@@ -175,7 +175,7 @@ def freeze(layer):
 
 
 def seed_noise(layer, seed):
-    """Start all random masks of a network anew from ``seed``.
+    """Start all random masks of a network from ``seed``.
 
     Each layer that has a ``stream`` gets one of its own, known by its place.
     """

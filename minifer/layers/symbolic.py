@@ -66,7 +66,7 @@ def output_of(layer_or_layers, variables, **options):
     variables : dict of InputLayer -> Variable
         Those that take the place of the layers' own.
     **options
-        Of the layers.
+        Options passed to the layers.
 
     Returns
     -------

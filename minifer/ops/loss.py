@@ -2,7 +2,7 @@ r"""Losses: how wrong is a prediction?
 
 Targets of the cross-entropies are class numbers, int of shape (N,), or soft
 targets, float of shape (N, K): a distribution over the classes. Class weights
-(K,) make mistakes on rarer classes dearer.
+(K,) make mistakes on rare classes cost more.
 
 A class number out of range is refused on the CPU. On a device its loss is NaN, and
 its gradient too: to look first, the CPU would have to wait for the device.

@@ -2,7 +2,7 @@
 
 The gradient of a dense layer's weights is xᵀ·dz: large, although its factors are
 small. Written out, a step would write it to memory and read it back twice. Kept
-as factors, its rows are worked out where the update rule wants them, a piece at
+as factors, its rows are computed where the update rule wants them, a piece at
 a time, and are still in the cache when they are used.
 
 >>> g = OuterProduct(np.array([[1., 2., 3.]]), np.array([[1., 10.]]))

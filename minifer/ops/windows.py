@@ -13,7 +13,7 @@ def check_windows(op, size, stride, pad):
     Parameters
     ----------
     op : str
-        Whose they are, for the message.
+        Name of the op, for the error message.
     size, stride, pad : (int, int)
 
     Raises

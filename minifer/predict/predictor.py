@@ -12,7 +12,7 @@ import numpy as np
 
 from .. import layers
 from ..compiled.functions import function
-from ..device.prefetch import ahead
+from ..device.prefetch import prefetch
 from ..device.threads import default_threads
 from ..errors import ImageError, SettingError, ShapeError
 from ..faces.cropping import extract
@@ -224,7 +224,7 @@ class Predictor:
             except ImageError as error:
                 return item, error
 
-        looks = ahead(look, items, threads, batch_size + 2 * threads)
+        looks = prefetch(look, items, threads, batch_size + 2 * threads)
         while batch := list(itertools.islice(looks, batch_size)):
             yield from self._judge(batch)
 

@@ -6,11 +6,11 @@
 """
 
 from . import schedules, stopping
-from .batches import Feed
+from .batches import Batches
 from .checkpoint import load_checkpoint, save_checkpoint
 from .frozen import frozen_features, trainable_head
 from .trainer import Result, Trainer, TrainingInterrupted
 
-__all__ = ["Trainer", "Result", "TrainingInterrupted", "Feed", "save_checkpoint",
+__all__ = ["Trainer", "Result", "TrainingInterrupted", "Batches", "save_checkpoint",
            "load_checkpoint", "frozen_features", "trainable_head", "schedules",
            "stopping"]

@@ -4,34 +4,34 @@ On a device the data set lies in its memory as it came, bytes as bytes, and a ba
 one launch: pick the images of the next numbers in a shuffled order, mirror some,
 make their pixels the network's numbers. Where the data set does not fit, its batches
 come over one ahead, while the device works on the one before. So do images that are
-changed on the host, each epoch anew, by an augmentation.
+changed on the host, again in each epoch, by an augmentation.
 
 >>> images = np.arange(12, dtype=np.uint8).reshape(3, 2, 2)
->>> feed = Feed(images, np.array([0, 1, 2]), "cpu", batch_size=2)
->>> feed.begin([2, 0, 1])
->>> x, y = feed.batch(1)
+>>> batches = Batches(images, np.array([0, 1, 2]), "cpu", batch_size=2)
+>>> batches.begin([2, 0, 1])
+>>> x, y = batches.batch(1)
 >>> x.tolist(), y.tolist()
 ([[[4, 5], [6, 7]]], [1])
 """
 
-import collections
+import functools
 import os
-from concurrent.futures import ThreadPoolExecutor, wait
 
 import numpy as np
 
 from ..cuda.gather import gather, gather_classes
 from ..device.arrays import (as_array, device_of, memory_free, on_gpu, resolve,
                              to_device, to_host)
+from ..device.prefetch import prefetch
 from ..device.recording import refuse
-from ..device.staging import slots
+from ..device.staging import staging_slots
 from ..errors import LabelError, SettingError, ShapeError
 from ..ops.dropout import keep_mask
 
-__all__ = ["Feed", "check_augment"]
+__all__ = ["Batches", "check_augment"]
 
 
-class Feed:
+class Batches:
     """A data set, handed out in batches.
 
     Parameters
@@ -62,11 +62,11 @@ class Feed:
 
     Attributes
     ----------
-    batches : int
-        Of this epoch; the last may be smaller.
+    count : int
+        Number of batches of this epoch; the last may be smaller.
     streams : bool
-        Whether images are brought batch by batch, by threads of the feed: they are
-        augmented, or do not fit on the device.
+        Whether images are brought batch by batch, by threads: they are augmented,
+        or do not fit on the device.
 
     Raises
     ------
@@ -87,10 +87,10 @@ class Feed:
         self._images, self._labels = images, to_device(
             _as_targets(labels, self.device), self.device)
         self._scaling = getattr(prepare, "scaling", None)
-        self.batches, self._order, self._prepared = 0, None, None
+        self.count, self._order, self._prepared = 0, None, None
         self.streams = augment is not None or self._must_stream(limit)
         if self.streams:
-            self._stream = _Stream(images, self._size, self.device, augment)
+            self._stream = _Streamed(images, self._size, self.device, augment)
         else:
             self._images = to_device(images, self.device)
         if self.device != "cpu":
@@ -116,7 +116,7 @@ class Feed:
     def in_order(self):
         """Begin an epoch in the order of the data, and go through its batches."""
         self.begin(np.arange(len(self)))
-        for number in range(self.batches):
+        for number in range(self.count):
             yield self.batch(number)
 
     def begin(self, order, epoch=0):
@@ -138,7 +138,7 @@ class Feed:
         self._order = to_device(order, self.device)
         self._mirrored = None if self.flip is None else keep_mask(
             self.flip, order.shape, 0.5, like=self._order)
-        self.batches = -(-len(order) // self._size)
+        self.count = -(-len(order) // self._size)
         if self.streams:
             self._stream.begin(order, epoch)
 
@@ -148,7 +148,7 @@ class Feed:
         Parameters
         ----------
         number : int
-            0 … ``batches - 1``.
+            0 … ``count - 1``.
 
         Returns
         -------
@@ -165,10 +165,10 @@ class Feed:
         CaptureError
             While a graph is captured, which would pick this batch every time.
         """
-        if not 0 <= number < self.batches:
+        if not 0 <= number < self.count:
             raise SettingError(
-                f"feed: expected a batch from 0 to {self.batches - 1}, got {number}."
-                if self.batches else "feed: expected begin(order) before batches.")
+                f"batches: expected a batch from 0 to {self.count - 1}, got {number}."
+                if self.count else "batches: expected begin(order) first.")
         first = number * self._size
         pick = self._pick_here if self.device == "cpu" else self._pick_there
         return pick(number, first, min(self._size, len(self._order) - first))
@@ -186,7 +186,7 @@ class Feed:
         return x if self.prepare is None else self.prepare(x), self._labels[chosen]
 
     def _pick_there(self, number, first, n):
-        refuse("a batch of a feed")
+        refuse("a batch of images")
         x, y = self._x[:n], self._y[:n]
         if self.streams:
             with self._stream.batch(number) as images:
@@ -200,12 +200,12 @@ class Feed:
         return x, y
 
     def _kept(self, prepared, n):
-        """What a function made of a batch, in a place of the feed's."""
+        """What a function made of a batch, in memory that is kept."""
         if device_of(prepared) != self.device or len(prepared) != n:
             raise ShapeError(
-                f"feed: expected prepare to return {n} images on '{self.device}', got "
-                f"{np.shape(prepared)} on '{device_of(prepared)}'. Use functions of "
-                "NumPy that work on the arrays of any device.")
+                f"batches: expected prepare to return {n} images on '{self.device}', "
+                f"got {np.shape(prepared)} on '{device_of(prepared)}'. Use functions "
+                "of NumPy that work on the arrays of any device.")
         if self._prepared is None:
             self._prepared = self._place(prepared.dtype, prepared.shape)
         x = self._prepared[:n]
@@ -213,7 +213,7 @@ class Feed:
         return x
 
 
-class _Stream:
+class _Streamed:
     """Batches on their way from the host, ahead of the device.
 
     Slots take turns: while the device reads one, threads bring the next batches into
@@ -224,53 +224,53 @@ class _Stream:
         self.images = images if augment is None else to_host(images)
         self.size, self.augment = size, augment
         self.ahead = 1 if augment is None or device == "cpu" else augmenting_threads()
-        self.slots = slots((size, *images.shape[1:]), images.dtype, device,
-                           self.ahead + 1)
-        self.threads = ThreadPoolExecutor(self.ahead)
-        self.coming = collections.deque()  # numbers of batches, and their futures
+        self.slots = staging_slots((size, *images.shape[1:]), images.dtype, device,
+                                   self.ahead + 1)
+        self.coming, self.next = None, None
 
     def begin(self, order, epoch):
         self._forget()
         self.order, self.epoch = order, epoch
-        self.batches = -(-len(order) // self.size)
+        self.count = -(-len(order) // self.size)
 
     def batch(self, number):
         """The images of a batch, for the length of a ``with`` block."""
-        if self.coming and self.coming[0][0] != number:
+        if self.next != number:
             self._forget()
-        # The last of these takes the slot of the batch before, which has been read.
-        first = number + len(self.coming)
-        for one in range(first, min(number + self.ahead + 1, self.batches)):
-            rows = self.order[one * self.size:][:self.size]
-            self.coming.append((one, self.threads.submit(
-                self._bring, self._slot(one), rows, self.epoch)))
-        self.coming.popleft()[1].result()
-        return self._slot(number).opened()
-
-    def _slot(self, number):
-        return self.slots[number % len(self.slots)]
-
-    def _bring(self, slot, rows, epoch):
-        if self.augment is None:
-            slot.load(self.images, rows)
-            return
-        images = self.images[rows]
-        changed = self.augment(images, rows, epoch)
-        found = (getattr(changed, "dtype", type(changed).__name__),
-                 getattr(changed, "shape", ()))
-        if found != (images.dtype, images.shape):
-            raise ShapeError(
-                f"augment: expected {images.dtype} {images.shape} back, as it was "
-                f"given, got {found[0]} {found[1]}. Change pixels, and leave scaling "
-                "to prepare.")
-        slot.load(changed, np.arange(len(rows)))
+            bring = functools.partial(_bring, self.slots, self.images, self.order,
+                                      self.size, self.augment, self.epoch)
+            self.coming = prefetch(bring, range(number, self.count), self.ahead,
+                                   limit=self.ahead)
+        # Taking one lets the next begin, in the slot that was read before this one.
+        self.next = None  # an error ends the coming ones
+        slot = next(self.coming)
+        self.next = number + 1
+        return slot.opened()
 
     def _forget(self):
         """Wait until no thread writes into a slot any more."""
-        for _, future in self.coming:
-            future.cancel()
-        wait([future for _, future in self.coming])
-        self.coming.clear()
+        if self.coming is not None:
+            self.coming.close()
+        self.coming, self.next = None, None
+
+
+def _bring(slots, images, order, size, augment, epoch, number):
+    """Load a batch into its slot, changed by ``augment`` if there is one."""
+    slot, rows = slots[number % len(slots)], order[number * size:][:size]
+    if augment is None:
+        slot.load(images, rows)
+        return slot
+    images = images[rows]  # (n, ...)
+    changed = augment(images, rows, epoch)
+    found = (getattr(changed, "dtype", type(changed).__name__),
+             getattr(changed, "shape", ()))
+    if found != (images.dtype, images.shape):
+        raise ShapeError(
+            f"augment: expected {images.dtype} {images.shape} back, as it was "
+            f"given, got {found[0]} {found[1]}. Change pixels, and leave scaling "
+            "to prepare.")
+    slot.load(changed, np.arange(len(rows)))
+    return slot
 
 
 def augmenting_threads():
@@ -288,7 +288,7 @@ def check_augment(augment, flip):
     ----------
     augment : function or None
     flip : minifer.random.Stream or None
-        Whether the feed itself mirrors images.
+        The stream that decides, where images are mirrored beside ``augment``.
     """
     if augment is not None and not callable(augment):
         raise SettingError("augment: expected a function of images, numbers and epoch, "
@@ -302,14 +302,14 @@ def check_augment(augment, flip):
 def _check(images, labels, flip, device):
     if images.ndim < 2 or 0 in images.shape or images.shape[:1] != labels.shape[:1]:
         raise ShapeError(
-            "feed: expected images (N, ...), at least one, and as many labels, got "
+            "batches: expected images (N, ...), at least one, and as many labels, got "
             f"images {images.shape} and labels {labels.shape}.")
     if flip is not None and images.ndim < 3:
-        raise ShapeError("feed: expected images with rows and columns to mirror, got "
-                         f"shape {images.shape}.")
+        raise ShapeError("batches: expected images with rows and columns to mirror, "
+                         f"got shape {images.shape}.")
     if device != "cpu" and images.dtype not in (np.uint8, np.float32, np.float64):
         raise SettingError(
-            f"feed: expected images of uint8, float32 or float64 on '{device}', got "
+            f"batches: expected images of uint8, float32 or float64 on '{device}', got "
             f"{images.dtype}. Convert them with astype.")
 
 
@@ -318,12 +318,12 @@ def _as_targets(labels, device):
     soft = labels.dtype.kind == "f" and labels.ndim == 2 and labels.shape[1]
     if not soft and (labels.dtype.kind not in "iub" or labels.ndim != 1):
         raise LabelError(
-            "feed: expected whole numbers (N,) or soft labels (N, K), got "
+            "batches: expected whole numbers (N,) or soft labels (N, K), got "
             f"{labels.dtype} {labels.shape}.")
     if device == "cpu":
         return labels
     if not soft and not (-2**31 <= int(labels.min()) <= int(labels.max()) < 2**31):
-        raise LabelError("feed: expected class numbers of 32 bits, got "
+        raise LabelError("batches: expected class numbers of 32 bits, got "
                          f"{int(labels.min())} to {int(labels.max())}.")
     return labels.astype(np.float32 if soft else np.int32, copy=False)
 
@@ -331,9 +331,9 @@ def _as_targets(labels, device):
 def _checked_order(order, N):
     order = np.array(to_host(order))
     if order.ndim != 1 or order.dtype.kind not in "iu" or not order.size:
-        raise ShapeError("feed: expected an order (M,) of whole numbers, at least one, "
-                         f"got {order.dtype} {order.shape}.")
+        raise ShapeError("batches: expected an order (M,) of whole numbers, at least "
+                         f"one, got {order.dtype} {order.shape}.")
     if order.min() < 0 or order.max() >= N:
-        raise ShapeError(f"feed: expected numbers of images, 0 to {N - 1}, got "
+        raise ShapeError(f"batches: expected numbers of images, 0 to {N - 1}, got "
                          f"{order.min()} to {order.max()}.")
     return order.astype(np.int64, copy=False)

@@ -1,7 +1,7 @@
-"""Features of a frozen body, worked out once.
+"""Features of a frozen body, computed once.
 
 Where the lower part of a network no longer learns, it gives the same numbers for the
-same image in every epoch. So they are worked out once and kept on disk, and only what
+same image in every epoch. So they are computed once and kept on disk, and only what
 learns on top of them, the head, is trained: a network of its own, whose parameters are
 those of the whole network.
 
@@ -32,7 +32,7 @@ from ..errors import OutputError, SettingError
 from ..files import atomic_write, make_folder, remove_leftovers
 from ..layers.tape import that_learn
 from ..weights import architecture
-from .batches import Feed
+from .batches import Batches
 
 __all__ = ["frozen_features", "trainable_head"]
 
@@ -52,14 +52,14 @@ def frozen_features(network, images, prepare=None, folder=None, batch_size=16,
         The output layer; a part of its network is frozen, see
         :func:`minifer.layers.freeze`.
     images : array, shape (N, ...)
-        As for :class:`minifer.training.batches.Feed`.
+        As for :class:`minifer.training.batches.Batches`.
     prepare : function, optional
         Turns a batch of images into the network's input. With ``folder`` a
         :class:`minifer.faces.Preprocessing`, whose settings can be compared.
     folder : str or path-like, optional
         Where features are kept for the next time: a file for each body, its weights,
         the images and the preprocessing. A file that was cut or changed is written
-        anew. Default: nowhere.
+        again. Default: nowhere.
     batch_size : int, default 16
         Images at a time.
     device : {'cpu', 'cuda', 'emu', 'auto'}, default 'cpu'
@@ -178,11 +178,11 @@ def _batches(tops, images, prepare, batch_size, device, progress):
     if len(sources) != 1:
         raise SettingError("features: expected one InputLayer below the frozen part, "
                            f"got {len(sources)}.")
-    feed = Feed(images, np.zeros(len(images), int), device, batch_size, prepare)
+    batches = Batches(images, np.zeros(len(images), int), device, batch_size, prepare)
     outputs = layers.get_output(tops, deterministic=True)
     compute = function([sources[0].input_var], outputs, batch=batch_size)
     done = 0
-    for x, _ in feed.in_order():
+    for x, _ in batches.in_order():
         yield compute(x)
         done += len(x)
         if progress:

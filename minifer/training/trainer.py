@@ -30,7 +30,7 @@ from ..random import Stream
 from ..weights import architecture
 from ..weights.model_file import save_model
 from . import stopping
-from .batches import Feed, check_augment
+from .batches import Batches, check_augment
 from .checkpoint import load_checkpoint, peek, save_checkpoint
 from .fingerprint import describe_function, describe_penalty, describe_update
 from .schedules import constant, cosine, quarters
@@ -84,12 +84,12 @@ class Trainer:
     device : {'cpu', 'cuda', 'emu', 'auto'}, default 'cpu'
         Where to train; the network is moved there, and so are the data, if they fit.
     precision : {'fp32', 'tf32'}
-        Of a GPU's products: see :func:`minifer.function`.
+        Precision of a GPU's products: see :func:`minifer.function`.
     flip : bool, default False
         Mirror each training image left to right, or not, at random.
     augment : function, optional
         Changes training images, such as a :class:`minifer.data.Augmentation`:
-        ``augment(images, numbers, epoch)``; see :class:`minifer.training.batches.Feed`.
+        ``augment(images, numbers, epoch)``; see :class:`minifer.training.Batches`.
     """
 
     def __init__(self, network, update=None, learning_rate=0.01, batch_size=64,
@@ -204,33 +204,33 @@ class Trainer:
             # Some schedules depend on where the end is.
             schedule_epochs=epochs if self.schedule in (quarters, cosine) else None)
         place = self._start(folder, resume)
-        feed = self._feed(images, labels, self.flip, self.augment)
-        valid = valid and self._feed(*valid)
+        batches = self._batches(images, labels, self.flip, self.augment)
+        valid = valid and self._batches(*valid)
         with _interrupt_flag() as interrupted:
             while not (place["history"] and any(r(place["history"]) for r in rules)):
-                self._epoch(feed, valid, place, folder, interrupted)
+                self._epoch(batches, valid, place, folder, interrupted)
             place["finished"] = True
             self._save(folder, place)
         return Result(place["history"], place["best"]["epoch"])
 
     def predict(self, images):
         """Probabilities (N, K) of the classes, in batches."""
-        feed = self._feed(images, np.zeros(len(images), int))
-        return np.concatenate([self.predict_fn(x) for x, _ in feed.in_order()])
+        batches = self._batches(images, np.zeros(len(images), int))
+        return np.concatenate([self.predict_fn(x) for x, _ in batches.in_order()])
 
     def evaluate(self, images, labels):
         """Mean loss and accuracy (a fraction) on given data."""
-        return self._evaluate(self._feed(images, labels))
+        return self._evaluate(self._batches(images, labels))
 
-    def _evaluate(self, feed):
+    def _evaluate(self, batches):
         sums = [0.0, 0.0]
-        for x, y in feed.in_order():
+        for x, y in batches.in_order():
             sums = [s + one.astype(np.float64)
                     for s, one in zip(sums, self.test_fn.queue(x, y))]
-        return tuple(float(s) / len(feed) for s in sums)
+        return tuple(float(s) / len(batches) for s in sums)
 
-    def _feed(self, images, labels, flip=None, augment=None):
-        return Feed(images, labels, self.device, self.batch_size, self.prepare, flip,
+    def _batches(self, images, labels, flip=None, augment=None):
+        return Batches(images, labels, self.device, self.batch_size, self.prepare, flip,
                     augment=augment)
 
     @staticmethod
@@ -262,23 +262,23 @@ class Trainer:
                 "Continue it with --resume, or choose another folder.")
         return place
 
-    def _epoch(self, feed, valid, place, folder, interrupted):
+    def _epoch(self, batches, valid, place, folder, interrupted):
         """One pass over the training samples, one over the validation samples."""
         started = time.perf_counter() - place["seconds"]
-        epoch, n, loss_sum = place["epoch"], len(feed), place["loss_sum"]
+        epoch, n, loss_sum = place["epoch"], len(batches), place["loss_sum"]
         if self.flip:
             self.flip.step = epoch
-        feed.begin(self.order.generator(epoch).permutation(n), epoch)
+        batches.begin(self.order.generator(epoch).permutation(n), epoch)
         total = f"/{self._epochs}" if self._epochs else ""
-        with self._progress.bar(feed.batches, f"epoch {epoch + 1}{total}") as bar:
+        with self._progress.bar(batches.count, f"epoch {epoch + 1}{total}") as bar:
             bar.update(place["batch"])
-            for number in range(place["batch"], feed.batches):
+            for number in range(place["batch"], batches.count):
                 self.update.learning_rate = self.schedule(
-                    self.learning_rate, epoch * feed.batches + number, epoch,
+                    self.learning_rate, epoch * batches.count + number, epoch,
                     self._epochs)
-                loss_sum = loss_sum + self._step(*feed.batch(number), bar)
+                loss_sum = loss_sum + self._step(*batches.batch(number), bar)
                 place["batch"] = number + 1
-                if interrupted.is_set() and number + 1 < feed.batches:
+                if interrupted.is_set() and number + 1 < batches.count:
                     self.train_fn.check()
                     place["loss_sum"] = float(loss_sum)
                     self._stop(folder, place, time.perf_counter() - started)

@@ -38,7 +38,7 @@ class Buffer:
     Parameters
     ----------
     arrays : list of arrays
-        Of one dtype; their values are copied.
+        They have one dtype; their values are copied.
     device : {'cuda', 'emu'}
 
     Attributes

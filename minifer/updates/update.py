@@ -64,7 +64,7 @@ class Update:
     kernel = None
 
     def __init_subclass__(cls):
-        # A rule that is written anew no longer does what the parent's kernel does.
+        # A rule of its own no longer does what the parent's kernel does.
         if "rule" in vars(cls) and "kernel" not in vars(cls):
             cls.kernel = None
 

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from minifer.device.prefetch import ahead
+from minifer.device.prefetch import prefetch
 
 
 def test_results_come_in_order_whoever_is_first():
@@ -20,7 +20,7 @@ def test_results_come_in_order_whoever_is_first():
             done.set()
         return item
 
-    assert list(ahead(work, range(9), threads=4)) == list(range(9))
+    assert list(prefetch(work, range(9), threads=4)) == list(range(9))
 
 
 @pytest.mark.parametrize("limit", [1, 3, 8])
@@ -32,7 +32,7 @@ def test_no_more_is_read_than_the_limit(limit):
             read.append(item)
             yield item
 
-    results = ahead(abs, items(), threads=2, limit=limit)
+    results = prefetch(abs, items(), threads=2, limit=limit)
     for taken, _ in enumerate(results, 1):
         assert len(read) <= taken + limit
     assert len(read) == 50
@@ -40,13 +40,13 @@ def test_no_more_is_read_than_the_limit(limit):
 
 def test_without_threads_nothing_is_ahead():
     read = []
-    results = ahead(read.append, range(5), threads=0)
+    results = prefetch(read.append, range(5), threads=0)
     next(results)
     assert read == [0]
 
 
 def test_an_error_comes_in_the_place_of_its_result():
-    results = ahead(lambda x: 1 / x, [1, 2, 0, 4], threads=2)
+    results = prefetch(lambda x: 1 / x, [1, 2, 0, 4], threads=2)
     assert [next(results), next(results)] == [1, 0.5]
     with pytest.raises(ZeroDivisionError):
         next(results)
@@ -54,7 +54,7 @@ def test_an_error_comes_in_the_place_of_its_result():
 
 def test_whoever_stops_early_leaves_no_thread():
     before = set(threading.enumerate())
-    results = ahead(abs, range(1000), threads=3)
+    results = prefetch(abs, range(1000), threads=3)
     next(results)
     results.close()
     assert set(threading.enumerate()) == before

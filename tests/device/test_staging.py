@@ -14,7 +14,7 @@ import pytest
 
 from helpers.devices import DEVICES
 from minifer.device import arrays
-from minifer.device.staging import slots
+from minifer.device.staging import staging_slots
 
 
 class Stream:
@@ -95,7 +95,7 @@ def gpu(request, monkeypatch):
 
 def test_batches_arrive_whole_one_ahead(gpu):
     source, found = np.arange(400).reshape(100, 4), []
-    places = slots((7, 4), source.dtype, "cuda")
+    places = staging_slots((7, 4), source.dtype, "cuda")
     batches = [np.arange(100)[first:first + 7] for first in range(0, 100, 7)]
     places[0].load(source, batches[0])
     for number, rows in enumerate(batches):
@@ -111,7 +111,7 @@ def test_batches_arrive_whole_one_ahead(gpu):
 
 def test_a_batch_that_nobody_read_is_replaced(gpu):
     source, found = np.arange(400).reshape(100, 4), []
-    place, _ = slots((5, 4), source.dtype, "cuda")
+    place, _ = staging_slots((5, 4), source.dtype, "cuda")
     place.load(source, np.arange(5))
     place.load(source, np.arange(50, 53))
     with place.opened() as there:
@@ -123,7 +123,7 @@ def test_a_batch_that_nobody_read_is_replaced(gpu):
 @pytest.mark.parametrize("device", DEVICES)
 def test_loads_lie_on_the_device(device):
     source = np.asfortranarray(np.random.default_rng(0).normal(size=(20, 3, 2)))
-    places = slots((4, 3, 2), np.float64, device, count=3)
+    places = staging_slots((4, 3, 2), np.float64, device, count=3)
     assert len(places) == 3
     for number, rows in enumerate(([3, 3, 19, 0], [7], [5, 1], [2, 4, 8])):
         place = places[number % 3]

@@ -159,7 +159,7 @@ def test_a_photo_is_dropped_on_the_window(sit_down, monkeypatch, photo):
     assert drop("") == "copy" and driver.status.startswith("What was dropped is no")
     assert drop(f"{{{file}}} {photo}") == "copy"
     driver.settle()
-    assert driver.window.wish.photo == file and "2 faces" in driver.status
+    assert driver.window.choice.photo == file and "2 faces" in driver.status
 
 
 def test_two_rows_for_three_models(sit_down, models, photo):
@@ -188,7 +188,7 @@ def test_bars_are_as_long_as_what_they_show(sit_down, models, photo):
              if {"face-1", "model-1"} <= set(canvas.gettags(item))]
     lengths = [right - left for left, _, right, _ in map(canvas.coords, items)]
     shares = np.array(lengths[1::2]) / lengths[0]
-    values = driver.window.sheet.columns[1].saturations[0].values()
+    values = driver.window.state.verdicts[1].saturations[0].values()
     np.testing.assert_allclose(shares, list(values), atol=.01)
 
 
@@ -210,12 +210,12 @@ def test_models_come_and_go(sit_down, models, photo, monkeypatch):
 def test_where_it_looked(sit_down, models, photo):
     driver = sit_down(models, photo)
     driver.tick("Where it looked")
-    assert len(driver.window.sheet.heat) == 2 and "heat map" not in driver.status
+    assert len(driver.window.state.heat) == 2 and "heat map" not in driver.status
     box = driver.widget("TCombobox")
     box.current(1)
     driver.press("<<ComboboxSelected>>", box)
     driver.settle()
-    assert driver.window.wish.chosen == models[1]
+    assert driver.window.choice.chosen == models[1]
     assert "mlp has no heat map" in driver.status and driver.has_photo()
 
 

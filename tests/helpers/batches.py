@@ -1,4 +1,4 @@
-"""A small data set, and what a feed must make of it, for the tests of feeds."""
+"""A small data set, and what batches of it must hold."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""A feed hands out what indexing gives, on every device, from memory or in a stream."""
+"""Batches hold what indexing gives, on every device, from memory or in a stream."""
 
 import numpy as np
 import pytest
@@ -10,8 +10,8 @@ from minifer.device import arrays
 from minifer.device.graphs import capture
 from minifer.errors import CaptureError, LabelError, SettingError, ShapeError
 from minifer.faces.preprocessing import Preprocessing
-from minifer.training import batches as feeds
-from minifer.training.batches import Feed
+from minifer.training import batches as module
+from minifer.training.batches import Batches
 
 everywhere = pytest.mark.parametrize("device", ["cpu", *DEVICES])
 on_devices = pytest.mark.parametrize("device", DEVICES)
@@ -34,21 +34,22 @@ class Inverted(Preprocessing):
     ("uint8", Inverted(shift=0.25))])
 def test_batches_are_what_indexing_gives(device, limit, flip, dtype, prepare):
     images, labels = data(dtype)
-    feed = Feed(images, labels, device, 5, prepare, augment(3) if flip else None, limit)
-    assert feed.streams == (limit == 0 and device != "cpu")
+    batches = Batches(images, labels, device, 5, prepare,
+                      augment(3) if flip else None, limit)
+    assert batches.streams == (limit == 0 and device != "cpu")
     for epoch in (3, 4):
         order = np.random.default_rng(epoch).permutation(N)[:N - epoch]
-        feed.begin(order)
+        batches.begin(order)
         mirrored = (augment(epoch).keep_mask((len(order),), 0.5) if flip
                     else np.zeros(len(order), bool))
         wanted = list(expected(images, labels, order, prepare, mirrored, 5))
-        assert feed.batches == len(wanted) == 4 and mirrored.any() == flip
+        assert batches.count == len(wanted) == 4 and mirrored.any() == flip
         for number, batch in enumerate(wanted):
-            found = feed.batch(number)
+            found = batches.batch(number)
             assert_batch(found, batch, device)
             assert found[0].dtype == batch[0].dtype
             assert device == "cpu" or found[1].dtype == np.int32
-    assert not flip or feed.flip.step == 5
+    assert not flip or batches.flip.step == 5
 
 
 @everywhere
@@ -56,11 +57,11 @@ def test_batches_are_what_indexing_gives(device, limit, flip, dtype, prepare):
 @pytest.mark.parametrize("shape", [(6,), (3, 4), (2, 3, 4)])
 def test_soft_labels_and_other_shapes(device, limit, shape):
     images, labels = data("float32", shape, soft=True)
-    feed, order = Feed(images, labels, device, 8, limit=limit), np.arange(N)[::-1]
-    feed.begin(order)
+    batches, order = Batches(images, labels, device, 8, limit=limit), np.arange(N)[::-1]
+    batches.begin(order)
     for number, batch in enumerate(
             expected(images, labels, order, None, np.zeros(N, bool), 8)):
-        found = feed.batch(number)
+        found = batches.batch(number)
         assert_batch(found, batch, device)
         assert device == "cpu" or found[1].dtype == np.float32
 
@@ -69,11 +70,11 @@ def test_soft_labels_and_other_shapes(device, limit, shape):
 @pytest.mark.parametrize("limit", [None, 0])
 def test_batches_in_any_order_and_again(device, limit):
     images, labels = data()
-    feed, order = Feed(images, labels, device, 3, limit=limit), np.arange(N)
+    batches, order = Batches(images, labels, device, 3, limit=limit), np.arange(N)
     for numbers in ([5, 6, 7, 0], [1, 7, 3], [4, 4, 2, 5, 0, 2, 1]):
-        feed.begin(order)
+        batches.begin(order)
         for number in numbers:
-            found = feed.batch(number)
+            found = batches.batch(number)
             rows = order[3 * number:][:3]
             assert_batch(found, (images[rows], labels[rows]), device)
         order = np.roll(order, 4)
@@ -83,11 +84,11 @@ def test_batches_in_any_order_and_again(device, limit):
 @pytest.mark.parametrize("limit", [None, 0])
 def test_one_large_batch_and_numbers_that_repeat(device, limit):
     images, labels = data()
-    feed = Feed(images, labels, device, 100, limit=limit)
+    batches = Batches(images, labels, device, 100, limit=limit)
     order = np.array([0, 0, 22] * 11, np.uint8)
-    feed.begin(order)
-    assert feed.batches == 1
-    assert_batch(feed.batch(0), (images[order], labels[order]), device)
+    batches.begin(order)
+    assert batches.count == 1
+    assert_batch(batches.batch(0), (images[order], labels[order]), device)
 
 
 @on_devices
@@ -96,12 +97,12 @@ def test_one_large_batch_and_numbers_that_repeat(device, limit):
 def test_batches_lie_in_the_same_place(device, limit, prepare):
     """A graph that was captured for one batch works on the next."""
     images, labels = data()
-    feed = Feed(images, labels, device, 10, prepare, limit=limit)
-    feed.begin(np.arange(N))
-    x, y = feed.batch(0)
+    batches = Batches(images, labels, device, 10, prepare, limit=limit)
+    batches.begin(np.arange(N))
+    x, y = batches.batch(0)
     graph = capture(device, lambda: (x.astype(np.float64).sum(), y.sum()))
     for number in (1, 0, 1):
-        places = feed.batch(number)
+        places = batches.batch(number)
         graph.launch()
         for there, array in zip(graph.result, places):
             assert float(there) == arrays.to_host(array).astype(float).sum()
@@ -111,21 +112,21 @@ def test_batches_lie_in_the_same_place(device, limit, prepare):
 def test_the_data_set_stays_as_it_came(device):
     images, labels = data()
     images = np.asfortranarray(images)
-    feed = Feed(images, labels, device, 4, Preprocessing())
-    assert feed._images.dtype == np.uint8 and not feed.streams
+    batches = Batches(images, labels, device, 4, Preprocessing())
+    assert batches._images.dtype == np.uint8 and not batches.streams
     images[...], labels[...] = 0, 0  # it is a copy
-    feed.begin(np.arange(N))
-    assert arrays.to_host(feed.batch(0)[0]).max() > -0.5
+    batches.begin(np.arange(N))
+    assert arrays.to_host(batches.batch(0)[0]).max() > -0.5
 
 
 def test_what_fits_into_half_of_the_free_memory_is_resident(monkeypatch):
     images, labels = data()
     size = images.nbytes + 4 * N
     for free, streams in [(2 * size, False), (2 * size - 2, True)]:
-        monkeypatch.setattr(feeds, "memory_free", lambda device, free=free: free)
-        assert Feed(images, labels, "emu", 4).streams == streams
-        assert not Feed(arrays.to_device(images, "emu"), labels, "emu", 4).streams
-        assert not Feed(images, labels, "cpu", 4).streams
+        monkeypatch.setattr(module, "memory_free", lambda device, free=free: free)
+        assert Batches(images, labels, "emu", 4).streams == streams
+        assert not Batches(arrays.to_device(images, "emu"), labels, "emu", 4).streams
+        assert not Batches(images, labels, "cpu", 4).streams
 
 
 @on_devices
@@ -133,9 +134,9 @@ def test_a_data_set_in_a_file_streams(device, tmp_path):
     images, labels = data()
     np.save(tmp_path / "images.npy", images)
     mapped = np.load(tmp_path / "images.npy", mmap_mode="r")
-    feed = Feed(mapped, labels, device, 8, limit=100)
-    feed.begin(np.arange(N))
-    assert_batch(feed.batch(2), (images[16:], labels[16:]), device)
+    batches = Batches(mapped, labels, device, 8, limit=100)
+    batches.begin(np.arange(N))
+    assert_batch(batches.batch(2), (images[16:], labels[16:]), device)
 
 
 # --- what is wrong is said early ------------------------------------------------
@@ -159,7 +160,7 @@ def test_data_that_does_not_fit_is_refused(device, change, error, said):
     images, labels = data()
     options = dict(images=images, labels=labels, device=device, batch_size=4)
     with pytest.raises(error, match=said) as caught:
-        Feed(**(options | change))
+        Batches(**(options | change))
     assert "\n" not in str(caught.value)
 
 
@@ -167,48 +168,48 @@ def test_data_that_does_not_fit_is_refused(device, change, error, said):
 def test_types_that_no_kernel_takes_are_refused(device):
     images, labels = data()
     with pytest.raises(SettingError, match="float32 or float64 on .*, got int16"):
-        Feed(images.astype(np.int16), labels, device, 4)
+        Batches(images.astype(np.int16), labels, device, 4)
     with pytest.raises(LabelError, match="32 bits, got 0 to 4294967296"):
-        Feed(images, np.where(np.arange(N) == 3, 2 ** 32, 0), device, 4)
+        Batches(images, np.where(np.arange(N) == 3, 2 ** 32, 0), device, 4)
 
 
 @everywhere
 @pytest.mark.parametrize("order", [
     [0, N], [-1, 0], [], np.zeros(0, int), [[1, 2]], [0.5], np.zeros(N, bool)])
 def test_an_order_that_does_not_fit_is_refused(device, order):
-    feed = Feed(*data(), device, 4)
-    with pytest.raises(ShapeError, match="feed: expected"):
-        feed.begin(order)
+    batches = Batches(*data(), device, 4)
+    with pytest.raises(ShapeError, match="batches: expected"):
+        batches.begin(order)
 
 
 @everywhere
 def test_batches_that_are_not_there_are_refused(device):
-    feed = Feed(*data(), device, 10)
+    batches = Batches(*data(), device, 10)
     with pytest.raises(SettingError, match="begin"):
-        feed.batch(0)
-    feed.begin(np.arange(N))
+        batches.batch(0)
+    batches.begin(np.arange(N))
     for number in (-1, 3):
         with pytest.raises(SettingError, match=f"from 0 to 2, got {number}"):
-            feed.batch(number)
+            batches.batch(number)
 
 
 @on_devices
 def test_a_prepare_that_leaves_the_device_is_refused(device):
     for prepare in (arrays.to_host, lambda x: x[:1]):
-        feed = Feed(*data(), device, 4, prepare)
-        feed.begin(np.arange(N))
+        batches = Batches(*data(), device, 4, prepare)
+        batches.begin(np.arange(N))
         with pytest.raises(ShapeError, match="prepare to return 4 images"):
-            feed.batch(0)
+            batches.batch(0)
 
 
 @on_devices
 @pytest.mark.parametrize("limit", [None, 0])
 def test_a_batch_is_not_captured(device, limit):
-    feed = Feed(*data(), device, 4, limit=limit)
-    feed.begin(np.arange(N))
-    feed.batch(0)
-    with pytest.raises(CaptureError, match="a batch of a feed"):
-        capture(device, lambda: feed.batch(1))
+    batches = Batches(*data(), device, 4, limit=limit)
+    batches.begin(np.arange(N))
+    batches.batch(0)
+    with pytest.raises(CaptureError, match="a batch of images"):
+        capture(device, lambda: batches.batch(1))
 
 
 @on_devices
@@ -221,8 +222,8 @@ def test_what_goes_wrong_on_the_way_is_raised(device):
             raise OSError("the disk is gone")
 
     images, labels = data()
-    feed = Feed(images, labels, device, 4, limit=0)
-    feed._stream.images = images.view(Broken)
-    feed.begin(np.arange(N))
+    batches = Batches(images, labels, device, 4, limit=0)
+    batches._stream.images = images.view(Broken)
+    batches.begin(np.arange(N))
     with pytest.raises(OSError, match="the disk is gone"):
-        feed.batch(0)
+        batches.batch(0)
