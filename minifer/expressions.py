@@ -22,7 +22,7 @@ import numpy as np
 
 from .device.arrays import as_array, device_of, on_gpu, to_device
 from .errors import SettingError
-from .ops.backpropagation import Step, walk_back
+from .ops.backpropagation import BackwardStep, walk_back
 
 __all__ = ["Expression", "Variable", "Apply", "evaluate", "gradients", "mean_of"]
 
@@ -203,7 +203,7 @@ def gradients(loss, done, standins={}):
     def backward(node, cache, dvalue):
         return standins.get(node, node).backward(dvalue, cache)
 
-    steps = [Step(node, node.inputs, functools.partial(backward, node, cache))
+    steps = [BackwardStep(node, node.inputs, functools.partial(backward, node, cache))
              for node, (_, cache) in done.items() if not isinstance(node, Variable)]
     return walk_back(steps, {loss: np.ones_like(value)})
 

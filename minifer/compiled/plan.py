@@ -18,7 +18,7 @@ from ..device.arrays import as_array
 from ..layers import (Conv2DLayer, InputLayer, NonlinearityLayer, Pool2DLayer,
                       get_all_layers)
 from ..layers.tape import that_learn
-from ..ops.backpropagation import Step, walk_back
+from ..ops.backpropagation import BackwardStep, walk_back
 from ..ops.outer_product import add_gradients
 
 __all__ = ["Plan", "halves", "runs_planned"]
@@ -99,7 +99,8 @@ class Plan:
             layer = self.outputs[place]
             arrived[layer] = (add_gradients(arrived[layer], dy) if layer in arrived
                               else dy)
-        steps = [Step(step.top, step.bottoms, functools.partial(self._backward, step))
+        steps = [BackwardStep(step.top, step.bottoms,
+                              functools.partial(self._backward, step))
                  for step in self.steps if step.learns]
         with self._surroundings():
             return walk_back(steps, arrived)

@@ -12,7 +12,7 @@ from collections import Counter
 
 from ..device.arrays import to_device
 from ..errors import SettingError, ShapeError
-from ..ops.backpropagation import Step, walk_back
+from ..ops.backpropagation import BackwardStep, walk_back
 from .base import MergeLayer
 from .input import InputLayer
 from .param import device_of_params
@@ -156,8 +156,8 @@ class Tape:
                     else any(p in params for p in layer.params))
 
         learns = that_learn(self.order, wanted, self.given)
-        steps = [Step(layer, layer.incomings,
-                      functools.partial(self._backward, layer, learns))
+        steps = [BackwardStep(layer, layer.incomings,
+                              functools.partial(self._backward, layer, learns))
                  for layer in self.order if layer in learns and layer not in self.given]
         of_params = walk_back(steps, arrived)
         return Gradients(of_params, {layer: arrived[layer] for layer in self.given

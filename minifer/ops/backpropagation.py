@@ -10,10 +10,10 @@ from typing import Callable, NamedTuple
 
 from .outer_product import add_gradients
 
-__all__ = ["Step", "walk_back"]
+__all__ = ["BackwardStep", "walk_back"]
 
 
-class Step(NamedTuple):
+class BackwardStep(NamedTuple):
     """One step of the way forward, as the way back sees it.
 
     Attributes
@@ -37,7 +37,7 @@ def walk_back(steps, arrived):
 
     Parameters
     ----------
-    steps : list of Step
+    steps : list of BackwardStep
         In the order in which they went forward.
     arrived : dict of object -> gradient
         Where the way back begins. Taken from as it goes; at the end it holds the
@@ -53,8 +53,8 @@ def walk_back(steps, arrived):
 
     >>> import numpy as np
     >>> w, x = 3.0, np.array([5.0])
-    >>> steps = [Step("y", ("x",), lambda dy: ((dy * w,), {"w": dy * x})),
-    ...          Step("z", ("y", "y"), lambda dz: ((dz, dz), {}))]
+    >>> steps = [BackwardStep("y", ("x",), lambda dy: ((dy * w,), {"w": dy * x})),
+    ...          BackwardStep("z", ("y", "y"), lambda dz: ((dz, dz), {}))]
     >>> arrived = {"z": np.array([1.0])}
     >>> walk_back(steps, arrived)["w"], arrived["x"]
     (array([10.]), array([6.]))

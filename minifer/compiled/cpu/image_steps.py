@@ -7,7 +7,7 @@ images out among themselves, and work on k of them at a time.
 
 import numpy as np
 
-from .steps import Step, channels_last, pieces
+from ..steps import Step, channels_last, pieces
 
 __all__ = ["ImageStep", "NormStep", "FixedNormStep", "PoolStep", "ReluStep"]
 

@@ -9,9 +9,11 @@ from ...device.threads import Workers
 from ...layers import (BatchNormLayer, DenseLayer, DropoutLayer, FrozenBatchNormLayer,
                        NonlinearityLayer)
 from ..plan import Plan, halves
+from ..steps import PlainStep
+from .conv_chain import ConvChain
 from .fused_conv import FusedConv
 from .image_steps import FixedNormStep, ImageStep, NormStep, PoolStep, ReluStep
-from .steps import ConvChain, DenseStep, DropoutStep, PlainStep
+from .steps import DenseStep, DropoutStep
 
 __all__ = ["CpuPlan"]
 

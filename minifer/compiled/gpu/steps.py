@@ -14,7 +14,7 @@ from ...cuda import (dropout as dropout_kernels, filter_gradient, first_conv,
                      fused_conv, gemm, head as head_kernel)
 from ...device.arrays import contiguous
 from ...ops.outer_product import OuterProductOnDevice
-from ..cpu.steps import PlainStep, Step
+from ..steps import PlainStep, Step
 
 __all__ = ["ConvOnGpu", "FirstConvOnGpu", "DenseOnGpu", "HeadOnGpu", "DropoutOnGpu",
            "PlainOnGpu"]
@@ -26,7 +26,7 @@ class GpuStep(Step):
     Parameters
     ----------
     layers, bottoms, learns, need_dx
-        As for :class:`minifer.compiled.cpu.steps.Step`.
+        As for :class:`minifer.compiled.steps.Step`.
     plan : GpuPlan
     dropout : DropoutLayer, optional
     """

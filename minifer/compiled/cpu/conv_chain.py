@@ -1,0 +1,162 @@
+"""Fused convolutions one behind the other, run a few images at a time."""
+
+from time import perf_counter as time
+
+import numpy as np
+
+from ..steps import Step, pieces
+from .program import Program
+
+__all__ = ["ConvChain"]
+
+CHUNKS = 8  # for each thread
+
+
+class ConvChain(Step):
+    """Fused convolutions one behind the other, some images at a time.
+
+    A thread takes its images a few at a time through the whole chain, so that
+    what one convolution writes is still in the cache when the next reads it.
+
+    Parameters
+    ----------
+    convs : list of FusedConv
+    workers : Workers
+    """
+
+    def __init__(self, layers, bottoms, learns, need_dx, convs, names, workers, batch):
+        super().__init__(layers, bottoms, learns, need_dx)
+        self.convs, self.names, self.workers = convs, names, workers
+        # Small enough that every thread has a few groups to do.
+        most = max(1, batch // (2 * workers.count))
+        self.group = min(most, max(conv.group for conv in convs))
+        # Chunks are what threads take from one another: enough of them to end
+        # together, but no more, as each has sums of its own.
+        self.chunk = self.group * -(-batch // (CHUNKS * workers.count * self.group))
+        for conv in convs:
+            conv.make_workers(workers.count, min(self.group, conv.group), self.chunk)
+        for conv, following in zip(convs, convs[1:]):
+            conv.write_to(following.inside)
+        convs[-1].write_to()
+        out, inside = convs[-1].out, convs[0].inside
+        # Zeros beyond the edges, over which tiles may hang, stay as they are.
+        self.dout = np.zeros_like(out) if learns else None  # (N, >= Ho, >= Wo, F)
+        # (N, H, W, C)
+        self.dx = np.empty(inside.shape, np.float32) if need_dx else None
+        # Whether the steps below and above write into its buffers by themselves.
+        self.fed = self.fed_back = False
+        self.programs, self.joined = {}, {}
+        self.clear_time()
+
+    @property
+    def input(self):
+        """The buffer (batch, H, W, C) that the lowest convolution reads."""
+        return self.convs[0].inside
+
+    @property
+    def output_gradient(self):
+        """The buffer (batch, Ho, Wo, F) for the gradient of the output."""
+        return self.convs[-1].within_edges(self.dout)
+
+    def forward(self, xs):
+        self.N = len(xs[0])
+        for conv in self.convs:
+            conv.begin()
+        # (N, H, W, C)
+        source = None if self.fed else xs[0].transpose(0, 2, 3, 1)
+        self._in_groups(0, self._note_forward, self.input, source)
+        return self.convs[-1].result[:self.N].transpose(0, 3, 1, 2)  # (N, F, Ho, Wo)
+
+    def backward(self, dy):
+        # (N, Ho, Wo, F)
+        source = None if self.fed_back else dy.transpose(0, 2, 3, 1)
+        self._in_groups(1, self._note_backward, self.output_gradient, source)
+        gradients = {}
+        for conv in self.convs:
+            if conv.training:
+                gradients.update(conv.gradients(self.N, self.workers))
+        if self.dx is None:
+            return [None], gradients
+        return [self.dx[:self.N].transpose(0, 3, 1, 2)], gradients  # (N, C, H, W)
+
+    def _in_groups(self, way, note, target, source):
+        """Copy ``source``, if any, to ``target``; run the programs of every group.
+
+        Groups begin at the same images whatever the batch, so that programs
+        serve again when its size changes.
+        """
+        def work(worker, chunk):
+            images = slice(chunk * self.chunk, min((chunk + 1) * self.chunk, self.N))
+            if source is not None:
+                np.copyto(target[images], source[images])
+            for some in pieces(images.start, images.stop, self.group):
+                key = way, worker, some.start, some.stop
+                if key not in self.programs:
+                    self.programs[key] = note(worker, some)
+                for place, program in self.programs[key]:
+                    began = time()
+                    program.run()
+                    self.times[way][place][worker] += time() - began
+
+        self.workers.run_chunks(work, -(-self.N // self.chunk))
+
+    def _note_forward(self, worker, images):
+        parts = []
+        for place, conv in enumerate(self.convs):
+            parts.append((place, Program()))
+            for some in pieces(images.start, images.stop, conv.group):
+                conv.forward(parts[-1][1], worker, some)
+        return parts
+
+    def _note_backward(self, worker, images):
+        parts, dout = [], self.dout[images]
+        for place, conv in reversed(list(enumerate(self.convs))):
+            if not conv.training:
+                break  # frozen from here down
+            do = Program()
+            below = self._below(worker, place, images)
+            for some in pieces(images.start, images.stop, conv.group):
+                here = slice(some.start - images.start, some.stop - images.start)
+                dx = conv.backward(do, worker, some, dout[here])
+                if dx is not None and (place == 0 or self.group > conv.group):
+                    do(np.copyto, below[here], dx)
+                else:
+                    below = dx  # it stays where the kernel left it
+            parts.append((place, do))
+            dout = below
+        return parts
+
+    def _below(self, worker, place, images):
+        """Where the gradient of a convolution's input is put together."""
+        if place == 0:
+            return None if self.dx is None else self.dx[images]
+        shape = (self.group,) + self.convs[place].inside.shape[1:]  # (k, H, W, C)
+        if self.group > self.convs[place].group and (worker, place) not in self.joined:
+            self.joined[worker, place] = np.empty(shape, np.float32)
+        return self.joined.get((worker, place))
+
+    @property
+    def nbytes(self):
+        own = sum(a.nbytes for a in (self.dx, self.dout) if a is not None)
+        return own + sum(conv.nbytes for conv in self.convs)
+
+    def rows(self):
+        own = self.nbytes - sum(conv.nbytes for conv in self.convs)
+        rows = []
+        for i, (name, conv) in enumerate(zip(self.names, self.convs)):
+            g = conv.geometry
+            what = conv.algorithm
+            if what == "winograd":
+                what += f" F({g.m},{g.kh})"
+            seconds = max(self.times[0][i]) + max(self.times[1][i])
+            rows.append((name, what, (g.F,) + g.out_size, self._mflop(conv),
+                         conv.nbytes + (0 if i else own), seconds))
+        return rows
+
+    def _mflop(self, conv):
+        """MFLOP of a direct convolution: forward and, where it learns, backward."""
+        passes = 1 + (self.learns and conv.training) * (1 + conv.need_dx)
+        return passes * conv.geometry.mflop
+
+    def clear_time(self):
+        self.times = [[[0.0] * self.workers.count for _ in self.convs] for _ in "fb"]
