@@ -15,9 +15,9 @@ from minifer.evaluation.metrics import evaluate
 from minifer.faces.cropping import CropSettings
 from minifer.faces.preprocessing import Preprocessing
 from minifer.runs import CK, load_best
-from minifer.runs.options import command, stop_rule, trainer_options
+from minifer.runs.options import stop_rule, trainer_options
 from minifer.training.trainer import Trainer
-from minifer.weights.model_file import Model, load_params
+from minifer.weights.model_file import load_params
 
 
 def main(argv=None, prog="train_ck.py"):
@@ -51,8 +51,7 @@ def main(argv=None, prog="train_ck.py"):
     # What the network gets to see: a face's pixels, scaled. The model file remembers
     # these steps, for a photo must later go through the very same ones.
     steps = Preprocessing(CropSettings(mode=args.faces))
-    model = Model(network, faces.classes, steps.to_dict(),
-                  {"command": command(args), "seed": args.seed})
+    model = ck.model(network, faces.classes, steps)
 
     # Training: mini-batches in random order, the cross-entropy of what the network says
     # and the label, its gradient, a step of Nesterov's momentum; dropout against

@@ -13,9 +13,9 @@ from minifer.commands.cli import ArgumentParser, run
 from minifer.evaluation.metrics import evaluate
 from minifer.runs import FER2013, load_best
 from minifer.runs.fer2013 import MODELS, OPTIMIZERS
-from minifer.runs.options import command, stop_rule, trainer_options
+from minifer.runs.options import stop_rule, trainer_options
 from minifer.training.trainer import Trainer
-from minifer.weights.model_file import Model, load_params
+from minifer.weights.model_file import load_params
 
 
 def main(argv=None, prog="train_fer2013.py"):
@@ -41,8 +41,7 @@ def main(argv=None, prog="train_fer2013.py"):
     if args.weights:
         load_params(args.weights, network)
     steps = fer.steps()
-    model = Model(network, faces.classes, steps.to_dict(),
-                  {"command": command(args), "seed": args.seed})
+    model = fer.model(network, faces.classes, steps)
 
     # Noisy labels are learnt by heart in no time. Against it help images that change a
     # little each time (--flip --rotation 10 ...), and large weights that cost (--l2).

@@ -14,10 +14,9 @@ from minifer import random
 from minifer.commands.cli import ArgumentParser, run
 from minifer.evaluation.metrics import evaluate
 from minifer.runs import Transfer, load_best
-from minifer.runs.options import command, stop_rule, trainer_options
+from minifer.runs.options import stop_rule, trainer_options
 from minifer.runs.transfer import OPTIMIZERS
 from minifer.training.trainer import Trainer
-from minifer.weights.model_file import Model
 
 
 def main(argv=None, prog="train_transfer.py"):
@@ -30,7 +29,7 @@ def main(argv=None, prog="train_transfer.py"):
     # Without any the body is as it was drawn at random: good for trying, no more.
     faces = transfer.load()
     print(faces.summary(), flush=True)
-    training, validation, test, protocol, leaky = parts = transfer.split(faces)
+    training, validation, test, protocol, leaky = transfer.split(faces)
 
     # Our faces must come to the network as ImageNet's photos did: in three channels,
     # large, with their mean and scale, which torchvision and Keras chose differently.
@@ -42,28 +41,25 @@ def main(argv=None, prog="train_transfer.py"):
     random.set_rng(args.seed)
     network = transfer.network(len(faces.classes))
     transfer.load_weights(network)
-    model = Model(network, faces.classes, steps.to_dict(),
-                  {"command": command(args), "seed": args.seed})
+    model = transfer.model(network, faces.classes, steps)
 
     # What the frozen body makes of an image is the same in every epoch. So it looks at
     # each once, its features are kept on disk, and the learner is the head alone, with
     # features for images: minutes rather than hours. This cannot be where the body
     # learns, too (--train-all), or the images change each time (--flip, ...).
-    learner, inputs, prepare = transfer.inputs(network, steps, parts[:3])
-
-    # The labels, or of soft samples targets (N, K): half way from neutral to happy a
-    # face is both, and the cross-entropy takes that as it is.
-    answers = [transfer.answers(part) for part in (training, validation)]
-
+    # The answers are labels, or of soft samples targets (N, K): half way from neutral
+    # to happy a face is both, and the cross-entropy takes that as it is.
+    learner, prepare, pairs = transfer.inputs(network, steps, [training, validation,
+                                                               test])
     trainer = Trainer(learner, OPTIMIZERS[args.optimizer], prepare=prepare,
                       **trainer_options(args, training))
-    result = trainer.fit(inputs[0], answers[0], valid=(inputs[1], answers[1]),
-                         epochs=args.epochs, stop=stop_rule(args.stop), folder=args.out,
-                         resume=args.resume, model=model, progress=transfer.progress)
+    result = trainer.fit(*pairs[0], valid=pairs[1], epochs=args.epochs,
+                         stop=stop_rule(args.stop), folder=args.out, resume=args.resume,
+                         model=model, progress=transfer.progress)
 
     # The model file holds body and head of the best epoch, ready for photos.
     best = load_best(network, args.out)
-    probabilities = trainer.predict(inputs[2])
+    probabilities = trainer.predict(pairs[2][0])
     evaluation = evaluate(probabilities, test.labels, faces.classes, test.subjects,
                           protocol=protocol, seed=args.seed, leaky=leaky)
     print(evaluation)

@@ -9,7 +9,7 @@ from ..faces.cropping import CropSettings
 from ..faces.preprocessing import Preprocessing
 from ..weights.model_file import save_model
 from .data import DRAWN, SHARES, Split, read_ck, split_ck
-from .experiment import Experiment, Outcome
+from .experiment import Experiment
 from .options import training_options
 from .record import best_accuracy
 
@@ -91,12 +91,10 @@ class CK(Experiment):
         result, model = max(runs, key=lambda run: best_accuracy(run[0]))
         save_model(os.path.join(args.out, "model.npz"), model)
         protocol = data.describe("k-fold", folds=args.folds, seed=args.seed)
-        return Outcome(result, model, faces, probabilities, protocol, False, numbers)
+        return faces, result, model, probabilities, {"protocol": protocol,
+                                                     "folds": numbers}
 
-    def title(self):
-        """The report's title."""
-        return f"The headline network on {self.source()}"
-
-    def source(self):
-        """Where the data come from."""
-        return self.args.images or DRAWN
+    def about(self):
+        """The report's title, and where the data come from."""
+        source = self.args.images or DRAWN
+        return f"The headline network on {source}", source

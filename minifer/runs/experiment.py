@@ -5,44 +5,25 @@ The scripts of ``examples/`` tell the same steps one by one, each for its networ
 
 import os
 import time
-from typing import NamedTuple
-
-import numpy as np
 
 from .. import layers, random
-from ..data import Dataset
 from ..device.arrays import resolve
 from ..evaluation.metrics import evaluate
 from ..files import make_folder
 from ..progress import Progress
-from ..training.trainer import Result, Trainer
+from ..training.trainer import Trainer
 from ..weights.model_file import Model, load_model, load_params
 from .options import command, stop_rule, trainer_options
 from .record import describe_run, draw, write_run
 
-__all__ = ["Experiment", "Outcome", "load_best"]
-
-
-class Outcome(NamedTuple):
-    """What a training came to, and what its model says of the faces that test it.
-
-    ``folds`` has the number of the fold in which each face was tested, or is None.
-    """
-
-    result: Result
-    model: Model
-    test: Dataset
-    probabilities: np.ndarray
-    protocol: str
-    leaky: bool
-    folds: np.ndarray | None = None
+__all__ = ["Experiment", "load_best"]
 
 
 class Experiment:
     """A training; a subclass says which network learns from which data.
 
-    A subclass has ``arguments(add)``, ``load()``, ``split(faces)``, ``steps(training)``
-    and ``network(num_classes)``, and overrides what it does otherwise.
+    A subclass has ``arguments(add)``, ``load()``, ``split(faces)``, ``steps(training)``,
+    ``network(num_classes)`` and ``about()``, and overrides what it does otherwise.
 
     Parameters
     ----------
@@ -91,21 +72,19 @@ class Experiment:
         """Load, split, train, judge and write; return the evaluation."""
         faces = self.load()
         print(faces.summary(), flush=True)
-        one = self.outcome(faces)
-        evaluation = evaluate(one.probabilities, one.test.labels, faces.classes,
-                              one.test.subjects, protocol=one.protocol, folds=one.folds,
-                              seed=self.args.seed, leaky=one.leaky)
+        test, result, model, probabilities, protocol = self.outcome(faces)
+        evaluation = evaluate(probabilities, test.labels, faces.classes, test.subjects,
+                              seed=self.args.seed, **protocol)
         print(evaluation)
-        self.write(faces, one.test, one.result, one.model, one.probabilities,
-                   evaluation)
+        self.write(faces, test, result, model, probabilities, evaluation)
         return evaluation
 
     def outcome(self, faces):
-        """Split the faces, train, and judge the test part."""
-        split = self.split(faces)
-        result, model, (probabilities,) = self.train(split[:3], self.args.out)
-        return Outcome(result, model, split.test, probabilities, split.protocol,
-                       split.leaky)
+        """The test part, what the training came to, and how it is to be evaluated."""
+        *parts, protocol, leaky = self.split(faces)
+        result, model, (probabilities,) = self.train(parts, self.args.out)
+        return parts[2], result, model, probabilities, {"protocol": protocol,
+                                                        "leaky": leaky}
 
     def train(self, parts, folder):
         """Train on the first part and choose the epoch on the second.
@@ -123,18 +102,16 @@ class Experiment:
         random.set_rng(args.seed)
         network = self.network(len(classes))
         self.load_weights(network)
-        learner, inputs, prepare = self.inputs(network, steps, parts)
-        answers = [self.answers(part) for part in parts]
-        trainer = Trainer(learner, self.update(), prepare=prepare,
-                          penalty=self.penalty(network),
+        learner, prepare, (training, validation, *others) = self.inputs(
+            network, steps, parts)
+        trainer = Trainer(learner, prepare=prepare, **self.rule(network),
                           **trainer_options(args, parts[0]))
-        result = trainer.fit(inputs[0], answers[0], valid=(inputs[1], answers[1]),
-                             epochs=args.epochs, stop=stop_rule(args.stop),
-                             folder=folder, resume=args.resume,
-                             model=self.model(network, classes, steps),
-                             progress=self.progress)
+        result = trainer.fit(*training, valid=validation, epochs=args.epochs,
+                             stop=stop_rule(args.stop), folder=folder,
+                             resume=args.resume, progress=self.progress,
+                             model=self.model(network, classes, steps))
         best = load_best(network, folder)
-        return result, best, [trainer.predict(images) for images in inputs[2:]]
+        return result, best, [trainer.predict(images) for images, _ in others]
 
     def load_weights(self, network):
         """Begin with the weights in --weights, if it is given."""
@@ -142,18 +119,12 @@ class Experiment:
             load_params(self.args.weights, network)
 
     def inputs(self, network, steps, parts):
-        """The network that learns, its input for each part, and its preparation."""
-        return network, [part.images for part in parts], steps
+        """The network that learns, its preparation, and its input and labels by part."""
+        return network, steps, [(part.images, part.labels) for part in parts]
 
-    def answers(self, part):
-        """The right answers: labels (N,), or targets (N, K)."""
-        return part.labels
-
-    def update(self):
-        """The update rule, as a Trainer takes it."""
-
-    def penalty(self, network):
-        """What is added to the loss, or None."""
+    def rule(self, network):
+        """The update rule and the penalty, as keywords of a Trainer."""
+        return {}
 
     def model(self, network, classes, steps):
         """The network with all that prediction needs, and how it was trained."""
@@ -164,13 +135,9 @@ class Experiment:
         """Write pictures, history, record and report into --out."""
         out = self.args.out
         pictures = draw(out, test, probabilities, evaluation, result, model)
-        record = describe_run(self.args, self.title(), self.source(), faces, result,
-                              evaluation, time.perf_counter() - self.started)
+        record = describe_run(self.args, *self.about(), faces, result, evaluation,
+                              time.perf_counter() - self.started)
         write_run(out, record, result, evaluation, pictures)
-
-    def source(self):
-        """Where the data come from."""
-        return self.args.data
 
 
 def load_best(network, folder):

@@ -69,9 +69,10 @@ class FER2013(Experiment):
         """The network that --model names."""
         return MODELS[self.args.model](num_classes=num_classes)
 
-    def update(self):
-        """The update rule that --optimizer names."""
-        return OPTIMIZERS[self.args.optimizer]
+    def rule(self, network):
+        """The update rule that --optimizer names, and the penalty."""
+        return {"update": OPTIMIZERS[self.args.optimizer],
+                "penalty": self.penalty(network)}
 
     def penalty(self, network):
         """What --l2 adds to the loss, or fcn48's own penalty, or None."""
@@ -81,6 +82,6 @@ class FER2013(Experiment):
             return models.fcn48_penalty(network)
         return None
 
-    def title(self):
-        """The report's title."""
-        return f"FER2013, model {self.args.model}"
+    def about(self):
+        """The report's title, and where the data come from."""
+        return f"FER2013, model {self.args.model}", self.args.data

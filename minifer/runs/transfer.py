@@ -142,37 +142,35 @@ class Transfer(Experiment):
         set_params(self.arrays, network, skip)
 
     def inputs(self, network, steps, parts):
-        """The network that learns, its input for each part, and its preparation.
+        """The network that learns, its preparation, and its input and answers by part.
 
         Where the frozen part sees the same images in every epoch, its features are
-        computed once, and the head alone is trained.
+        computed once, and the head alone is trained. Soft samples have targets for
+        answers, not labels.
         """
         args, images = self.args, [part.images for part in parts]
+        answers = [part.targets if self.soft else part.labels for part in parts]
         print(f"{args.model}: {layers.count_params(network):,d} parameters, "
               f"{layers.count_params(network, trainable=True):,d} of them learn",
               flush=True)
         if args.train_all or args.whole or args.flip or augmentation(args):
-            return network, images, steps
+            return network, steps, list(zip(images, answers))
         folder = os.path.join(cache_folder(), "features")
         features = [frozen_features(
             network, one, steps, folder, device=args.device,
             progress=self.progress.callback("features of the body")) for one in images]
         print(f"features of the body: {sum(one.nbytes for one in features) / 1e6:,.0f}"
               f" MB in {folder}", flush=True)
-        return trainable_head(network), features, None
+        return trainable_head(network), None, list(zip(features, answers))
 
-    def answers(self, part):
-        """The labels; of soft samples the targets."""
-        return part.targets if self.soft else part.labels
-
-    def update(self):
+    def rule(self, network):
         """The update rule that --optimizer names."""
-        return OPTIMIZERS[self.args.optimizer]
+        return {"update": OPTIMIZERS[self.args.optimizer]}
 
-    def title(self):
-        """The report's title."""
+    def about(self):
+        """The report's title, and where the data come from."""
         body = ", its body untrained" if self.untrained else ""
-        return f"Transfer learning with {self.args.model}{body}"
+        return f"Transfer learning with {self.args.model}{body}", self.args.data
 
 
 def has_samples(folder):
