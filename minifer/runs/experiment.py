@@ -22,8 +22,8 @@ __all__ = ["Experiment", "load_best"]
 class Experiment:
     """A training; a subclass says which network learns from which data.
 
-    A subclass has ``arguments(add)``, ``load()``, ``split(faces)``, ``steps(training)``,
-    ``network(num_classes)`` and ``about()``, and overrides what it does otherwise.
+    A subclass has ``arguments(add)``, ``load()``, ``split(faces)``,
+    ``steps(training)``, ``network(num_classes)`` and ``about()``, and overrides what it does otherwise.
 
     Parameters
     ----------
@@ -119,7 +119,7 @@ class Experiment:
             load_params(self.args.weights, network)
 
     def inputs(self, network, steps, parts):
-        """The network that learns, its preparation, and its input and labels by part."""
+        """The network that learns, its preparation; input and labels of each part."""
         return network, steps, [(part.images, part.labels) for part in parts]
 
     def rule(self, network):
