@@ -23,7 +23,8 @@ class Experiment:
     """A training; a subclass says which network learns from which data.
 
     A subclass has ``arguments(add)``, ``load()``, ``split(faces)``,
-    ``steps(training)``, ``network(num_classes)`` and ``about()``, and overrides what it does otherwise.
+    ``steps(training)``, ``network(num_classes)`` and ``about()``, and overrides what
+    it does otherwise.
 
     Parameters
     ----------
