@@ -76,7 +76,20 @@ class Float:
         return f"Float({self.low!r}, {self.high!r}{', log=True' * self.log})"
 
 
-class Int:
+class _Values:
+    """What has ``values``, a sequence of all that it can be."""
+
+    @property
+    def size(self):
+        """How many different values there are."""
+        return len(self.values)
+
+    def draw(self, rng):
+        """A value, each as likely."""
+        return self.values[int(rng.integers(self.size))]
+
+
+class Int(_Values):
     """A whole number: ``low``, ``low + step``, … up to ``high``.
 
     Parameters
@@ -96,15 +109,6 @@ class Int:
         self.high = high
         self.ends = self.values[0], self.values[-1]
 
-    @property
-    def size(self):
-        """How many different values there are."""
-        return len(self.values)
-
-    def draw(self, rng):
-        """A value, each as likely."""
-        return self.values[int(rng.integers(self.size))]
-
     def neighbour(self, value, rng, step):
         """Another value, at most ``step`` (share of the range) or one step away."""
         if self.size == 1:
@@ -118,7 +122,7 @@ class Int:
         return f"Int({self.values.start}, {self.high}, {self.values.step})"
 
 
-class Choice:
+class Choice(_Values):
     """One of a few values, of which none is closer to another.
 
     Parameters
@@ -136,15 +140,6 @@ class Choice:
             raise SettingError("choices: expected two or more different numbers or "
                                f"words, got {values!r}.")
         self.ends = tuple(self.values)
-
-    @property
-    def size(self):
-        """How many different values there are."""
-        return len(self.values)
-
-    def draw(self, rng):
-        """A value, each as likely."""
-        return self.values[int(rng.integers(self.size))]
 
     def neighbour(self, value, rng, step):
         """Any other value."""

@@ -21,7 +21,7 @@ WALL = np.full((60, 80), 128, np.uint8)
 def judge(tmp_path):
     """The command with a model that finds faces."""
     model = clips.save_judge(tmp_path / "model.npz")
-    return lambda *words: clips.minifer("predict", "--model", model, *words)
+    return lambda *words: runs.minifer("predict", "--model", model, *words)
 
 
 @pytest.fixture
@@ -228,7 +228,7 @@ def test_wrong_options_are_refused_before_any_work(judge, album, words, name):
 
 
 def test_no_paths():
-    outcome = clips.minifer("predict")
+    outcome = runs.minifer("predict")
     assert outcome.code == 2 and "PATH" in outcome.err and outcome.err.count("\n") == 1
 
 

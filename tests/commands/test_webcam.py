@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from helpers import clips
+from helpers import clips, runs
 from minifer.commands import webcam
 from minifer.errors import BackendUnavailable
 from minifer.predict.video import Video
@@ -40,7 +40,7 @@ def watch(tmp_path, monkeypatch):
     monkeypatch.setattr(webcam, "open_window", window)
 
     def call(*words):
-        return clips.minifer("webcam", "--model", model, *words)
+        return runs.minifer("webcam", "--model", model, *words)
 
     call.shown, call.model = shown, model
     return call
@@ -80,7 +80,7 @@ def test_a_camera_that_gives_no_picture(watch, tmp_path, monkeypatch):
 
 def test_no_camera(watch, monkeypatch):
     monkeypatch.undo()
-    one_line(clips.minifer("webcam", "--model", watch.model, "--camera", 97), 1,
+    one_line(runs.minifer("webcam", "--model", watch.model, "--camera", 97), 1,
              "camera 97")
 
 
@@ -102,5 +102,5 @@ def test_wrong_options(watch, words, names):
 
 
 def test_no_model(tmp_path):
-    outcome = clips.minifer("webcam", "--model", tmp_path / "none.npz")
+    outcome = runs.minifer("webcam", "--model", tmp_path / "none.npz")
     one_line(outcome, 2, "none.npz", "No such file")

@@ -26,16 +26,6 @@ def screen():
     return display.screen()
 
 
-@pytest.fixture(scope="module")
-def models(tmp_path_factory):
-    return gui_models.save_models(tmp_path_factory.mktemp("models"))
-
-
-@pytest.fixture
-def photo(tmp_path):
-    return gui_models.save_photo(tmp_path / "two.png", gui_models.two_people())
-
-
 class Driver:
     """Somebody in front of a window."""
 

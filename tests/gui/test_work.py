@@ -18,16 +18,6 @@ from minifer.gui.worker import Worker
 from minifer.predict.predictor import Predictor
 
 
-@pytest.fixture(scope="module")
-def models(tmp_path_factory):
-    return gui_models.save_models(tmp_path_factory.mktemp("models"))
-
-
-@pytest.fixture
-def photo(tmp_path):
-    return gui_models.save_photo(tmp_path / "two.png", gui_models.two_people())
-
-
 def choice_of(photo, models, **more):
     return Choice(photo=photo, models=tuple(models), chosen=models[0], **more)
 

@@ -1,13 +1,10 @@
 """Clips of drawn faces, a model that judges them, and the command ``minifer``."""
 
-import contextlib
-import io
 
 import cv2
 import numpy as np
 
 from helpers import runs
-from minifer.commands import cli
 from minifer.data import EMOTIONS
 from minifer.faces.cropping import CropSettings
 from minifer.faces.preprocessing import Preprocessing
@@ -46,15 +43,3 @@ def write_clip(path, pictures, code="mp4v", fps=10):
         out.write(np.ascontiguousarray(picture[:, :, ::-1]))
     out.release()
     return path
-
-
-def minifer(*words):
-    """Run the command in this process."""
-    out, err = io.StringIO(), io.StringIO()
-    code = 0
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        try:
-            cli.main([str(word) for word in words])
-        except SystemExit as end:
-            code = end.code
-    return runs.Outcome(code, out.getvalue(), err.getvalue())
