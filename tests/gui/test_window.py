@@ -139,8 +139,9 @@ def test_a_photo_is_dropped_on_the_window(sit_down, monkeypatch, photo):
 
     monkeypatch.setattr(window, "_droppable", Droppable)
     driver = sit_down()
-    hint, = driver.window.photo.canvas.find_withtag("hint")
-    assert "or drop it here" in driver.window.photo.canvas.itemcget(hint, "text")
+    canvas = driver.window.photo.canvas  # drawn once the window has its size
+    driver.until(lambda: canvas.find_withtag("hint"))
+    assert "or drop it here" in canvas.itemcget("hint", "text")
     file = os.path.join(os.path.dirname(photo), "one photo.png")
     os.rename(photo, file)
 
