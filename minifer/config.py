@@ -13,7 +13,10 @@ Layers keep the type of the array that comes in: parameters are converted to
 it, never the other way round.
 """
 
+from __future__ import annotations
+
 import contextlib
+from collections.abc import Iterator
 
 from .errors import SettingError
 
@@ -22,7 +25,7 @@ floatX = "float32"
 
 
 @contextlib.contextmanager
-def use_floatX(name):
+def use_floatX(name: str) -> Iterator[None]:
     """Set :data:`floatX` to ``"float32"`` or ``"float64"`` for a block."""
     global floatX
     if name not in ("float32", "float64"):

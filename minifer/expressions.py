@@ -14,9 +14,12 @@ step forward and one back, like everything here:
 2.0
 """
 
+from __future__ import annotations
+
 import functools
 import math
 import numbers
+from typing import Any
 
 import numpy as np
 
@@ -37,18 +40,18 @@ class Expression:
 
     inputs = ()
 
-    def mean(self):
+    def mean(self) -> Expression:
         """The mean over all elements."""
         return Apply(_mean, _mean_backward, self)
 
-    def sum(self):
+    def sum(self) -> Expression:
         """The sum over all elements."""
         return Apply(_sum, _sum_backward, self)
 
-    def __add__(self, other):
+    def __add__(self, other: Any) -> Expression:
         return Apply(_add, _add_backward, self, as_expression(other))
 
-    def __mul__(self, factor):
+    def __mul__(self, factor: float) -> Expression:
         if not isinstance(factor, numbers.Real):
             raise SettingError(
                 f"expression * factor: expected a number, got {factor!r}.")
@@ -56,19 +59,19 @@ class Expression:
 
     __radd__, __rmul__ = __add__, __mul__
 
-    def __neg__(self):
+    def __neg__(self) -> Expression:
         return self * -1
 
-    def __sub__(self, other):
+    def __sub__(self, other: Any) -> Expression:
         return self + as_expression(other) * -1
 
-    def __rsub__(self, other):
+    def __rsub__(self, other: Any) -> Expression:
         return -self + other
 
-    def __truediv__(self, divisor):
+    def __truediv__(self, divisor: float) -> Expression:
         return self * (1 / divisor)
 
-    def __float__(self):
+    def __float__(self) -> float:
         return float(evaluate([self], {})[self][0])
 
 
@@ -82,7 +85,7 @@ class Variable(Expression):
         Number of axes.
     """
 
-    def __init__(self, name=None, ndim=None):
+    def __init__(self, name: str | None = None, ndim: int | None = None):
         self.name, self.ndim = name, ndim
 
     def __repr__(self):

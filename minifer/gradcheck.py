@@ -20,14 +20,18 @@ dense.W         (3, 2)    6 elements            1.2e-12  ok
 ...
 """
 
+from __future__ import annotations
+
 import contextlib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from ._types import Array
 from .device.arrays import resolve, to_device, to_host
 from .errors import SettingError, ShapeError
-from .layers import (BatchNormLayer, InputLayer, forward, get_all_layers,
+from .layers import (BatchNormLayer, InputLayer, Layer, forward, get_all_layers,
                      get_all_params)
 
 __all__ = ["check", "compare", "Report", "Row"]
@@ -54,12 +58,12 @@ class Row:
     tolerance: float
 
     @property
-    def ok(self):
+    def ok(self) -> bool:
         """Whether the error is in tolerance and most probes could be judged."""
         return self.error <= self.tolerance and 2 * self.kinks <= self.probes
 
     @property
-    def verdict(self):
+    def verdict(self) -> str:
         if self.error > self.tolerance:
             return "WRONG"
         kinks = f" ({self.kinks} at a kink)" if self.kinks else ""
@@ -73,7 +77,7 @@ class Report:
     rows: tuple
 
     @property
-    def ok(self):
+    def ok(self) -> bool:
         return all(row.ok for row in self.rows)
 
     def __str__(self):
@@ -87,8 +91,10 @@ class Report:
         return "\n".join(lines)
 
 
-def check(network, inputs=None, deterministic=False, batch=3, seed=0,
-          tolerance=1e-6, directions=4, elementwise_up_to=200, device="cpu"):
+def check(network: Layer | Sequence[Layer],
+          inputs: Array | dict[Layer, Array] | None = None, deterministic: bool = False,
+          batch: int = 3, seed: int = 0, tolerance: float = 1e-6, directions: int = 4,
+          elementwise_up_to: int = 200, device: str = "cpu") -> Report:
     """Compare a network's gradients with measured ones.
 
     The loss is ``sum(dy * y)`` with random dy, so every output counts. The
@@ -154,7 +160,10 @@ def check(network, inputs=None, deterministic=False, batch=3, seed=0,
         return compare(loss, arrays, rng, tolerance, directions, elementwise_up_to)
 
 
-def compare(loss, arrays, rng=0, tolerance=1e-6, directions=4, elementwise_up_to=200):
+def compare(loss: Callable[[], float],
+            arrays: dict[str, tuple[np.ndarray, np.ndarray | None]],
+            rng: int | np.random.Generator = 0, tolerance: float = 1e-6,
+            directions: int = 4, elementwise_up_to: int = 200) -> Report:
     """Compare claimed gradients of any function with measured ones.
 
     Parameters

@@ -15,8 +15,13 @@ For weights of shape (n1, n2, ...), r is the product of the remaining axes:
 a filter's area, or 1 for a dense layer.
 """
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+
 import numpy as np
 
+from ._types import Rng
 from .errors import SettingError, ShapeError
 from .random import as_rng
 
@@ -28,10 +33,10 @@ __all__ = ["Initializer", "Constant", "Normal", "Uniform", "Glorot",
 class Initializer:
     """Base class: ``initializer(shape)`` calls :meth:`sample`."""
 
-    def __call__(self, shape):
+    def __call__(self, shape: Sequence[int]) -> np.ndarray:
         return self.sample(shape)
 
-    def sample(self, shape):
+    def sample(self, shape: Sequence[int]) -> np.ndarray:
         """Return an array of ``shape`` (float64; layers cast it)."""
         raise NotImplementedError
 
@@ -39,7 +44,7 @@ class Initializer:
 class Constant(Initializer):
     """Every element is ``val`` (default 0)."""
 
-    def __init__(self, val=0.0):
+    def __init__(self, val: float = 0.0):
         self.val = val
 
     def sample(self, shape):
@@ -49,7 +54,7 @@ class Constant(Initializer):
 class Normal(Initializer):
     """Gaussian with standard deviation ``std`` and mean ``mean``."""
 
-    def __init__(self, std=0.01, mean=0.0, rng=None):
+    def __init__(self, std: float = 0.01, mean: float = 0.0, rng: Rng | None = None):
         self.std, self.mean, self.rng = std, mean, rng
 
     def sample(self, shape):
@@ -63,7 +68,8 @@ class Uniform(Initializer):
     ``mean``: mean ± √3·std.
     """
 
-    def __init__(self, range=0.01, std=None, mean=0.0, rng=None):
+    def __init__(self, range: float | tuple[float, float] = 0.01,
+                 std: float | None = None, mean: float = 0.0, rng: Rng | None = None):
         if std is not None:
             half = np.sqrt(3) * std
             self.range = (mean - half, mean + half)
@@ -78,7 +84,8 @@ class Uniform(Initializer):
 class _FanIn(Initializer):
     """Base of Glorot and He: a distribution whose std is computed from the shape."""
 
-    def __init__(self, initializer, gain=1.0, rng=None):
+    def __init__(self, initializer: type[Initializer], gain: float | str = 1.0,
+                 rng: Rng | None = None):
         self.initializer = initializer
         self.gain = np.sqrt(2) if gain == "relu" else gain
         self.rng = rng
@@ -114,14 +121,14 @@ class Glorot(_FanIn):
 class GlorotNormal(Glorot):
     """:class:`Glorot` with a Gaussian."""
 
-    def __init__(self, gain=1.0, rng=None):
+    def __init__(self, gain: float | str = 1.0, rng: Rng | None = None):
         super().__init__(Normal, gain, rng)
 
 
 class GlorotUniform(Glorot):
     """:class:`Glorot` with a uniform: limit ``gain · √(6 / ((n1 + n2) · r))``."""
 
-    def __init__(self, gain=1.0, rng=None):
+    def __init__(self, gain: float | str = 1.0, rng: Rng | None = None):
         super().__init__(Uniform, gain, rng)
 
 
@@ -143,14 +150,14 @@ class He(_FanIn):
 class HeNormal(He):
     """:class:`He` with a Gaussian."""
 
-    def __init__(self, gain=1.0, rng=None):
+    def __init__(self, gain: float | str = 1.0, rng: Rng | None = None):
         super().__init__(Normal, gain, rng)
 
 
 class HeUniform(He):
     """:class:`He` with a uniform: limit ``gain · √(3 / fan_in)``."""
 
-    def __init__(self, gain=1.0, rng=None):
+    def __init__(self, gain: float | str = 1.0, rng: Rng | None = None):
         super().__init__(Uniform, gain, rng)
 
 
@@ -163,7 +170,7 @@ class Orthogonal(Initializer):
     dynamics of learning in deep linear neural networks. arXiv:1312.6120.
     """
 
-    def __init__(self, gain=1.0, rng=None):
+    def __init__(self, gain: float | str = 1.0, rng: Rng | None = None):
         self.gain = np.sqrt(2) if gain == "relu" else gain
         self.rng = rng
 

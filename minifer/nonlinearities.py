@@ -12,6 +12,11 @@ array([0., 0., 2.])
 array([[0.5, 0.5]])
 """
 
+from __future__ import annotations
+
+from typing import Any
+
+from ._types import Array
 from .errors import SettingError
 from .ops import activation
 
@@ -31,21 +36,21 @@ class Nonlinearity:
         Passed to the forward op.
     """
 
-    def __init__(self, name, **options):
+    def __init__(self, name: str, **options: float):
         self.name = name
         self.options = options
         self._forward = getattr(activation, name + "_forward")
         self._backward = getattr(activation, name + "_backward")
 
-    def forward(self, x):
+    def forward(self, x: Array) -> tuple[Array, Any]:
         """Return ``y, cache``."""
         return self._forward(x, **self.options)
 
-    def backward(self, dy, cache):
+    def backward(self, dy: Array, cache: Any) -> Array:
         """Return ``dx``."""
         return self._backward(dy, cache)
 
-    def __call__(self, x):
+    def __call__(self, x: Array) -> Array:
         return self.forward(x)[0]
 
     def __repr__(self):
@@ -69,7 +74,7 @@ class Identity(Nonlinearity):
 class LeakyRectify(Nonlinearity):
     """``x`` where positive, else ``leakiness * x`` (Maas et al. 2013)."""
 
-    def __init__(self, leakiness=0.01):
+    def __init__(self, leakiness: float = 0.01):
         super().__init__("leaky_rectify", leakiness=leakiness)
 
 
@@ -79,14 +84,14 @@ class SELU(Nonlinearity):
     Klambauer et al. (2017), arXiv:1706.02515.
     """
 
-    def __init__(self, scale=1.0, scale_neg=1.0):
+    def __init__(self, scale: float = 1.0, scale_neg: float = 1.0):
         super().__init__("selu", scale=scale, scale_neg=scale_neg)
 
 
 class ScaledTanH(Nonlinearity):
     """``scale_out * tanh(scale_in * x)`` (LeCun et al. 1998, "Efficient BackProp")."""
 
-    def __init__(self, scale_in=1.0, scale_out=1.0):
+    def __init__(self, scale_in: float = 1.0, scale_out: float = 1.0):
         super().__init__("scaled_tanh", scale_in=scale_in, scale_out=scale_out)
 
 
@@ -103,7 +108,7 @@ softplus = Nonlinearity("softplus")
 softmax = Nonlinearity("softmax")
 
 
-def as_nonlinearity(f):
+def as_nonlinearity(f: Nonlinearity | None) -> Nonlinearity:
     """``f`` if it is a nonlinearity, :data:`identity` if it is None.
 
     Raises

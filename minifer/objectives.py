@@ -12,8 +12,13 @@ sample: take the ``.mean()``.
 array([0.6931, 0.2877])
 """
 
+from __future__ import annotations
+
+from typing import Any
+
 import numpy as np
 
+from ._types import Array
 from .device.arrays import as_array
 from .errors import SettingError, ShapeError
 from .expressions import Apply, Expression, as_expression
@@ -24,7 +29,9 @@ __all__ = ["categorical_crossentropy", "softmax_crossentropy",
            "categorical_accuracy"]
 
 
-def categorical_crossentropy(predictions, targets, class_weights=None):
+def categorical_crossentropy(predictions: Array | Expression,
+                             targets: Array | Expression,
+                             class_weights: Array | None = None) -> Any:
     r"""Cross-entropy of probabilities and targets.
 
     .. math:: \ell_n = -\sum_k w_k t_{n,k} \log p_{n,k}
@@ -51,13 +58,15 @@ def categorical_crossentropy(predictions, targets, class_weights=None):
     from_softmax = (isinstance(predictions, Apply)
                     and predictions.op is activation.softmax_forward)
     if from_softmax:
-        return softmax_crossentropy(predictions.inputs[0], targets, class_weights)
+        logits = predictions.inputs[0]  # type: ignore
+        return softmax_crossentropy(logits, targets, class_weights)
     return _objective(loss.categorical_crossentropy_forward,
                       loss.categorical_crossentropy_backward,
                       predictions, targets, class_weights)
 
 
-def softmax_crossentropy(logits, targets, class_weights=None):
+def softmax_crossentropy(logits: Array | Expression, targets: Array | Expression,
+                         class_weights: Array | None = None) -> Any:
     """:func:`categorical_crossentropy` of ``softmax(logits)``, in one stable step.
 
     Parameters
@@ -72,7 +81,8 @@ def softmax_crossentropy(logits, targets, class_weights=None):
                       logits, targets, class_weights)
 
 
-def binary_crossentropy(predictions, targets):
+def binary_crossentropy(predictions: Array | Expression,
+                        targets: Array | Expression) -> Any:
     """``-(t log p + (1 - t) log(1 - p))``, element by element.
 
     Parameters
@@ -83,7 +93,7 @@ def binary_crossentropy(predictions, targets):
                       loss.binary_crossentropy_backward, predictions, targets)
 
 
-def squared_error(a, b):
+def squared_error(a: Array | Expression, b: Array | Expression) -> Any:
     """``(a - b)²``, element by element, without a factor ½.
 
     Parameters
@@ -94,7 +104,8 @@ def squared_error(a, b):
     return _objective(loss.squared_error_forward, loss.squared_error_backward, a, b)
 
 
-def aggregate(losses, weights=None, mode="mean"):
+def aggregate(losses: Array | Expression, weights: Array | None = None,
+              mode: str = "mean") -> Any:
     """Combine losses into one number.
 
     Parameters
@@ -121,10 +132,11 @@ def aggregate(losses, weights=None, mode="mean"):
         return total
     if isinstance(weights, Expression):
         return Apply(_divide, _divide_backward, as_expression(total), weights)
-    return total / float(np.sum(weights))
+    return total / float(np.sum(weights))  # type: ignore
 
 
-def categorical_accuracy(predictions, targets, top_k=1):
+def categorical_accuracy(predictions: Array | Expression, targets: Array | Expression,
+                         top_k: int = 1) -> Any:
     """Whether each sample's class is among the ``top_k`` most likely: 1.0 or 0.0.
 
     Parameters

@@ -17,11 +17,16 @@ array([[1, 0, 0, 1],
 1
 """
 
+from __future__ import annotations
+
 import math
 import zlib
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
+from ._types import Rng
 from .errors import SettingError, check_seed
 
 __all__ = ["Stream", "get_rng", "set_rng"]
@@ -45,19 +50,19 @@ class Stream:
         The next step; :meth:`keep_mask` moves it on by one.
     """
 
-    def __init__(self, seed, *names):
+    def __init__(self, seed: int, *names: str | int):
         seed = check_seed(seed)
         words = [zlib.crc32(str(name).encode()) for name in names]
         self.key = np.random.SeedSequence([seed] + words).generate_state(2, np.uint64)
         self.step = 0
 
-    def generator(self, step=None):
+    def generator(self, step: int | None = None) -> np.random.Generator:
         """A ``numpy.random.Generator`` for ``step`` (default: the current one)."""
         step = self.step if step is None else step
         return np.random.Generator(
             np.random.Philox(key=self.key, counter=[0, 0, 0, step]))
 
-    def generators(self, steps):
+    def generators(self, steps: Iterable[int]) -> Iterator[np.random.Generator]:
         """Yield :meth:`generator` of each step, always the same object.
 
         Setting a generator's counter takes a tenth of the time of making one; but
@@ -70,7 +75,7 @@ class Stream:
             generator.bit_generator.state = state
             yield generator
 
-    def keep_mask(self, shape, p):
+    def keep_mask(self, shape: Sequence[int], p: float) -> np.ndarray:
         """Draw a bool array that is False with probability ``p``; go to the next step.
 
         Element i compares the i-th 16-bit word of the stream with p, so p is
@@ -86,7 +91,7 @@ class Stream:
         self.step += 1
         return mask
 
-    def keep_part(self, start, stop, p):
+    def keep_part(self, start: int, stop: int, p: float) -> np.ndarray:
         """Elements ``start`` to ``stop`` of this step's flattened mask.
 
         Any part can be drawn on its own, by several threads for instance.
@@ -101,12 +106,12 @@ class Stream:
         return words[start - 16 * block:stop - 16 * block] >= self.threshold(p)
 
     @staticmethod
-    def threshold(p):
+    def threshold(p: float) -> int:
         """The least 16-bit word that keeps an element, 0 … 65536."""
         return round(p * 65536)
 
 
-def get_rng():
+def get_rng() -> Any:
     """The generator that initialisers use when none is given.
 
     A ``numpy.random.Generator``. Seeded with 0 until :func:`set_rng` is
@@ -117,7 +122,7 @@ def get_rng():
     return _rng
 
 
-def set_rng(rng):
+def set_rng(rng: Rng) -> None:
     """Set what :func:`get_rng` returns.
 
     Parameters

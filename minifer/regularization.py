@@ -11,29 +11,37 @@ A penalty is an expression: ``loss + 1e-4 * penalty`` is a loss too, and
 ``float(penalty)`` its value now.
 """
 
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
 import numpy as np
 
+from ._types import Array
 from .device.arrays import on_gpu
 from .expressions import Expression
+from .layers.base import Layer
 from .layers.helper import get_all_params
+from .layers.param import Param
 
 __all__ = ["l1", "l2", "apply_penalty", "regularize_layer_params",
            "regularize_layer_params_weighted", "regularize_network_params"]
 
 
-def l1(x):
+def l1(x: Array) -> Any:
     """``sum |x|``. The slope at 0 is taken as 0."""
     return np.abs(x).sum()
 
 
-def l2(x):
+def l2(x: Array) -> Any:
     """``sum x²``, without a factor ½."""
     return (x * x).sum()
 
 
 # A penalty of your own needs its gradient here: ``l3.gradient = …``.
-l1.gradient = np.sign
-l2.gradient = lambda x: 2 * x
+l1.gradient = np.sign  # type: ignore[attr-defined]
+l2.gradient = lambda x: 2 * x  # type: ignore[attr-defined]
 
 
 class Penalty(Expression):
@@ -60,7 +68,8 @@ def _number(value):
     return value if on_gpu(value) else float(value)
 
 
-def apply_penalty(params, penalty):
+def apply_penalty(params: Param | Sequence[Param],
+                  penalty: Callable[..., Any]) -> Penalty:
     """Sum of ``penalty`` over a list of parameters.
 
     Parameters
@@ -77,7 +86,8 @@ def apply_penalty(params, penalty):
     return Penalty(params if isinstance(params, (list, tuple)) else [params], penalty)
 
 
-def regularize_layer_params(layer, penalty, tags=None):
+def regularize_layer_params(layer: Layer | Sequence[Layer], penalty: Callable[..., Any],
+                            tags: dict[str, bool] | None = None) -> Penalty:
     """Penalty over the parameters of a layer, or of a list of layers.
 
     Parameters
@@ -87,12 +97,14 @@ def regularize_layer_params(layer, penalty, tags=None):
     tags : dict, default {'regularizable': True}
         Weights and gamma; not biases, beta and running statistics.
     """
-    layers = layer if isinstance(layer, (list, tuple)) else [layer]
+    layers: Any = layer if isinstance(layer, (list, tuple)) else [layer]
     tags = {"regularizable": True} if tags is None else tags
     return Penalty([p for one in layers for p in one.get_params(**tags)], penalty)
 
 
-def regularize_layer_params_weighted(layers, penalty, tags=None):
+def regularize_layer_params_weighted(layers: dict[Any, float],
+                                     penalty: Callable[..., Any],
+                                     tags: dict[str, bool] | None = None) -> Penalty:
     """As :func:`regularize_layer_params`, for a dict of layer(s) -> coefficient."""
     tags = {"regularizable": True} if tags is None else tags
     params, coefficients = [], []
@@ -104,7 +116,8 @@ def regularize_layer_params_weighted(layers, penalty, tags=None):
     return Penalty(params, penalty, coefficients)
 
 
-def regularize_network_params(layer, penalty, tags=None):
+def regularize_network_params(layer: Layer, penalty: Callable[..., Any],
+                              tags: dict[str, bool] | None = None) -> Penalty:
     """Penalty over the parameters of a whole network.
 
     Parameters

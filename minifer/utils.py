@@ -4,21 +4,27 @@
 ((3, 3), [2, 1])
 """
 
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Sequence
+from typing import Any
+
 import numpy as np
 
 from . import config
+from ._types import Array
 from .errors import SettingError, ShapeError
 from .layers.param import create_param, unit_axes
 
 __all__ = ["floatX", "as_tuple", "unique", "one_hot", "compute_norms", "create_param"]
 
 
-def floatX(values):
+def floatX(values: Any) -> np.ndarray:
     """The values as an array of the dtype ``minifer.config.floatX``."""
     return np.asarray(values, dtype=config.floatX)
 
 
-def as_tuple(value, length, kind=None):
+def as_tuple(value: Any, length: int, kind: Any = None) -> tuple[Any, ...]:
     """A tuple of a given length, from one value or from that many.
 
     Parameters
@@ -46,12 +52,12 @@ def as_tuple(value, length, kind=None):
     return values
 
 
-def unique(items):
+def unique(items: Iterable[Hashable]) -> list[Any]:
     """The items as a list without repetitions, in the order of their first places."""
     return list(dict.fromkeys(items))
 
 
-def one_hot(classes, m=None):
+def one_hot(classes: Array | Sequence[int], m: int | None = None) -> np.ndarray:
     """Rows with a 1 at the class and 0 elsewhere.
 
     Parameters
@@ -81,7 +87,7 @@ def one_hot(classes, m=None):
     return floatX(classes[:, None] == np.arange(m))
 
 
-def compute_norms(array, norm_axes=None):
+def compute_norms(array: Array, norm_axes: Sequence[int] | None = None) -> np.ndarray:
     """The L2 norm of each unit's incoming weights.
 
     Parameters

@@ -1,13 +1,20 @@
 """Functions from expressions: what ``theano.function`` was."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 
+from .._types import Array
 from ..device.arrays import explained, to_device, to_host
 from ..device.threads import default_threads
 from ..errors import SettingError
 from ..expressions import Expression, Variable
 from ..layers import get_all_params, move_to
 from ..layers.param import device_of_params
+from ..updates import Update
 from .drivers import CpuDriver, DeviceDriver
 from .standins import network_passes
 
@@ -66,12 +73,15 @@ class Function:
     True
     """
 
-    def __init__(self, inputs, outputs, updates=None, mode="compiled",
-                 algorithm="auto", threads=None, batch=None, device=None,
-                 precision="fp32", graph=True):
+    def __init__(self, inputs: Sequence[Variable],
+                 outputs: Expression | Sequence[Expression],
+                 updates: Update | None = None, mode: str = "compiled",
+                 algorithm: str = "auto", threads: int | None = None,
+                 batch: int | None = None, device: str | None = None,
+                 precision: str = "fp32", graph: bool = True):
         self.inputs, self.updates = list(inputs), updates
         self.single = isinstance(outputs, Expression)
-        outputs = [outputs] if self.single else list(outputs)
+        outputs = [outputs] if self.single else list(outputs)  # type: ignore
         for variable in self.inputs:
             if not isinstance(variable, Variable):
                 raise SettingError(
@@ -89,7 +99,7 @@ class Function:
                 f"function: expected precision 'fp32' or 'tf32', got {precision!r}.")
         self.device = _move(outputs, updates, device)
         if self.device == "cpu":
-            self.driver = CpuDriver(outputs, updates)
+            self.driver: Any = CpuDriver(outputs, updates)
             options = (algorithm, threads or default_threads())
         else:
             self.driver = DeviceDriver(outputs, updates, self.device)
@@ -97,7 +107,7 @@ class Function:
         if mode == "compiled":
             self.driver.plan(batch, *options)
 
-    def __call__(self, *values):
+    def __call__(self, *values: Array) -> Any:
         """Evaluate the outputs, and take a step if there are updates.
 
         Parameters
@@ -118,7 +128,7 @@ class Function:
         results = [_plain(r) for r in self._run(values, wait=True)]
         return results[0] if self.single else results
 
-    def queue(self, *values):
+    def queue(self, *values: Array) -> Any:
         """Like a call, but on a device without waiting for it.
 
         Parameters
@@ -135,7 +145,7 @@ class Function:
         results = self._run(values, wait=False)
         return results[0] if self.single else results
 
-    def check(self):
+    def check(self) -> None:
         """Wait for the device, and raise what went wrong since the last check.
 
         Raises
@@ -151,17 +161,17 @@ class Function:
         return next((p.plan for p in self.driver.planned_passes() if p.plan), None)
 
     @property
-    def captured(self):
+    def captured(self) -> bool:
         """Whether a step has been captured as a graph; see :mod:`.gpu.replay`."""
         return self.launches is not None
 
     @property
-    def launches(self):
+    def launches(self) -> int | None:
         """Number of launches in the graph that was captured last, or None."""
         replay = getattr(self.driver, "replay", None)
         return replay and replay.launches()
 
-    def profile(self, *values, repeat=5):
+    def profile(self, *values: Array, repeat: int = 5) -> str:
         """Run a few times and say where the time goes.
 
         Parameters

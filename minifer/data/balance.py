@@ -7,14 +7,17 @@ that never says disgust loses little by it, unless a mistake there counts for mo
 array([0.66666667, 2.        ])
 """
 
+from __future__ import annotations
+
 import numpy as np
 
+from .._types import Array
 from ..errors import SettingError
 
 __all__ = ["balanced_weights"]
 
 
-def balanced_weights(targets, num_classes=None):
+def balanced_weights(targets: Array, num_classes: int | None = None) -> np.ndarray:
     """Weights by which each class counts as much as any other.
 
     Parameters

@@ -15,6 +15,8 @@ or a crop. Neighbouring frames of a video are near copies too.
 ([0, 1, 2], [0, 1, 0])
 """
 
+from __future__ import annotations
+
 import hashlib
 
 import numpy as np
@@ -35,7 +37,7 @@ THRESHOLD = 0.97
 BLOCK = 512
 
 
-def exact_copies(images):
+def exact_copies(images: np.ndarray) -> np.ndarray:
     """Number each image by the first that has exactly the same pixels.
 
     Parameters
@@ -49,12 +51,12 @@ def exact_copies(images):
         the first of its kind, so ``first != arange(N)`` marks the surplus.
     """
     images = _check(images)
-    seen = {}
+    seen: dict = {}
     return np.array([seen.setdefault(hashlib.sha256(image.tobytes()).digest(), index)
                      for index, image in enumerate(images)], dtype=np.int64)
 
 
-def near_copies(images, threshold=THRESHOLD):
+def near_copies(images: np.ndarray, threshold: float = THRESHOLD) -> np.ndarray:
     """Number each image by the first that looks nearly the same.
 
     Parameters

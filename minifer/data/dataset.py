@@ -5,10 +5,13 @@ person on both sides lets a network recognise the person instead of the
 expression. So subjects and sequences travel with the pixels.
 """
 
+from __future__ import annotations
+
 import dataclasses
 
 import numpy as np
 
+from .._types import Array
 from ..errors import DatasetError, ShapeError
 from ..files import digest
 
@@ -64,12 +67,12 @@ class Dataset:
     left out, no face: 1 (d.png)
     """
 
-    images: np.ndarray
-    labels: np.ndarray
+    images: Array
+    labels: Array
     classes: tuple
-    subjects: np.ndarray
-    sequences: np.ndarray
-    paths: np.ndarray
+    subjects: Array
+    sequences: Array
+    paths: Array
     notes: dict = dataclasses.field(default_factory=dict)
 
     def __post_init__(self):
@@ -106,7 +109,7 @@ class Dataset:
         return len(self.images)
 
     @property
-    def fingerprint(self):
+    def fingerprint(self) -> str:
         """16 hexadecimal digits of the SHA-256 of images and labels, in their order.
 
         Equal fingerprints mean equal data, wherever the files lie.
@@ -114,7 +117,7 @@ class Dataset:
         return digest(np.ascontiguousarray(self.images),
                       np.ascontiguousarray(self.labels))
 
-    def subset(self, indices):
+    def subset(self, indices: Array) -> Dataset:
         """Return a new Dataset with only the images ``indices`` (or a mask).
 
         The notes stay, for they tell of the whole that was read.
@@ -126,7 +129,7 @@ class Dataset:
                 for name in ("images", "labels", "subjects", "sequences", "paths")}
         return dataclasses.replace(self, **rows)
 
-    def summary(self, names=3):
+    def summary(self, names: int = 3) -> str:
         """Describe the data set in a few lines.
 
         Parameters

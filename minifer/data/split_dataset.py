@@ -6,10 +6,14 @@ columns beside those of :class:`~minifer.data.dataset.Dataset`; a function that
 takes a ``Dataset`` takes this one too.
 """
 
+from __future__ import annotations
+
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 
+from .._types import Array
 from ..errors import DatasetError, ShapeError
 from .dataset import Dataset
 
@@ -55,8 +59,8 @@ class SplitDataset(Dataset):
     parts: train 2, test 1
     """
 
-    usage: np.ndarray = None
-    targets: np.ndarray = None
+    usage: Array = None
+    targets: Array = None
 
     def __post_init__(self):
         super().__post_init__()
@@ -99,7 +103,7 @@ class SplitDataset(Dataset):
                 f"has label {self.labels[row]} and targets "
                 f"{self.targets[row].tolist()}.")
 
-    def subset(self, indices):
+    def subset(self, indices: Array) -> SplitDataset:
         """Return a new SplitDataset with only the images ``indices`` (or a mask)."""
         indices = np.asarray(indices)
         if indices.size == 0:  # an empty list would arrive as floats
@@ -107,7 +111,7 @@ class SplitDataset(Dataset):
         rows = {name: getattr(self, name)[indices] for name in _COLUMNS}
         return dataclasses.replace(self, **rows)
 
-    def part(self, name):
+    def part(self, name: str) -> SplitDataset:
         """Return the images whose usage is ``name``.
 
         Raises
@@ -121,7 +125,7 @@ class SplitDataset(Dataset):
                                f"({self._parts() or 'none'}).")
         return self.subset(here)
 
-    def summary(self, names=3):
+    def summary(self, names: int = 3) -> str:
         """Describe the data set as ``Dataset.summary``, and its parts in one line."""
         parts = self._parts()
         return super().summary(names) + (f"\nparts: {parts}" if parts else "")
@@ -132,7 +136,7 @@ class SplitDataset(Dataset):
                          if count)
 
 
-def join(datasets):
+def join(datasets: Sequence[SplitDataset]) -> SplitDataset:
     """Put data sets together, one behind the other.
 
     Parameters

@@ -19,8 +19,13 @@ They depend on the seed and on the set of images, not on the order of its rows.
 [4, 4, 4]
 """
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+
 import numpy as np
 
+from .._types import Array
 from ..errors import DatasetError, SettingError, ShapeError, check_seed
 
 __all__ = ["split_by_subject", "split_random", "k_fold", "describe"]
@@ -29,8 +34,9 @@ __all__ = ["split_by_subject", "split_random", "k_fold", "describe"]
 ORDERS = 20
 
 
-def split_by_subject(labels, subjects, fractions=(0.6, 0.2, 0.2), seed=0,
-                     classes=None):
+def split_by_subject(labels: Array, subjects: Array,
+                     fractions: Sequence[float] = (0.6, 0.2, 0.2), seed: int = 0,
+                     classes: Sequence[str] | None = None) -> tuple[np.ndarray, ...]:
     """Split into parts that share no subject and each contain every class.
 
     Parameters
@@ -72,7 +78,8 @@ def split_by_subject(labels, subjects, fractions=(0.6, 0.2, 0.2), seed=0,
     return tuple(np.flatnonzero(part[row] == p) for p in range(parts))
 
 
-def k_fold(labels, subjects, folds=5, seed=0, classes=None):
+def k_fold(labels: Array, subjects: Array, folds: int = 5, seed: int = 0,
+           classes: Sequence[str] | None = None) -> list[np.ndarray]:
     """Split into ``folds`` test parts of equal size that share no subject.
 
     Each part is the test set once, and all other images are the training set.
@@ -116,7 +123,9 @@ def k_fold(labels, subjects, folds=5, seed=0, classes=None):
     return [np.flatnonzero(part[row] == fold) for fold in range(folds)]
 
 
-def split_random(labels, fractions=(0.6, 0.2, 0.2), seed=0, classes=None):
+def split_random(labels: Array, fractions: Sequence[float] = (0.6, 0.2, 0.2),
+                 seed: int = 0,
+                 classes: Sequence[str] | None = None) -> tuple[np.ndarray, ...]:
     """Split image by image, each class by itself. LEAKY where people repeat.
 
     Parameters
@@ -153,7 +162,8 @@ def split_random(labels, fractions=(0.6, 0.2, 0.2), seed=0, classes=None):
     return tuple(np.flatnonzero(part == p) for p in range(len(fractions)))
 
 
-def describe(kind, fractions=(0.6, 0.2, 0.2), folds=5, seed=0):
+def describe(kind: str, fractions: Sequence[float] = (0.6, 0.2, 0.2), folds: int = 5,
+             seed: int = 0) -> str:
     """Name a protocol, as it must be written beside every number it gave.
 
     Parameters

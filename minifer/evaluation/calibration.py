@@ -7,10 +7,13 @@ A calibrated network is right on 80 of 100 faces of which it says "80 %".
 0.4
 """
 
+from __future__ import annotations
+
 import dataclasses
 
 import numpy as np
 
+from .._types import Array
 from ..errors import SettingError, ShapeError
 
 __all__ = ["Calibration", "calibrate"]
@@ -35,7 +38,7 @@ class Calibration:
     accuracy: np.ndarray
 
     @property
-    def error(self):
+    def error(self) -> float:
         """The expected calibration error, 0..1, see :func:`calibrate`."""
         some = self.counts > 0
         gaps = np.abs(self.accuracy - self.confidence)[some]
@@ -47,7 +50,7 @@ class Calibration:
                 "how sure the network is from how often it is right.")
 
 
-def calibrate(probabilities, labels, bins=15):
+def calibrate(probabilities: Array, labels: Array, bins: int = 15) -> Calibration:
     r"""Compare how sure a network is with how often it is right [1]_.
 
     With B_b the frames of bin b, acc and conf their accuracy and mean highest

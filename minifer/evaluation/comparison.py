@@ -5,10 +5,13 @@
 (1, 1, 1.0, 0.5)
 """
 
+from __future__ import annotations
+
 from typing import NamedTuple
 
 import numpy as np
 
+from .._types import Array
 from ..errors import ShapeError
 
 __all__ = ["Pair", "compare_pair", "mcnemar"]
@@ -28,7 +31,7 @@ class Pair(NamedTuple):
     agreement: float
 
 
-def compare_pair(first, second, labels):
+def compare_pair(first: Array, second: Array, labels: Array) -> Pair:
     """Compare what two networks say of the same images.
 
     Parameters
@@ -60,7 +63,7 @@ def compare_pair(first, second, labels):
                 float((first == second).mean()))
 
 
-def mcnemar(only_first, only_second):
+def mcnemar(only_first: int, only_second: int) -> float:
     r"""McNemar's exact test of whether two networks are equally often right [1]_.
 
     Images that both get right, or both wrong, tell nothing. Of the n = b + c others,

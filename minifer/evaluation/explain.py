@@ -14,9 +14,14 @@ network used. Whether it was right to use them is for you to judge.
 (5, 4, 4)
 """
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+
 import numpy as np
 
 from .. import layers
+from .._types import Array, Shape
 from ..device.arrays import device_of, to_device, to_host
 from ..errors import SettingError, ShapeError
 from ..faces.images import load_cv2
@@ -24,7 +29,7 @@ from ..faces.images import load_cv2
 __all__ = ["saliency", "grad_cam", "last_maps"]
 
 
-def saliency(network, x, classes):
+def saliency(network: layers.Layer, x: Array, classes: Sequence[int]) -> np.ndarray:
     r"""How much each pixel matters: the gradient of a class's score [1]_.
 
     .. math:: M_{nij} = \max_k \left|\frac{\partial s_{c_n}(x_n)}
@@ -60,7 +65,8 @@ def saliency(network, x, classes):
     return np.abs(to_host(gradient)).max(axis=1)
 
 
-def grad_cam(network, x, classes, layer=None):
+def grad_cam(network: layers.Layer, x: Array, classes: Sequence[int],
+             layer: layers.Layer | None = None) -> np.ndarray:
     r"""Where on the image a convolution found what speaks for a class [2]_.
 
     Each of the maps A (N, F, h, w) that a layer makes is weighted by how much the
@@ -124,7 +130,7 @@ def grad_cam(network, x, classes, layer=None):
     return cam / np.where(highest > 0, highest, 1)
 
 
-def last_maps(network, input_shape=None):
+def last_maps(network: layers.Layer, input_shape: Shape | None = None) -> layers.Layer:
     """The layer that :func:`grad_cam` looks at: the last whose output is maps.
 
     Parameters

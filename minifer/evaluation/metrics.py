@@ -16,10 +16,12 @@ array([[2, 0],
 """
 
 import dataclasses
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from .._types import Array
 from ..errors import SettingError, ShapeError
 from .table import evaluation_text
 
@@ -30,10 +32,10 @@ __all__ = ["Evaluation", "Scores", "evaluate", "confusion_matrix",
 class Scores(NamedTuple):
     """Fractions 0..1 and the frames behind them: arrays (K,), or averages."""
 
-    precision: np.ndarray
-    recall: np.ndarray
-    f1: np.ndarray
-    support: np.ndarray
+    precision: Array
+    recall: Array
+    f1: Array
+    support: Array
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -88,28 +90,27 @@ class Evaluation:
     folds: tuple
     notes: tuple
 
-    def to_dict(self):
+    def to_dict(self) -> dict[str, Any]:
         """Return everything as numbers, strings, lists and dicts, for JSON."""
         rows = zip(*(column.tolist() for column in self.per_class))
         per_class = {name: Scores(*row)._asdict()
                      for name, row in zip(self.classes, rows)}
-        plain = {field.name: getattr(self, field.name)
-                 for field in dataclasses.fields(self)}
+        plain = {one.name: getattr(self, one.name) for one in dataclasses.fields(self)}
         return plain | {
             "classes": list(self.classes), "interval": list(self.interval),
             "per_class": per_class, "macro": self.macro._asdict(),
             "weighted": self.weighted._asdict(),
             "confusion": self.confusion.tolist(),
-            "folds": [dict(fold) for fold in self.folds],
-            "notes": list(self.notes)}
+            "folds": [dict(fold) for fold in self.folds], "notes": list(self.notes)}
 
     def __str__(self):
         return evaluation_text(self)
 
 
-def evaluate(probabilities, labels, classes, subjects=None,
-             protocol="not stated", seed=0, resamples=2000, leaky=False,
-             folds=None):
+def evaluate(probabilities: Array, labels: Array, classes: Sequence[str],
+             subjects: Array | None = None, protocol: str = "not stated", seed: int = 0,
+             resamples: int = 2000, leaky: bool = False,
+             folds: Array | None = None) -> Evaluation:
     """Compare what a network says with the truth.
 
     Several folds are pooled by concatenating their predictions; ``folds``
@@ -163,7 +164,7 @@ def evaluate(probabilities, labels, classes, subjects=None,
     per_class = precision_recall_f1(confusion)
     present = per_class.support > 0
     macro, weighted = (
-        Scores(*(float(np.average(score[present], weights=weights))
+        Scores(*(float(np.average(score[present], weights=weights))  # type: ignore
                  for score in per_class[:3]), support=n)
         for weights in (None, per_class.support[present]))
     interval = accuracy_interval(correct, subjects, seed, resamples)
@@ -173,14 +174,14 @@ def evaluate(probabilities, labels, classes, subjects=None,
     return Evaluation(
         n=n, subjects=people, classes=classes, protocol=str(protocol),
         leaky=bool(leaky or crossing), accuracy=float(correct.mean()),
-        interval=interval, balanced_accuracy=macro.recall,
+        interval=interval, balanced_accuracy=macro.recall,  # type: ignore
         interval_method=f"bootstrap over {unit}, {resamples} resamples, seed {seed}",
         per_class=per_class, macro=macro, weighted=weighted, confusion=confusion,
         folds=_fold_accuracies(correct, folds),
         notes=tuple(_notes(classes, confusion, interval, people, crossing)))
 
 
-def confusion_matrix(labels, predicted, n_classes):
+def confusion_matrix(labels: Array, predicted: Array, n_classes: int) -> np.ndarray:
     """Count how often each class was taken for each other.
 
     Parameters
@@ -214,7 +215,7 @@ def confusion_matrix(labels, predicted, n_classes):
     return counts.reshape(n_classes, n_classes)
 
 
-def precision_recall_f1(confusion):
+def precision_recall_f1(confusion: Array) -> Scores:
     r"""Score each class from a confusion matrix.
 
     Of the frames called class k, the share that is k is its *precision*; of
@@ -258,7 +259,8 @@ def precision_recall_f1(confusion):
                   2 * right / np.maximum(called + support, 1), support)
 
 
-def accuracy_interval(correct, subjects=None, seed=0, resamples=2000):
+def accuracy_interval(correct: Array, subjects: Array | None = None, seed: int = 0,
+                      resamples: int = 2000) -> tuple[float, float]:
     """95 % bootstrap interval of an accuracy, with subjects as the unit drawn.
 
     Frames of one person resemble each other, so 1,000 frames of 20 people are
@@ -368,9 +370,8 @@ def _subjects_in_several_folds(subjects, folds, n):
         return 0
     pairs = set(zip(_column("subjects", subjects, n).tolist(),
                     _column("folds", folds, n).tolist()))
-    _, folds_of_subject = np.unique([subject for subject, _ in pairs],
-                                    return_counts=True)
-    return int((folds_of_subject > 1).sum())
+    _, counts = np.unique([subject for subject, _ in pairs], return_counts=True)
+    return int((counts > 1).sum())
 
 
 def _fold_accuracies(correct, folds):

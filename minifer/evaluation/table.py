@@ -1,5 +1,9 @@
 """An evaluation as a plain text table."""
 
+from __future__ import annotations
+
+from typing import Any
+
 __all__ = ["LEAKY", "evaluation_text", "accuracy_text", "size_text", "score_rows",
            "fold_lines"]
 
@@ -7,7 +11,7 @@ LEAKY = ("the test set leaks into training, so these numbers flatter. They "
          "say nothing about a face the network has never met.")
 
 
-def evaluation_text(evaluation):
+def evaluation_text(evaluation: Any) -> str:
     """Write an evaluation as a plain text table.
 
     Parameters

@@ -6,7 +6,11 @@
 [[0, 0, 9, 9], [8, 8, 2, 2]]
 """
 
+from __future__ import annotations
+
 import numpy as np
+
+from .._types import Array
 
 __all__ = ["shared_area", "outermost"]
 
@@ -14,7 +18,7 @@ __all__ = ["shared_area", "outermost"]
 INSIDE = 0.5
 
 
-def shared_area(a, b):
+def shared_area(a: Array, b: Array) -> int:
     """Area, in pixels, that two boxes share.
 
     Parameters
@@ -30,7 +34,7 @@ def shared_area(a, b):
     return max(wide, 0) * max(tall, 0)
 
 
-def outermost(boxes):
+def outermost(boxes: np.ndarray) -> np.ndarray:
     """Leave out what lies by more than half of its area in a box before it.
 
     Parameters
@@ -42,7 +46,7 @@ def outermost(boxes):
     -------
     ndarray (at most K, 4), int64
     """
-    kept = []
+    kept: list = []
     for box in boxes:
         if all(shared_area(box, other) <= INSIDE * box[2] * box[3] for other in kept):
             kept.append(box)

@@ -5,11 +5,14 @@ An entry is one small file named by everything that decides its content (see
 entry that was cut or changed does not fit its sum and counts as absent.
 """
 
+from __future__ import annotations
+
 import hashlib
 import os
 
 import numpy as np
 
+from .._types import FilePath
 from ..errors import OutputError
 from ..files import make_folder, write_bytes
 
@@ -18,7 +21,7 @@ __all__ = ["CropCache", "cache_folder"]
 _SUM = hashlib.sha256().digest_size
 
 
-def cache_folder():
+def cache_folder() -> str:
     """Return the path of the folder where minifer keeps what it can recompute.
 
     It is ``$MINIFER_CACHE``, or ``$XDG_CACHE_HOME/minifer``, or
@@ -55,12 +58,12 @@ class CropCache:
     ([[[7, 7], [7, 7]]], None)
     """
 
-    def __init__(self, folder, size):
+    def __init__(self, folder: FilePath, size: int):
         self.folder = os.fspath(folder)
         self.size = size
-        self.problem = None
+        self.problem: str | None = None
 
-    def get(self, key):
+    def get(self, key: str) -> np.ndarray | None:
         """Return the crops (K, size, size) of ``key``, or None if not there."""
         try:
             with open(self._path(key), "rb") as file:
@@ -74,7 +77,7 @@ class CropCache:
         crops = np.frombuffer(pixels, np.uint8)
         return crops.reshape(-1, self.size, self.size)
 
-    def put(self, key, crops):
+    def put(self, key: str, crops: np.ndarray) -> None:
         """Keep ``crops`` (K, size, size) uint8 under ``key``; K may be 0."""
         if self.problem:
             return

@@ -9,15 +9,20 @@ Faces and eyes are found by cascades of Haar features that come with OpenCV 4
 (:mod:`minifer.faces.cascades`).
 """
 
+from __future__ import annotations
+
 import dataclasses
 import hashlib
 import json
 import os
 import warnings
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 
+from .._types import Array, FilePath, OnProgress
 from ..errors import ImageError, SettingError, ShapeError
 from . import cascades, images
 from .boxes import outermost
@@ -94,12 +99,12 @@ class CropSettings:
                     f"crop setting {name}: expected {kind.__name__} from {low} "
                     f"to {high}, got {value!r}.")
 
-    def to_dict(self):
+    def to_dict(self) -> dict[str, Any]:
         """Return the settings as a dict that JSON can hold."""
         return dataclasses.asdict(self)
 
     @classmethod
-    def from_dict(cls, values):
+    def from_dict(cls, values: dict[str, Any]) -> CropSettings:
         """Build the settings from :meth:`to_dict`'s dict.
 
         Raises
@@ -115,7 +120,8 @@ class CropSettings:
         return cls(**values)
 
 
-def find_faces(grey, settings=CropSettings(), which="largest"):
+def find_faces(grey: np.ndarray, settings: CropSettings = CropSettings(),
+               which: str = "largest") -> np.ndarray:
     """Find the faces on a photo.
 
     Parameters
@@ -164,7 +170,7 @@ def find_faces(grey, settings=CropSettings(), which="largest"):
     return boxes[:1] if which == "largest" else outermost(boxes)
 
 
-def find_eyes(grey, box):
+def find_eyes(grey: np.ndarray, box: Array) -> np.ndarray:
     """Find the eyes of a face, to tell it from what only looks like one.
 
     Parameters
@@ -199,7 +205,7 @@ def find_eyes(grey, box):
     return boxes[np.lexsort((boxes[:, 1], boxes[:, 0]))]
 
 
-def crop(grey, box, size):
+def crop(grey: np.ndarray, box: Array, size: int) -> np.ndarray:
     """Cut a square face out of a photo and scale it.
 
     The square has the box's centre and its longer side. Where it would reach
@@ -233,7 +239,8 @@ def crop(grey, box, size):
     return _resize(grey[top:top + side, left:left + side], size, size)
 
 
-def extract(grey, settings=CropSettings(), which="all"):
+def extract(grey: np.ndarray, settings: CropSettings = CropSettings(),
+            which: str = "all") -> tuple[np.ndarray, np.ndarray]:
     """Find the faces on a photo and crop each.
 
     Parameters
@@ -265,7 +272,10 @@ def extract(grey, settings=CropSettings(), which="all"):
     return crops, boxes
 
 
-def prepare(paths, settings=CropSettings(), cache=None, progress=None, workers=None):
+def prepare(
+        paths: Sequence[FilePath], settings: CropSettings = CropSettings(),
+        cache: FilePath | bool | None = None, progress: OnProgress | None = None,
+        workers: int | None = None) -> tuple[np.ndarray, np.ndarray, list[ImageError]]:
     """Crop the largest face of each image file, on all cores, and remember it.
 
     Finished crops are kept on disk, each under the SHA-256 of its image file's
@@ -305,7 +315,7 @@ def prepare(paths, settings=CropSettings(), cache=None, progress=None, workers=N
     paths = list(paths)
     store = None
     if cache is not False:
-        folder = cache_folder() if cache is None else cache
+        folder: Any = cache_folder() if cache is None else cache
         store = CropCache(os.path.join(folder, "crops"), settings.size)
     crops = np.zeros((len(paths), 1, settings.size, settings.size), np.uint8)
     found = np.zeros(len(paths), bool)

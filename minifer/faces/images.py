@@ -16,6 +16,8 @@ minifer.errors.ImageError: cut.png: the image is truncated (only 50 bytes are \
 there). Copy or download it again, or remove it.
 """
 
+from __future__ import annotations
+
 import contextlib
 import hashlib
 import os
@@ -23,6 +25,7 @@ import threading
 
 import numpy as np
 
+from .._types import FilePath
 from ..errors import BackendUnavailable, ImageError, ShapeError
 from ..files import write_bytes
 
@@ -58,7 +61,7 @@ def load_cv2():
     return cv2
 
 
-def read_image(path):
+def read_image(path: FilePath) -> np.ndarray:
     """Read an image file as grey values.
 
     Parameters
@@ -81,7 +84,7 @@ def read_image(path):
     return decode(read_bytes(path), path)
 
 
-def read_colour(path):
+def read_colour(path: FilePath) -> np.ndarray:
     """Read an image file in colour, to draw on.
 
     Returns
@@ -127,7 +130,7 @@ def read_bytes(path):
     return data
 
 
-def decode(data, name, colour=False):
+def decode(data: bytes, name: FilePath, colour: bool = False) -> np.ndarray:
     """Decode the bytes of an image file.
 
     Parameters
@@ -203,7 +206,7 @@ def encode_png(image):
     return cv2.imencode(".png", image)[1].tobytes()
 
 
-def write_png(path, image):
+def write_png(path: FilePath, image: np.ndarray) -> None:
     """Write ``image`` (as for :func:`encode_png`) to ``path``, whole or not at all.
 
     Raises
@@ -216,7 +219,7 @@ def write_png(path, image):
     write_bytes(path, encode_png(image))
 
 
-def to_grey(batch):
+def to_grey(batch: np.ndarray) -> np.ndarray:
     """Turn a batch of colour images grey.
 
     .. math:: Y = 0.299\\,R + 0.587\\,G + 0.114\\,B

@@ -8,11 +8,15 @@ array([[[[-0.5,  0.5]]]], dtype=float32)
 True
 """
 
+from __future__ import annotations
+
 import dataclasses
 import functools
+from typing import Any
 
 import numpy as np
 
+from .._types import Array
 from ..device.arrays import device_of, to_device
 from ..errors import SettingError, WeightsError
 from .cropping import CropSettings
@@ -47,7 +51,7 @@ class Preprocessing:
     scale: float = 1 / 255
     shift: float = -0.5
 
-    def __call__(self, crops):
+    def __call__(self, crops: Array) -> Array:
         x = np.multiply(crops, self.scale, dtype=np.float32)
         x += np.float32(self.shift)
         return x
@@ -58,13 +62,13 @@ class Preprocessing:
         plain = type(self).__call__ is Preprocessing.__call__
         return (self.scale, self.shift) if plain else None
 
-    def to_dict(self):
+    def to_dict(self) -> dict[str, Any]:
         """Return it as plain data, for the model file."""
         return {"crop": self.crop.to_dict(), "scale": self.scale,
                 "shift": self.shift}
 
     @classmethod
-    def from_dict(cls, values):
+    def from_dict(cls, values: dict[str, Any]) -> Preprocessing:
         """Build this class, or :class:`ColourPreprocessing`, from ``to_dict``'s dict.
 
         Raises
@@ -121,8 +125,8 @@ class ColourPreprocessing(Preprocessing):
     ((1, 3, 4, 4), array([-2.118, -2.036, -1.804], dtype=float32))
     """
 
-    scale: tuple = (1.0, 1.0, 1.0)
-    shift: tuple = (0.0, 0.0, 0.0)
+    scale: tuple = (1.0, 1.0, 1.0)  # type: ignore[assignment]
+    shift: tuple = (0.0, 0.0, 0.0)  # type: ignore[assignment]
     size: int = 224
 
     def __post_init__(self):
@@ -138,7 +142,8 @@ class ColourPreprocessing(Preprocessing):
                                f"got {self.size!r}.")
 
     @classmethod
-    def imagenet(cls, library, crop=CropSettings(), size=224):
+    def imagenet(cls, library: str, crop: CropSettings = CropSettings(),
+                 size: int = 224) -> ColourPreprocessing:
         """The preprocessing with which weights of ImageNet were trained.
 
         Parameters
@@ -157,7 +162,7 @@ class ColourPreprocessing(Preprocessing):
         raise SettingError(f"preprocessing: expected the weights of 'torch' or "
                            f"'keras', got {library!r}.")
 
-    def __call__(self, crops):
+    def __call__(self, crops: Array) -> Array:
         R = _resampling(crops.shape[-1], self.size, device_of(crops))
         grey = np.matmul(np.matmul(R, crops.astype(np.float32)), R.T)
         x = np.empty_like(grey, shape=(len(grey), 3, *grey.shape[2:]))
@@ -165,7 +170,7 @@ class ColourPreprocessing(Preprocessing):
             x[:, channel] = grey[:, 0] * np.float32(scale) + np.float32(shift)
         return x
 
-    def to_dict(self):
+    def to_dict(self) -> dict[str, Any]:
         """Return it as plain data, for the model file."""
         return super().to_dict() | {"size": self.size}
 

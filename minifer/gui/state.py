@@ -101,8 +101,8 @@ class State:
     """
 
     photo: str = ""
-    picture: np.ndarray = None
-    small: np.ndarray = None
+    picture: np.ndarray | None = None
+    small: np.ndarray | None = None
     faces: tuple = ()
     verdicts: tuple = ()
     heat: tuple = ()

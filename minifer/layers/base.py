@@ -19,12 +19,17 @@ A layer of your own is a subclass like this:
 array([[2., 2., 2.]])
 """
 
+from __future__ import annotations
+
 import difflib
 import inspect
 import numbers
+from collections.abc import Sequence
+from typing import Any, NoReturn, Union
 
+from .._types import Shape
 from ..errors import ShapeError
-from .param import create_param
+from .param import Param, Spec, create_param
 
 __all__ = ["Layer", "MergeLayer"]
 
@@ -47,11 +52,11 @@ class Layer:
         Shown in errors and tables; parameters are called ``name.W``.
     """
 
-    def __init__(self, incoming, name=None):
+    def __init__(self, incoming: Layer | Shape, name: str | None = None):
         self.name = name
-        self.params = {}  # Param -> set of tags
+        self.params: dict[Param, set[str]] = {}
         if isinstance(incoming, Layer):
-            self.input_layer = incoming
+            self.input_layer: Layer | None = incoming
             self.input_shape = incoming.output_shape
         else:
             self.input_layer = None
@@ -73,17 +78,18 @@ class Layer:
         cls.can_skip_dx = "need_dx" in _options(cls.backward)
 
     @property
-    def output_shape(self):
+    def output_shape(self) -> tuple[Any, ...]:
         """Shape of the output, None for axes that are not known yet."""
         return self.get_output_shape_for(self.input_shape)
 
     @property
-    def incomings(self):
+    def incomings(self) -> list[Layer]:
         """The layers below, as a list (empty below an input)."""
         return [] if self.input_layer is None else [self.input_layer]
 
-    def add_param(self, spec, shape, name, trainable=True, regularizable=True,
-                  **tags):
+    def add_param(self, spec: Spec, shape: Sequence[int], name: str,
+                  trainable: bool = True, regularizable: bool = True,
+                  **tags: bool) -> Param:
         """Create a parameter and register it with its tags.
 
         Parameters
@@ -106,7 +112,7 @@ class Layer:
         self.params[param] = {tag for tag, on in tags.items() if on}
         return param
 
-    def get_params(self, **tags):
+    def get_params(self, **tags: bool) -> list[Param]:
         """This layer's parameters that have the True tags and not the False ones."""
         wanted = {tag for tag, on in tags.items() if on}
         unwanted = {tag for tag, on in tags.items() if not on}
@@ -152,20 +158,21 @@ class Layer:
         """
         raise NotImplementedError(f"{type(self).__name__} has no backward.")
 
-    def get_output_for(self, x, **kwargs):
+    def get_output_for(self, x: Any, **kwargs: Any) -> Any:
         """The output alone, as in Lasagne."""
         return self.forward(x, **kwargs)[0]
 
-    def check_shape(self, shape):
+    def check_shape(self, shape: Any) -> tuple[int | None, ...]:
         """``shape`` as a tuple of positive ints and None, or a ShapeError."""
         if not isinstance(shape, (tuple, list)) or any(
-                n is not None and not (isinstance(n, numbers.Integral) and n > 0)
+                n is not None and not (isinstance(n, numbers.Integral)
+                                       and n > 0)  # type: ignore[operator]
                 for n in shape):
             self.fail("an incoming layer or a shape of whole numbers > 0 (None "
                       "where unknown)", repr(shape))
         return tuple(shape)
 
-    def fail(self, expected, got, remedy=""):
+    def fail(self, expected: str, got: str, remedy: str = "") -> NoReturn:
         """Raise a ShapeError that follows the one template of all layers."""
         name = f" '{self.name}'" if self.name else ""
         raise ShapeError(
@@ -189,7 +196,7 @@ class MergeLayer(Layer):
     name : str, optional
     """
 
-    def __init__(self, incomings, name=None):
+    def __init__(self, incomings: Sequence[Layer | Shape], name: str | None = None):
         self.name = name
         self.params = {}
         if not isinstance(incomings, (list, tuple)) or not incomings:
@@ -205,3 +212,7 @@ class MergeLayer(Layer):
     @property
     def incomings(self):
         return self.input_layers
+
+
+#: A network, by its output layer or layers.
+Layers = Union[Layer, Sequence[Layer]]

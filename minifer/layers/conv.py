@@ -1,9 +1,17 @@
 """The convolutional layer."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+
 from .. import init, nonlinearities
+from .._types import Shape
+from ..nonlinearities import Nonlinearity
 from ..ops.conv import conv2d_backward, conv2d_forward
 from ..ops.windows import window_count
+from .base import Layer
 from .options import count, pair
+from .param import Spec
 from .special import ActivatedLayer
 
 __all__ = ["Conv2DLayer"]
@@ -36,9 +44,12 @@ class Conv2DLayer(ActivatedLayer):
     name : str, optional
     """
 
-    def __init__(self, incoming, num_filters, filter_size, stride=(1, 1), pad=0,
-                 untie_biases=False, W=init.GlorotUniform(), b=init.Constant(0.),
-                 nonlinearity=nonlinearities.rectify, flip_filters=True, name=None):
+    def __init__(self, incoming: Layer | Shape, num_filters: int,
+                 filter_size: int | Sequence[int], stride: int | Sequence[int] = (1, 1),
+                 pad: int | Sequence[int] | str = 0, untie_biases: bool = False,
+                 W: Spec = init.GlorotUniform(), b: Spec | None = init.Constant(0.),
+                 nonlinearity: Nonlinearity | None = nonlinearities.rectify,
+                 flip_filters: bool = True, name: str | None = None):
         super().__init__(incoming, nonlinearity, name)
         if len(self.input_shape) != 4:
             self.fail("a 4D input (N, C, H, W)", f"input_shape={self.input_shape}",

@@ -1,10 +1,16 @@
 """The dense layer."""
 
+from __future__ import annotations
+
 import math
 
 from .. import init, nonlinearities
+from .._types import Shape
+from ..nonlinearities import Nonlinearity
 from ..ops.dense import dense_backward, dense_forward
+from .base import Layer
 from .options import count
+from .param import Spec
 from .special import ActivatedLayer
 
 __all__ = ["DenseLayer"]
@@ -27,9 +33,10 @@ class DenseLayer(ActivatedLayer):
     name : str, optional
     """
 
-    def __init__(self, incoming, num_units, W=init.GlorotUniform(),
-                 b=init.Constant(0.), nonlinearity=nonlinearities.rectify,
-                 name=None):
+    def __init__(self, incoming: Layer | Shape, num_units: int,
+                 W: Spec = init.GlorotUniform(), b: Spec | None = init.Constant(0.),
+                 nonlinearity: Nonlinearity | None = nonlinearities.rectify,
+                 name: str | None = None):
         super().__init__(incoming, nonlinearity, name)
         self.num_units = count(self, "num_units", num_units)
         if len(self.input_shape) < 2:

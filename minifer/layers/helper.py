@@ -1,13 +1,21 @@
 """Functions on whole networks. A network is known by its output layer(s)."""
 
-import math
+from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from .._types import Array
 from ..device.arrays import on_gpu, resolve, to_host
 from ..errors import SettingError, WeightsError
 from ..expressions import Expression
 from ..random import Stream
-from .base import MergeLayer
+from .base import Layers, MergeLayer
 from .normalization import BatchNormLayer, FrozenBatchNormLayer
+from .param import Param
 from .symbolic import output_of
 from .tape import as_inputs, as_list, forward, get_all_layers
 
@@ -16,7 +24,7 @@ __all__ = ["get_all_layers", "get_output", "get_output_shape", "get_all_params",
            "forward", "freeze", "seed_noise", "move_to"]
 
 
-def get_output(layer_or_layers, inputs=None, **kwargs):
+def get_output(layer_or_layers: Layers, inputs: Any = None, **kwargs: Any) -> Any:
     """The output of a network.
 
     Parameters
@@ -43,7 +51,7 @@ def get_output(layer_or_layers, inputs=None, **kwargs):
     return [to_host(one) for one in y] if isinstance(y, list) else to_host(y)
 
 
-def get_output_shape(layer_or_layers, input_shapes=None):
+def get_output_shape(layer_or_layers: Layers, input_shapes: Any = None) -> Any:
     """The shape of the output, for other input shapes if given.
 
     Parameters
@@ -67,7 +75,7 @@ def get_output_shape(layer_or_layers, input_shapes=None):
     return shapes if isinstance(layer_or_layers, (list, tuple)) else shapes[0]
 
 
-def get_all_params(layer, **tags):
+def get_all_params(layer: Layers, **tags: bool) -> list[Param]:
     """All parameters, in the order in which Lasagne stores them.
 
     Parameters
@@ -86,17 +94,17 @@ def get_all_params(layer, **tags):
     return list(dict.fromkeys(params))
 
 
-def count_params(layer, **tags):
+def count_params(layer: Layers, **tags: bool) -> int:
     """Number of values in all parameters that have the tags."""
     return sum(math.prod(p.shape) for p in get_all_params(layer, **tags))
 
 
-def get_all_param_values(layer, **tags):
+def get_all_param_values(layer: Layers, **tags: bool) -> list[np.ndarray]:
     """Copies of all parameter values, for ``np.savez(path, *values)``."""
     return [p.get_value() for p in get_all_params(layer, **tags)]
 
 
-def set_all_param_values(layer, values, **tags):
+def set_all_param_values(layer: Layers, values: Sequence[Array], **tags: bool) -> None:
     """Set all parameters, all or none.
 
     Parameters
@@ -125,7 +133,7 @@ def set_all_param_values(layer, values, **tags):
         param.set_value(value)
 
 
-def freeze(layer):
+def freeze(layer: Layers) -> None:
     """Keep a network's parameters as they are, from the inputs up to ``layer``.
 
     They lose the tag ``trainable``, so that ``get_all_params(network,
@@ -174,7 +182,7 @@ def freeze(layer):
             one.__class__ = FrozenBatchNormLayer
 
 
-def seed_noise(layer, seed):
+def seed_noise(layer: Layers, seed: int) -> None:
     """Start all random masks of a network from ``seed``.
 
     Each layer that has a ``stream`` gets one of its own, known by its place.
@@ -184,7 +192,7 @@ def seed_noise(layer, seed):
             one.stream = Stream(seed, "dropout", place)
 
 
-def move_to(layer, device):
+def move_to(layer: Layers, device: str) -> str:
     """Move all parameters of a network.
 
     Parameters

@@ -1,7 +1,13 @@
 """The input of a network."""
 
+from __future__ import annotations
+
+from typing import Any
+
 from .. import config
+from .._types import Shape
 from ..device.arrays import as_array
+from ..expressions import Variable
 from .base import Layer
 
 __all__ = ["InputLayer"]
@@ -20,10 +26,11 @@ class InputLayer(Layer):
     name : str, optional
     """
 
-    def __init__(self, shape, input_var=None, name=None):
+    def __init__(self, shape: Shape, input_var: Variable | None = None,
+                 name: str | None = None):
         super().__init__(shape, name)
         self.shape = self.input_shape
-        self.input_var = input_var
+        self.input_var: Any = input_var
 
     @property
     def output_shape(self):

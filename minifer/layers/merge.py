@@ -1,11 +1,15 @@
 """Layers with several inputs."""
 
+from __future__ import annotations
+
 import itertools
 import numbers
+from collections.abc import Sequence
 
 import numpy as np
 
-from .base import MergeLayer
+from .._types import Shape
+from .base import Layer, MergeLayer
 
 __all__ = ["ConcatLayer", "concat", "ElemwiseSumLayer"]
 
@@ -21,7 +25,8 @@ class ConcatLayer(MergeLayer):
     name : str, optional
     """
 
-    def __init__(self, incomings, axis=1, name=None):
+    def __init__(self, incomings: Sequence[Layer | Shape], axis: int = 1,
+                 name: str | None = None):
         super().__init__(incomings, name)
         ndim = len(self.input_shapes[0])
         if not isinstance(axis, numbers.Integral) or not -ndim <= axis < ndim:
@@ -55,10 +60,12 @@ class ElemwiseSumLayer(MergeLayer):
     name : str, optional
     """
 
-    def __init__(self, incomings, coeffs=1, name=None):
+    def __init__(self, incomings: Sequence[Layer | Shape],
+                 coeffs: float | Sequence[float] = 1, name: str | None = None):
         super().__init__(incomings, name)
         many = isinstance(coeffs, (list, tuple))
-        coeffs = list(coeffs) if many else [coeffs] * len(self.input_shapes)
+        n = len(self.input_shapes)
+        coeffs = list(coeffs) if many else [coeffs] * n  # type: ignore
         if not all(isinstance(c, numbers.Real) for c in coeffs):
             self.fail("coefficients as numbers", repr(coeffs))
         self.coeffs = [float(c) for c in coeffs]  # NumPy's would widen float32

@@ -1,7 +1,11 @@
 """Dropout."""
 
-import numbers
+from __future__ import annotations
 
+import numbers
+from collections.abc import Sequence
+
+from .._types import Rng, Shape
 from ..ops.dropout import (dropout_backward, dropout_drawn_forward, dropout_forward,
                            keep_mask)
 from ..random import Stream, draw_seed
@@ -34,8 +38,9 @@ class DropoutLayer(Layer):
         Where the masks come from. Its ``step`` grows by one each forward pass.
     """
 
-    def __init__(self, incoming, p=0.5, rescale=True, shared_axes=(), rng=None,
-                 name=None):
+    def __init__(self, incoming: Layer | Shape, p: float = 0.5, rescale: bool = True,
+                 shared_axes: Sequence[int] = (), rng: Rng | None = None,
+                 name: str | None = None):
         super().__init__(incoming, name)
         if not isinstance(p, numbers.Real) or not 0 <= p < 1:
             self.fail("p, the probability of dropping a unit, in [0, 1)", repr(p))

@@ -1,11 +1,17 @@
 """Batch normalisation."""
 
+from __future__ import annotations
+
 import numbers
+from collections.abc import Sequence
+from typing import Any
 
 from .. import init, nonlinearities
+from .._types import Shape
 from ..ops.norm import (batch_norm_backward, batch_norm_fixed_backward,
                         batch_norm_fixed_forward, batch_norm_forward)
 from .base import Layer
+from .param import Spec
 from .special import NonlinearityLayer
 
 __all__ = ["BatchNormLayer", "FrozenBatchNormLayer", "batch_norm"]
@@ -36,15 +42,18 @@ class BatchNormLayer(Layer):
 
     frozen = False
 
-    def __init__(self, incoming, axes="auto", epsilon=1e-4, alpha=0.1,
-                 beta=init.Constant(0), gamma=init.Constant(1),
-                 mean=init.Constant(0), inv_std=init.Constant(1), name=None):
+    def __init__(self, incoming: Layer | Shape,
+                 axes: str | int | Sequence[int] = "auto", epsilon: float = 1e-4,
+                 alpha: float = 0.1, beta: Spec | None = init.Constant(0),
+                 gamma: Spec | None = init.Constant(1), mean: Spec = init.Constant(0),
+                 inv_std: Spec = init.Constant(1), name: str | None = None):
         super().__init__(incoming, name)
         ndim = len(self.input_shape)
         if axes == "auto":
             axes = (0,) + tuple(range(2, ndim))
         axes = axes if isinstance(axes, (tuple, list)) else (axes,)
-        if any(not isinstance(axis, numbers.Integral) or not -ndim <= axis < ndim
+        if any(not isinstance(axis, numbers.Integral)
+               or not -ndim <= axis < ndim  # type: ignore[operator]
                for axis in axes):
             self.fail(f"axes among the {ndim} of the input", repr(axes))
         self.axes = tuple(sorted(axis % ndim for axis in axes))
@@ -114,7 +123,7 @@ class FrozenBatchNormLayer(BatchNormLayer):
         return super().add_param(spec, shape, name, **{**tags, "trainable": False})
 
 
-def batch_norm(layer, **kwargs):
+def batch_norm(layer: Any, **kwargs: Any) -> Layer:
     """Put batch normalisation between a layer and its nonlinearity.
 
     The layer loses its bias (beta replaces it) and its nonlinearity, which

@@ -1,8 +1,14 @@
 """Parameters: named arrays that training changes."""
 
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Union
+
 import numpy as np
 
 from .. import config
+from .._types import Array
 from ..device.arrays import as_array, device_of, to_device, to_host
 from ..errors import ShapeError
 
@@ -25,37 +31,37 @@ class Param:
         The current value, on its device; updates change it in place.
     """
 
-    def __init__(self, value, name=None):
+    def __init__(self, value: Array, name: str | None = None):
         self.value = as_array(value)
         self.name = name
 
     @property
-    def shape(self):
+    def shape(self) -> tuple[int, ...]:
         return self.value.shape
 
     @property
-    def dtype(self):
+    def dtype(self) -> np.dtype:
         return self.value.dtype
 
     @property
-    def size(self):
+    def size(self) -> int:
         return self.value.size
 
     @property
-    def device(self):
+    def device(self) -> str:
         """Where the value lives: 'cpu', 'cuda' or 'emu'."""
         return device_of(self.value)
 
-    def to_device(self, device):
+    def to_device(self, device: str) -> None:
         """Move the value to a device, if it is not there."""
         self.value = to_device(self.value, device)
 
-    def get_value(self):
+    def get_value(self) -> np.ndarray:
         """Return a copy of the value, as a NumPy array."""
         value = to_host(self.value)
         return value.copy() if value is self.value else value
 
-    def set_value(self, value):
+    def set_value(self, value: Array) -> None:
         """Set the value, cast to the parameter's dtype; it stays on its device.
 
         Raises
@@ -77,6 +83,10 @@ class Param:
         return f"Param({self.name!r}, shape={self.shape}, {self.dtype})"
 
 
+#: What a parameter may be made of; see :func:`create_param`.
+Spec = Union[Param, Array, Callable[..., Any]]
+
+
 def device_of_params(params):
     """Where parameters are, by the first of them; the CPU if there are none."""
     return next((param.device for param in params), "cpu")
@@ -96,7 +106,7 @@ def unit_axes(ndim):
     return tuple(range(1, ndim)) if 3 <= ndim <= 5 else None
 
 
-def create_param(spec, shape, name=None):
+def create_param(spec: Spec, shape: Sequence[int], name: str | None = None) -> Param:
     """Make a :class:`Param` of ``shape`` from whatever the user passed.
 
     Parameters

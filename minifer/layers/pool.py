@@ -1,5 +1,10 @@
 """Pooling layers."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from .._types import Shape
 from ..ops.pool import (GLOBAL_MODES, POOL_MODES, global_pool_backward,
                         global_pool_forward, pool2d_backward, pool2d_forward,
                         pool_length)
@@ -35,8 +40,10 @@ class Pool2DLayer(Layer):
     first of them (Theano's CPU code passes it to each).
     """
 
-    def __init__(self, incoming, pool_size, stride=None, pad=(0, 0),
-                 ignore_border=True, mode="max", name=None):
+    def __init__(self, incoming: Layer | Shape, pool_size: int | Sequence[int],
+                 stride: int | Sequence[int] | None = None,
+                 pad: int | Sequence[int] = (0, 0), ignore_border: bool = True,
+                 mode: str = "max", name: str | None = None):
         super().__init__(incoming, name)
         if len(self.input_shape) != 4:
             self.fail("a 4D input (N, C, H, W)", f"input_shape={self.input_shape}",
@@ -73,8 +80,10 @@ class Pool2DLayer(Layer):
 class MaxPool2DLayer(Pool2DLayer):
     """:class:`Pool2DLayer` with ``mode='max'``."""
 
-    def __init__(self, incoming, pool_size, stride=None, pad=(0, 0),
-                 ignore_border=True, name=None):
+    def __init__(self, incoming: Layer | Shape, pool_size: int | Sequence[int],
+                 stride: int | Sequence[int] | None = None,
+                 pad: int | Sequence[int] = (0, 0), ignore_border: bool = True,
+                 name: str | None = None):
         super().__init__(incoming, pool_size, stride, pad, ignore_border, "max", name)
 
 
@@ -89,7 +98,8 @@ class GlobalPoolLayer(Layer):
     name : str, optional
     """
 
-    def __init__(self, incoming, pool_function="mean", name=None):
+    def __init__(self, incoming: Layer | Shape, pool_function: str = "mean",
+                 name: str | None = None):
         super().__init__(incoming, name)
         if len(self.input_shape) < 3:
             self.fail("an input (N, C, ...) with at least one more axis",

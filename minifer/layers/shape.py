@@ -1,7 +1,12 @@
 """Layers that only change the shape."""
 
-import math
+from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from .._types import Shape
 from .base import Layer
 from .options import count
 
@@ -19,7 +24,8 @@ class FlattenLayer(Layer):
     name : str, optional
     """
 
-    def __init__(self, incoming, outdim=2, name=None):
+    def __init__(self, incoming: Layer | Shape, outdim: int = 2,
+                 name: str | None = None):
         super().__init__(incoming, name)
         self.outdim = count(self, "outdim", outdim)
         if self.outdim > len(self.input_shape):
@@ -51,7 +57,8 @@ class ReshapeLayer(Layer):
     name : str, optional
     """
 
-    def __init__(self, incoming, shape, name=None):
+    def __init__(self, incoming: Layer | Shape, shape: Sequence[Any],
+                 name: str | None = None):
         super().__init__(incoming, name)
         ndim = len(self.input_shape)
         if not isinstance(shape, (tuple, list)):

@@ -1,6 +1,10 @@
 """Layers that apply a nonlinearity, alone or after their own product."""
 
+from __future__ import annotations
+
 from .. import nonlinearities
+from .._types import Shape
+from ..nonlinearities import Nonlinearity
 from .base import Layer
 
 __all__ = ["ActivatedLayer", "NonlinearityLayer"]
@@ -15,7 +19,9 @@ class ActivatedLayer(Layer):
     out, for losses that fuse it (softmax with cross-entropy).
     """
 
-    def __init__(self, incoming, nonlinearity=nonlinearities.rectify, name=None):
+    def __init__(self, incoming: Layer | Shape,
+                 nonlinearity: Nonlinearity | None = nonlinearities.rectify,
+                 name: str | None = None):
         super().__init__(incoming, name)
         self.nonlinearity = nonlinearities.as_nonlinearity(nonlinearity)
 

@@ -5,22 +5,28 @@ Going forward, each layer's output and cache are noted. Going back,
 output.
 """
 
+from __future__ import annotations
+
 import difflib
 import functools
 import warnings
 from collections import Counter
+from collections.abc import Sequence
+from typing import Any
 
+from .._types import Array
 from ..device.arrays import to_device
 from ..errors import SettingError, ShapeError
 from ..ops.backpropagation import BackwardStep, walk_back
-from .base import MergeLayer
+from .base import Layer, Layers, MergeLayer
 from .input import InputLayer
-from .param import device_of_params
+from .param import Param, device_of_params
 
 __all__ = ["Tape", "Gradients", "get_all_layers", "forward", "run", "that_learn"]
 
 
-def get_all_layers(layer, treat_as_input=None):
+def get_all_layers(layer: Layers,
+                   treat_as_input: Sequence[Layer] | None = None) -> list[Layer]:
     """All layers that feed ``layer``, inputs first, each once.
 
     Parameters
@@ -51,8 +57,9 @@ def get_all_layers(layer, treat_as_input=None):
     return result
 
 
-def forward(layer_or_layers, inputs, deterministic=False, logits=False, keep=True,
-            **kwargs):
+def forward(layer_or_layers: Layers, inputs: Array | dict[Layer, Array],
+            deterministic: bool = False, logits: bool = False, keep: bool = True,
+            **kwargs: Any) -> tuple[Any, Tape]:
     """Run a network and keep what its gradients need.
 
     Parameters
@@ -121,7 +128,8 @@ class Tape:
         self.order, self.outputs, self.given = order, outputs, given
         self.values, self.caches = {}, {}
 
-    def backward(self, dys, wrt_inputs=False, params=None):
+    def backward(self, dys: Array | Sequence[Array], wrt_inputs: bool = False,
+                 params: Sequence[Param] | None = None) -> Gradients:
         """Walk back.
 
         Parameters
@@ -141,7 +149,7 @@ class Tape:
             running statistic.
         """
         dys = dys if isinstance(dys, (list, tuple)) else [dys]
-        arrived = {}
+        arrived: dict = {}
         for layer, dy in zip(self.outputs, dys):
             if dy.shape != self.values[layer].shape:
                 raise ShapeError(

@@ -4,12 +4,17 @@ From a student project on CK+ (AGH University of Science and Technology,
 Kraków; J. Obłaza and D. Petruk), written with Lasagne.
 """
 
+from __future__ import annotations
+
+from typing import Any
+
 from .. import init, layers, nonlinearities
 
 __all__ = ["ck96"]
 
 
-def ck96(input_var=None, num_classes=7, size=96):
+def ck96(input_var: Any = None, num_classes: int = 7,
+         size: int = 96) -> layers.DenseLayer:
     """Build the network, untrained.
 
     =========================  =============  ==========

@@ -4,6 +4,10 @@ From a student project on FER2013, written with Keras (Ss. Cyril and Methodius
 University in Skopje; J. Gjelevska and M. Tolevska).
 """
 
+from __future__ import annotations
+
+from typing import Any
+
 from .. import layers, nonlinearities
 from ..regularization import l2, regularize_layer_params
 
@@ -13,7 +17,7 @@ __all__ = ["FCN48_L2", "fcn48", "fcn48_dense", "fcn48_penalty"]
 FCN48_L2 = 1e-4
 
 
-def fcn48(input_var=None, num_classes=7):
+def fcn48(input_var: Any = None, num_classes: int = 7) -> layers.NonlinearityLayer:
     """Build the fully convolutional network, untrained.
 
     ==========================  =============  ==========
@@ -57,7 +61,7 @@ def fcn48(input_var=None, num_classes=7):
     return layers.NonlinearityLayer(network, nonlinearities.softmax, name="output")
 
 
-def fcn48_dense(input_var=None, num_classes=7):
+def fcn48_dense(input_var: Any = None, num_classes: int = 7) -> layers.DenseLayer:
     """Build the variant that ends in dense layers, untrained.
 
     Up to pool3 it is :func:`fcn48`, with a dropout of ¼ behind pool1 and another
@@ -90,7 +94,7 @@ def fcn48_dense(input_var=None, num_classes=7):
                              nonlinearity=nonlinearities.softmax, name="output")
 
 
-def fcn48_penalty(network):
+def fcn48_penalty(network: layers.Layer) -> Any:
     """The penalty these networks were trained with: 1e-4 · sum W², convolutions only.
 
     Parameters

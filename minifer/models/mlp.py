@@ -3,13 +3,19 @@
 From the same project as :mod:`minifer.models.six_conv`.
 """
 
+from __future__ import annotations
+
+from typing import Any
+
 from .. import init, layers, nonlinearities
+from ..nonlinearities import Nonlinearity
 
 __all__ = ["mlp"]
 
 
-def mlp(input_var=None, num_classes=7, size=48, batch_norm=False, dropout=0.,
-        nonlinearity=nonlinearities.leaky_rectify):
+def mlp(input_var: Any = None, num_classes: int = 7, size: int = 48,
+        batch_norm: bool = False, dropout: float = 0.,
+        nonlinearity: Nonlinearity = nonlinearities.leaky_rectify) -> layers.DenseLayer:
     """Build the network, untrained.
 
     ======================  ============  ==========

@@ -4,6 +4,10 @@ From a student project on FER2013, written with Keras; its text numbers them
 model 1 and model 2.
 """
 
+from __future__ import annotations
+
+from typing import Any
+
 from .. import layers, nonlinearities
 
 __all__ = ["r1", "r2"]
@@ -12,7 +16,8 @@ __all__ = ["r1", "r2"]
 DROP_MAPS, DROP_UNITS = .25, .5
 
 
-def r1(input_var=None, num_classes=7, size=48):
+def r1(input_var: Any = None, num_classes: int = 7,
+       size: int = 48) -> layers.DenseLayer:
     """Build model 1, untrained: one block and a dense layer.
 
     =========================  ============  ==========
@@ -47,7 +52,8 @@ def r1(input_var=None, num_classes=7, size=48):
                              nonlinearity=nonlinearities.softmax, name="output")
 
 
-def r2(input_var=None, num_classes=7, size=96):
+def r2(input_var: Any = None, num_classes: int = 7,
+       size: int = 96) -> layers.DenseLayer:
     """Build model 2, untrained: three blocks and five dense layers.
 
     =============================  =============  ==========

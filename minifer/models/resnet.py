@@ -24,13 +24,19 @@ Predictions then agree. Training on differs a little: minifer averages
 1 / √(σ² + ε), as Lasagne does, where PyTorch averages σ²·n / (n - 1).
 """
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
 from .. import init, layers, nonlinearities
 
 __all__ = ["resnet", "resnet18", "resnet50", "resnet101", "resnet152"]
 
 
-def resnet(depths, bottleneck=True, input_var=None, num_classes=1000, size=224,
-           channels=3, width=64):
+def resnet(depths: Sequence[int], bottleneck: bool = True, input_var: Any = None,
+           num_classes: int = 1000, size: int = 224, channels: int = 3,
+           width: int = 64) -> layers.DenseLayer:
     """Build a residual network, untrained.
 
     ============================  ===============================
@@ -94,7 +100,8 @@ def resnet(depths, bottleneck=True, input_var=None, num_classes=1000, size=224,
                              nonlinearity=nonlinearities.softmax, name="fc")
 
 
-def resnet18(input_var=None, num_classes=1000, size=224, channels=3):
+def resnet18(input_var: Any = None, num_classes: int = 1000, size: int = 224,
+             channels: int = 3) -> layers.DenseLayer:
     """ResNet-18: 11,699,112 parameters with 1000 classes; see :func:`resnet`.
 
     9,600 of them are running averages; torchvision does not count those.
@@ -102,7 +109,8 @@ def resnet18(input_var=None, num_classes=1000, size=224, channels=3):
     return resnet((2, 2, 2, 2), False, input_var, num_classes, size, channels)
 
 
-def resnet50(input_var=None, num_classes=1000, size=224, channels=3):
+def resnet50(input_var: Any = None, num_classes: int = 1000, size: int = 224,
+             channels: int = 3) -> layers.DenseLayer:
     """ResNet-50: 25,610,152 parameters with 1000 classes; see :func:`resnet`.
 
     53,120 of them are running averages; torchvision does not count those.
@@ -110,7 +118,8 @@ def resnet50(input_var=None, num_classes=1000, size=224, channels=3):
     return resnet((3, 4, 6, 3), True, input_var, num_classes, size, channels)
 
 
-def resnet101(input_var=None, num_classes=1000, size=224, channels=3):
+def resnet101(input_var: Any = None, num_classes: int = 1000, size: int = 224,
+              channels: int = 3) -> layers.DenseLayer:
     """ResNet-101: 44,654,504 parameters with 1000 classes; see :func:`resnet`.
 
     105,344 of them are running averages; torchvision does not count those.
@@ -118,7 +127,8 @@ def resnet101(input_var=None, num_classes=1000, size=224, channels=3):
     return resnet((3, 4, 23, 3), True, input_var, num_classes, size, channels)
 
 
-def resnet152(input_var=None, num_classes=1000, size=224, channels=3):
+def resnet152(input_var: Any = None, num_classes: int = 1000, size: int = 224,
+              channels: int = 3) -> layers.DenseLayer:
     """ResNet-152: 60,344,232 parameters with 1000 classes; see :func:`resnet`.
 
     151,424 of them are running averages; torchvision does not count those.

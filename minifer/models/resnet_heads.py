@@ -6,7 +6,10 @@ and photos from the web (``s_resnet50``, torchvision's layout), one on FER2013
 frozen as it is built: set the trained values of its body before training the head.
 """
 
+from __future__ import annotations
+
 import itertools
+from typing import Any
 
 from .. import layers, nonlinearities
 from .resnet import resnet50
@@ -19,7 +22,8 @@ __all__ = ["s_resnet50", "r_resnet50", "r_resnet101", "r_resnet152",
 DROPOUT = .5
 
 
-def s_resnet50(input_var=None, num_classes=8, size=224):
+def s_resnet50(input_var: Any = None, num_classes: int = 8,
+               size: int = 224) -> layers.DenseLayer:
     """ResNet-50 whose stage layer4 and new last layer learn.
 
     All of torchvision's children but the last three are frozen: conv1 to layer3.
@@ -49,7 +53,7 @@ def s_resnet50(input_var=None, num_classes=8, size=224):
     return network
 
 
-def freeze_to_layer3(network):
+def freeze_to_layer3(network: layers.Layer) -> None:
     """Freeze all of torchvision's children but the last three: layer4, avgpool, fc.
 
     Parameters
@@ -58,10 +62,11 @@ def freeze_to_layer3(network):
         A network of :func:`minifer.models.resnet` or its sisters; changed in place.
     """
     layers.freeze([one for one in layers.get_all_layers(network)
-                   if one.name.startswith("layer3.")][-1])
+                   if one.name.startswith("layer3.")][-1])  # type: ignore
 
 
-def r_resnet50(input_var=None, num_classes=7, size=224, frozen=True):
+def r_resnet50(input_var: Any = None, num_classes: int = 7, size: int = 224,
+               frozen: bool = True) -> layers.DenseLayer:
     """A frozen ResNet-50 with a head of four dense layers.
 
     Mean of each map, 256, 256, dropout, 128, dropout, 7: 24,211,847 parameters,
@@ -85,7 +90,8 @@ def r_resnet50(input_var=None, num_classes=7, size=224, frozen=True):
                       [256, 256, DROPOUT, 128, DROPOUT], num_classes, frozen)
 
 
-def r_resnet101(input_var=None, num_classes=7, size=224, frozen=True):
+def r_resnet101(input_var: Any = None, num_classes: int = 7, size: int = 224,
+                frozen: bool = True) -> layers.DenseLayer:
     """A frozen ResNet-101 with a head of five dense layers; see :func:`r_resnet50`.
 
     Mean of each map, 64, 128, dropout, 256, 128, dropout, 7: 42,864,455 parameters,
@@ -95,7 +101,8 @@ def r_resnet101(input_var=None, num_classes=7, size=224, frozen=True):
                       [64, 128, DROPOUT, 256, 128, DROPOUT], num_classes, frozen)
 
 
-def r_resnet152(input_var=None, num_classes=7, size=224, frozen=True):
+def r_resnet152(input_var: Any = None, num_classes: int = 7, size: int = 224,
+                frozen: bool = True) -> layers.DenseLayer:
     """A frozen ResNet-152 with a head of three dense layers; see :func:`r_resnet50`.
 
     Mean of each map, 1024, 512, dropout, 7: 60,997,511 parameters, 2,626,567 of them

@@ -23,12 +23,18 @@ Here it is the ``pad`` of the convolution and of the pooling behind it: the same
 numbers, since what is pooled comes from a ReLU, where a zero never wins.
 """
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
 from .. import layers
 
 __all__ = ["keras_resnet", "keras_resnet50", "keras_resnet101", "keras_resnet152"]
 
 
-def keras_resnet(depths, input_var=None, size=224, channels=3, width=64):
+def keras_resnet(depths: Sequence[int], input_var: Any = None, size: int = 224,
+                 channels: int = 3, width: int = 64) -> layers.Layer:
     """Build the body of a residual network, untrained.
 
     ============================  ===============================
@@ -76,17 +82,20 @@ def keras_resnet(depths, input_var=None, size=224, channels=3, width=64):
     return network
 
 
-def keras_resnet50(input_var=None, size=224, channels=3):
+def keras_resnet50(input_var: Any = None, size: int = 224,
+                   channels: int = 3) -> layers.Layer:
     """The body of ResNet-50: 23,587,712 parameters; see :func:`keras_resnet`."""
     return keras_resnet((3, 4, 6, 3), input_var, size, channels)
 
 
-def keras_resnet101(input_var=None, size=224, channels=3):
+def keras_resnet101(input_var: Any = None, size: int = 224,
+                    channels: int = 3) -> layers.Layer:
     """The body of ResNet-101: 42,658,176 parameters; see :func:`keras_resnet`."""
     return keras_resnet((3, 4, 23, 3), input_var, size, channels)
 
 
-def keras_resnet152(input_var=None, size=224, channels=3):
+def keras_resnet152(input_var: Any = None, size: int = 224,
+                    channels: int = 3) -> layers.Layer:
     """The body of ResNet-152: 58,370,944 parameters; see :func:`keras_resnet`."""
     return keras_resnet((3, 8, 36, 3), input_var, size, channels)
 

@@ -5,12 +5,17 @@ network of dense layers (:mod:`minifer.models.mlp`) and a residual network
 (:func:`minifer.models.resnet18`).
 """
 
+from __future__ import annotations
+
+from typing import Any
+
 from .. import layers, nonlinearities
 
 __all__ = ["six_conv"]
 
 
-def six_conv(input_var=None, num_classes=7, size=48):
+def six_conv(input_var: Any = None, num_classes: int = 7,
+             size: int = 48) -> layers.DenseLayer:
     """Build the network, untrained.
 
     ==========================  =============  ==========

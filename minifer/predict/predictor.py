@@ -4,13 +4,18 @@ A :class:`Predictor` is made from a model file alone: architecture, crop
 settings and class names are in it.
 """
 
+from __future__ import annotations
+
 import dataclasses
 import itertools
 import threading
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 import numpy as np
 
 from .. import layers
+from .._types import FilePath
 from ..compiled.functions import function
 from ..device.prefetch import prefetch
 from ..device.threads import default_threads
@@ -18,7 +23,7 @@ from ..errors import ImageError, SettingError, ShapeError
 from ..faces.cropping import extract
 from ..faces.images import read_image
 from ..faces.preprocessing import Preprocessing
-from ..weights.model_file import load_model
+from ..weights.model_file import Model, load_model
 
 __all__ = ["Face", "Photo", "Predictor"]
 
@@ -42,12 +47,12 @@ class Face:
     saturations: dict
 
     @property
-    def label(self):
+    def label(self) -> str:
         """The expression that shows most."""
-        return max(self.saturations, key=self.saturations.get)
+        return max(self.saturations, key=self.saturations.get)  # type: ignore
 
     @property
-    def caption(self):
+    def caption(self) -> str:
         """What is written beside it on a picture: ``'happiness 87 %'``."""
         return f"{self.label} {100 * self.saturations[self.label]:.0f} %"
 
@@ -76,14 +81,14 @@ class Photo:
     faces: tuple = ()
     error: str = ""
 
-    def to_dict(self):
+    def to_dict(self) -> dict[str, Any]:
         """Return it as plain data, for JSON."""
         result = {"photo": self.name, "status": self.status, "faces": [
             {"box": [int(n) for n in face.box], "saturations": face.saturations,
              "label": face.label} for face in self.faces]}
         return result | {"error": self.error} if self.error else result
 
-    def lines(self):
+    def lines(self) -> list[str]:
         """What to print: a line for each face, or one that says why there is none."""
         if self.status != "ok":
             return [f"{self.name}: {self.error or self.status}"]
@@ -110,7 +115,7 @@ class Predictor:
     1.0
     """
 
-    def __init__(self, model, device="cpu"):
+    def __init__(self, model: Model, device: str = "cpu"):
         self.model = model
         self.device = layers.move_to(model.network, device)
         self.preprocessing = Preprocessing.from_dict(model.preprocessing)
@@ -121,11 +126,11 @@ class Predictor:
         self._turn = threading.Lock()  # a plan has one set of buffers
 
     @classmethod
-    def load(cls, path, device="cpu"):
+    def load(cls, path: FilePath, device: str = "cpu") -> Predictor:
         """A predictor from a model file. Raises WeightsError if it is not one."""
         return cls(load_model(path), device)
 
-    def saturations(self, crops):
+    def saturations(self, crops: np.ndarray) -> list[dict[str, float]]:
         """Judge face crops.
 
         Parameters
@@ -144,7 +149,7 @@ class Predictor:
                 self.preprocessing(crops[start:start + BATCH])).tolist()]
         return [dict(zip(self.model.classes, row)) for row in p]
 
-    def photo(self, path, which="all"):
+    def photo(self, path: FilePath, which: str = "all") -> Photo:
         """Find and judge the faces on one photo.
 
         Parameters
@@ -160,7 +165,8 @@ class Predictor:
         photo, = self.photos([path], which, threads=0)
         return photo
 
-    def photos(self, paths, which="all", batch_size=BATCH, threads=None):
+    def photos(self, paths: Iterable[FilePath], which: str = "all",
+               batch_size: int = BATCH, threads: int | None = None) -> Iterator[Photo]:
         """Find and judge the faces on any number of photos.
 
         Threads read ahead and find faces; the faces of several photos are judged in
@@ -184,7 +190,9 @@ class Predictor:
             else:
                 yield Photo(str(path), "ok" if faces else "no face", faces)
 
-    def faces(self, items, read, which="all", batch_size=BATCH, threads=None):
+    def faces(self, items: Iterable[Any], read: Callable[[Any], np.ndarray],
+              which: str = "all", batch_size: int = BATCH,
+              threads: int | None = None) -> Iterator[tuple[Any, Any]]:
         """Find and judge the faces on pictures from anywhere: files, frames, a camera.
 
         Parameters

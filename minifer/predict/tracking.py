@@ -11,8 +11,11 @@ was seen a moment ago says much about now, if it is the same face.
 (1, 1, 0.393)
 """
 
+from __future__ import annotations
+
 import dataclasses
 import math
+from collections.abc import Sequence
 
 from ..errors import SettingError
 from ..faces.boxes import shared_area
@@ -73,17 +76,17 @@ class Tracker:
         If a setting is out of range.
     """
 
-    def __init__(self, smooth=0.5, least=0.3, patience=1.0):
+    def __init__(self, smooth: float = 0.5, least: float = 0.3, patience: float = 1.0):
         for name, value, most in [("smooth", smooth, math.inf), ("least", least, 1),
                                   ("patience", patience, math.inf)]:
             if not 0 <= value <= most or math.isinf(value):
                 raise SettingError(f"tracker: expected {name} from 0 to "
                                    f"{most}, got {value!r}.")
         self.smooth, self.least, self.patience = smooth, least, patience
-        self._last = {}  # number -> (Track, when it was seen)
+        self._last: dict = {}  # number -> (Track, when it was seen)
         self._count = 0
 
-    def update(self, faces, seconds):
+    def update(self, faces: Sequence[Face], seconds: float) -> tuple[Track, ...]:
         """Take the faces of the next frame.
 
         Parameters
@@ -103,7 +106,8 @@ class Tracker:
         tracks = []
         for place, face in enumerate(faces):
             if place in known:
-                track = self._smoothed(face, *self._last[known[place]], seconds)
+                track = self._smoothed(  # type: ignore[call-arg]
+                    face, *self._last[known[place]], seconds)
             else:
                 self._count += 1
                 track = Track(face.box, face.saturations, self._count)
@@ -130,7 +134,7 @@ class Tracker:
             for name, value in face.saturations.items()}, before.number)
 
 
-def overlap(a, b):
+def overlap(a: Sequence[int], b: Sequence[int]) -> float:
     """Intersection over union of two boxes: 0 apart, 1 equal.
 
     Parameters

@@ -3,9 +3,12 @@
 OpenCV decodes and encodes. Pictures here are RGB, as everywhere in minifer.
 """
 
+from __future__ import annotations
+
 import contextlib
 import os
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -62,7 +65,7 @@ class Video:
         If ``every`` is not a whole number from 1.
     """
 
-    def __init__(self, path, every=1):
+    def __init__(self, path: str, every: int = 1):
         if type(every) is not int or every < 1:
             raise SettingError(f"video: expected every = 1, 2, 3, …, got {every!r}.")
         self.path, self.every = os.fspath(path), every
@@ -108,7 +111,7 @@ class Video:
                           f"({' '.join(VIDEO_ENDINGS)}), but {what}.")
 
 
-def open_capture(source):
+def open_capture(source: str | int) -> Any:
     """OpenCV's capture of a file name or a camera's number; no words on the screen.
 
     Parameters
@@ -199,7 +202,9 @@ class _Writer:
         return whole
 
 
-def follow(predictor, frames, smooth=0.5, which="all", batch_size=4, threads=None):
+def follow(predictor: Any, frames: Iterable[Frame], smooth: float = 0.5,
+           which: str = "all", batch_size: int = 4,
+           threads: int | None = None) -> Iterator[tuple[Frame, Any]]:
     """Judge the faces on frames, and follow each from frame to frame.
 
     Parameters

@@ -4,11 +4,15 @@ The loop takes frames from anywhere and shows them anywhere, so that it can be
 tried without a camera and without a window.
 """
 
+from __future__ import annotations
+
 import contextlib
 import itertools
 import os
 import sys
 import time
+from collections.abc import Callable, Iterable
+from typing import Any
 
 from ..errors import BackendUnavailable, VideoError
 from ..faces.images import load_cv2
@@ -40,7 +44,7 @@ class Camera:
         If there is no such camera, or another program has it.
     """
 
-    def __init__(self, number=0):
+    def __init__(self, number: int = 0):
         cv2 = load_cv2()
         self.number, self._capture = number, open_capture(number)
         if not self._capture.isOpened():
@@ -66,7 +70,10 @@ class Camera:
             self._capture.release()
 
 
-def live(predictor, frames, show=None, record=None, smooth=0.5, which="all"):
+def live(predictor: Any, frames: Iterable[Frame],
+         show: Callable[..., Any] | None = None,
+         record: Callable[..., Any] | None = None, smooth: float = 0.5,
+         which: str = "all") -> int:
     """Judge frame after frame; show and record each with boxes and bars.
 
     Parameters
@@ -97,7 +104,7 @@ def live(predictor, frames, show=None, record=None, smooth=0.5, which="all"):
     return count
 
 
-def at_rate(write, fps):
+def at_rate(write: Callable[..., Any], fps: float) -> Callable[..., Any]:
     """Bring frames that come now and then to the steady rate of a video.
 
     Parameters

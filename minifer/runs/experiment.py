@@ -38,7 +38,7 @@ class Experiment:
         ``out``, ``epochs``, ``batch`` and ``lr`` unless they are given.
     """
 
-    defaults = {}
+    defaults: dict = {}
 
     def __init__(self, args, progress=None):
         self.args, self.progress = args, progress or Progress()

@@ -14,11 +14,16 @@ changed on the host, again in each epoch, by an augmentation.
 ([[[4, 5], [6, 7]]], [1])
 """
 
+from __future__ import annotations
+
 import functools
 import os
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 
+from .._types import Array
 from ..cuda.gather import gather, gather_classes
 from ..device.arrays import (as_array, device_of, memory_free, on_gpu, resolve,
                              to_device, to_host)
@@ -27,6 +32,7 @@ from ..device.recording import refuse
 from ..device.staging import staging_slots
 from ..errors import LabelError, SettingError, ShapeError
 from ..ops.dropout import keep_mask
+from ..random import Stream
 
 __all__ = ["Batches", "check_augment"]
 
@@ -74,8 +80,9 @@ class Batches:
         If images, labels or settings do not fit.
     """
 
-    def __init__(self, images, labels, device, batch_size, prepare=None, flip=None,
-                 limit=None, augment=None):
+    def __init__(self, images: Array, labels: Array, device: str, batch_size: int,
+                 prepare: Callable[..., Any] | None = None, flip: Stream | None = None,
+                 limit: int | None = None, augment: Callable[..., Any] | None = None):
         self.device, self.prepare, self.flip = resolve(device), prepare, flip
         check_augment(augment, flip)
         if not isinstance(batch_size, (int, np.integer)) or batch_size < 1:
@@ -87,7 +94,8 @@ class Batches:
         self._images, self._labels = images, to_device(
             _as_targets(labels, self.device), self.device)
         self._scaling = getattr(prepare, "scaling", None)
-        self.count, self._order, self._prepared = 0, None, None
+        self.count, self._prepared = 0, None
+        self._order: Any = None
         self.streams = augment is not None or self._must_stream(limit)
         if self.streams:
             self._stream = _Streamed(images, self._size, self.device, augment)
@@ -113,13 +121,13 @@ class Batches:
         """Number of images."""
         return len(self._labels)
 
-    def in_order(self):
+    def in_order(self) -> Iterator[tuple[Array, Array]]:
         """Begin an epoch in the order of the data, and go through its batches."""
         self.begin(np.arange(len(self)))
         for number in range(self.count):
             yield self.batch(number)
 
-    def begin(self, order, epoch=0):
+    def begin(self, order: Array, epoch: int = 0) -> None:
         """Begin an epoch.
 
         Parameters
@@ -142,7 +150,7 @@ class Batches:
         if self.streams:
             self._stream.begin(order, epoch)
 
-    def batch(self, number):
+    def batch(self, number: int) -> tuple[Array, Array]:
         """A batch of this epoch; in any order, but one after the other is faster.
 
         Parameters

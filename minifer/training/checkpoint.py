@@ -6,11 +6,18 @@ batch, and the history. Going on from it gives the same weights, bit for bit,
 as never having stopped.
 """
 
+from __future__ import annotations
+
+from typing import Any
+
 import numpy as np
 
 from .. import layers
+from .._types import FilePath
 from ..device.arrays import device_of, to_device, to_host
 from ..errors import SettingError, WeightsError
+from ..layers import Layer
+from ..updates import Update
 from ..weights.model_file import read_arrays, write_arrays
 
 __all__ = ["save_checkpoint", "load_checkpoint", "peek"]
@@ -18,7 +25,8 @@ __all__ = ["save_checkpoint", "load_checkpoint", "peek"]
 FORMAT = "minifer-checkpoint-1"
 
 
-def save_checkpoint(path, network, update, position, settings):
+def save_checkpoint(path: FilePath, network: Layer, update: Update,
+                    position: dict[str, Any], settings: dict[str, Any]) -> None:
     """Write a checkpoint, whole or not at all.
 
     Parameters
@@ -40,7 +48,8 @@ def save_checkpoint(path, network, update, position, settings):
     write_arrays(path, arrays, meta)
 
 
-def load_checkpoint(path, network, update, settings):
+def load_checkpoint(path: FilePath, network: Layer, update: Update,
+                    settings: dict[str, Any]) -> dict[str, Any]:
     """Put network and update rule into the state that was saved.
 
     Returns

@@ -17,19 +17,25 @@ those of the whole network.
 True
 """
 
+from __future__ import annotations
+
 import contextlib
 import copy
 import hashlib
 import json
 import os
 import shutil
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
 from .. import layers
+from .._types import Array, FilePath, OnProgress
 from ..compiled.functions import function
 from ..errors import OutputError, SettingError
 from ..files import atomic_write, make_folder, remove_leftovers
+from ..layers import Layer
 from ..layers.tape import that_learn
 from ..weights import architecture
 from .batches import Batches
@@ -42,8 +48,10 @@ VERSION = 1
 _SUM = hashlib.sha256().digest_size
 
 
-def frozen_features(network, images, prepare=None, folder=None, batch_size=16,
-                    device="cpu", progress=None):
+def frozen_features(network: Layer, images: Array,
+                    prepare: Callable[..., Any] | None = None,
+                    folder: FilePath | None = None, batch_size: int = 16,
+                    device: str = "cpu", progress: OnProgress | None = None) -> Any:
     """What the frozen part of a network makes of images.
 
     Parameters
@@ -100,7 +108,7 @@ def frozen_features(network, images, prepare=None, folder=None, batch_size=16,
     return found if len(found) > 1 else found[0]
 
 
-def trainable_head(network):
+def trainable_head(network: Layer) -> Layer:
     """What stands above the frozen part, as a network that takes its features.
 
     Parameters

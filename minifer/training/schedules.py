@@ -8,25 +8,32 @@ mini-batches and ``epoch`` from 0; ``epochs`` is None when the end is open.
 0.0001
 """
 
+from __future__ import annotations
+
 import math
+from collections.abc import Callable
+from typing import Any
 
 from ..errors import SettingError
 
 __all__ = ["constant", "quarters", "inverse_time", "step", "cosine", "by_name"]
 
+#: ``schedule(initial, iteration, epoch, epochs)``.
+Schedule = Callable[[float, int, int, Any], float]
 
-def constant(initial, iteration, epoch, epochs):
+
+def constant(initial: float, iteration: int, epoch: int, epochs: int | None) -> float:
     """The initial rate throughout."""
     return initial
 
 
-def quarters(initial, iteration, epoch, epochs):
+def quarters(initial: float, iteration: int, epoch: int, epochs: int) -> float:
     """The rate divided by 10 at each quarter of the epochs."""
     _need_end("quarters", epochs)
     return initial / 10 ** min(3, 4 * epoch // epochs)
 
 
-def inverse_time(decay):
+def inverse_time(decay: float) -> Schedule:
     """``initial / (1 + decay · iteration)``, as Keras's ``decay`` argument had it.
 
     Parameters
@@ -43,7 +50,7 @@ def inverse_time(decay):
     return schedule
 
 
-def step(every, factor=0.1):
+def step(every: int, factor: float = 0.1) -> Schedule:
     """The rate times ``factor`` after each ``every`` epochs."""
     if every < 1:
         raise SettingError(f"schedule step: expected every >= 1, got {every}.")
@@ -54,13 +61,13 @@ def step(every, factor=0.1):
     return schedule
 
 
-def cosine(initial, iteration, epoch, epochs):
+def cosine(initial: float, iteration: int, epoch: int, epochs: int) -> float:
     """Down a half cosine to 0, epoch by epoch (Loshchilov & Hutter 2016)."""
     _need_end("cosine", epochs)
     return initial * (1 + math.cos(math.pi * epoch / epochs)) / 2
 
 
-def by_name(name):
+def by_name(name: str) -> Schedule:
     """A schedule from text: ``constant``, ``quarters``, ``cosine``,
     ``inverse_time:1e-6`` or ``step:10``.
 

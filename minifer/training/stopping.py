@@ -8,12 +8,20 @@ A rule is called after each epoch with the history so far, a list of rows with
 True
 """
 
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
 from ..errors import SettingError
 
 __all__ = ["after", "settled", "patience"]
 
+#: ``rule(history)``.
+Rule = Callable[[Sequence[dict[str, Any]]], bool]
 
-def after(epochs):
+
+def after(epochs: int) -> Rule:
     """Stop after a fixed number of epochs, at least 1."""
     if epochs < 1:
         raise SettingError(f"epochs: expected a whole number >= 1, got {epochs}.")
@@ -23,7 +31,7 @@ def after(epochs):
     return rule
 
 
-def settled(difference=0.0001):
+def settled(difference: float = 0.0001) -> Rule:
     """Stop when two consecutive training losses differ by at most ``difference``."""
     def rule(history):
         return len(history) >= 2 and abs(
@@ -31,7 +39,7 @@ def settled(difference=0.0001):
     return rule
 
 
-def patience(epochs):
+def patience(epochs: int) -> Rule:
     """Stop when the validation loss (without validation: the training loss) has
     had no new minimum for so many epochs."""
     if epochs < 1:

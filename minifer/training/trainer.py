@@ -10,30 +10,35 @@
 True
 """
 
+from __future__ import annotations
+
 import contextlib
 import functools
 import os
 import signal
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from .. import layers, objectives, updates
+from .._types import Array, FilePath
 from ..compiled.functions import function
 from ..errors import NotFiniteError, SettingError, ShapeError, check_seed
-from ..expressions import Variable
+from ..expressions import Expression, Variable
 from ..files import digest, make_folder, remove_leftovers
 from ..progress import Progress
 from ..random import Stream
 from ..weights import architecture
-from ..weights.model_file import save_model
+from ..weights.model_file import Model, save_model
 from . import stopping
 from .batches import Batches, check_augment
 from .checkpoint import load_checkpoint, peek, save_checkpoint
 from .fingerprint import describe_function, describe_penalty, describe_update
-from .schedules import constant, cosine, quarters
+from .schedules import Schedule, constant, cosine, quarters
 
 __all__ = ["Trainer", "Result", "TrainingInterrupted"]
 
@@ -92,10 +97,14 @@ class Trainer:
         ``augment(images, numbers, epoch)``; see :class:`minifer.training.Batches`.
     """
 
-    def __init__(self, network, update=None, learning_rate=0.01, batch_size=64,
-                 seed=0, schedule=constant, class_weights=None, penalty=None,
-                 prepare=None, device="cpu", precision="fp32", flip=False,
-                 augment=None):
+    def __init__(self, network: layers.Layer,
+                 update: Callable[..., updates.Update] | None = None,
+                 learning_rate: float = 0.01, batch_size: int = 64, seed: int = 0,
+                 schedule: Schedule = constant, class_weights: Array | None = None,
+                 penalty: Expression | None = None,
+                 prepare: Callable[..., Any] | None = None, device: str = "cpu",
+                 precision: str = "fp32", flip: bool = False,
+                 augment: Callable[..., Any] | None = None):
         if not isinstance(batch_size, (int, np.integer)) or batch_size < 1:
             raise SettingError(
                 f"batch size: expected a whole number >= 1, got {batch_size!r}.")
@@ -150,8 +159,11 @@ class Trainer:
             else np.asarray(class_weights, float).tolist(),
             "network": digest(repr(architecture.to_dict(self.network)).encode())}
 
-    def fit(self, images, labels, valid=None, epochs=None, stop=None, folder=None,
-            resume=False, model=None, progress=None):
+    def fit(self, images: Array, labels: Array,
+            valid: tuple[Array, Array] | None = None, epochs: int | None = None,
+            stop: stopping.Rule | None = None, folder: FilePath | None = None,
+            resume: bool = False, model: Model | None = None,
+            progress: Progress | None = None) -> Result:
         """Train.
 
         Parameters
@@ -213,12 +225,12 @@ class Trainer:
             self._save(folder, place)
         return Result(place["history"], place["best"]["epoch"])
 
-    def predict(self, images):
+    def predict(self, images: Array) -> np.ndarray:
         """Probabilities (N, K) of the classes, in batches."""
         batches = self._batches(images, np.zeros(len(images), int))
         return np.concatenate([self.predict_fn(x) for x, _ in batches.in_order()])
 
-    def evaluate(self, images, labels):
+    def evaluate(self, images: Array, labels: Array) -> tuple[float, float]:
         """Mean loss and accuracy (a fraction) on given data."""
         return self._evaluate(self._batches(images, labels))
 

@@ -1,7 +1,13 @@
 """Limits for the norms of weights and of gradients."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 
+from .._types import Array
 from ..device.arrays import as_array
 from ..errors import ShapeError
 from ..layers.param import Param, unit_axes
@@ -9,7 +15,9 @@ from ..layers.param import Param, unit_axes
 __all__ = ["norm_constraint", "total_norm_constraint"]
 
 
-def norm_constraint(value, max_norm, norm_axes=None, epsilon=1e-7):
+def norm_constraint(value: Array | Param, max_norm: float,
+                    norm_axes: Sequence[int] | None = None,
+                    epsilon: float = 1e-7) -> Array:
     """Scale weight vectors that are longer than ``max_norm`` down to it.
 
     ``p · clip(‖p‖, 0, max_norm) / (ε + ‖p‖)``
@@ -39,7 +47,8 @@ def norm_constraint(value, max_norm, norm_axes=None, epsilon=1e-7):
     return value * (np.clip(norms, 0, max_norm) / (norms + epsilon))
 
 
-def total_norm_constraint(tensor_vars, max_norm, epsilon=1e-7, return_norm=False):
+def total_norm_constraint(tensor_vars: Sequence[Array], max_norm: float,
+                          epsilon: float = 1e-7, return_norm: bool = False) -> Any:
     """Scale arrays down together so that their joint norm is at most ``max_norm``.
 
     Parameters

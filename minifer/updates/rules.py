@@ -6,11 +6,15 @@ A class holds a rule's formula, its step and the name of its kernel; below each 
 Lasagne's function of it, which also takes a loss before the parameters.
 """
 
+from __future__ import annotations
+
 import inspect
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from ..expressions import Expression
+from ..layers.param import Param
 from .on_device import AppliedMomentumState
 from .update import Update
 
@@ -19,7 +23,7 @@ __all__ = ["sgd", "momentum", "nesterov_momentum", "adagrad", "rmsprop", "adadel
            "apply_nesterov_momentum"]
 
 
-def function_of(rule):
+def function_of(rule: type[Update]) -> Callable[..., Update]:
     """Lasagne's function of a rule, ``adam(loss, params, ...)`` or ``adam(params)``.
 
     Parameters
@@ -35,9 +39,9 @@ def function_of(rule):
         update.loss = loss
         return update
 
-    make.__name__ = make.__qualname__ = rule.kernel
+    make.__name__ = make.__qualname__ = rule.kernel  # type: ignore[assignment]
     make.__module__, make.__doc__ = rule.__module__, rule.__doc__
-    make.__signature__ = inspect.signature(rule)
+    make.__signature__ = inspect.signature(rule)  # type: ignore[attr-defined]
     return make
 
 
@@ -72,9 +76,10 @@ sgd = function_of(SGD)
 class Momentum(Update):
     """SGD with momentum: ``v ← μ v − η g; p ← p + v``."""
 
-    slots, kernel = ("velocity",), "momentum"
+    slots, kernel = ("velocity",), "momentum"  # type: ignore[assignment]
 
-    def __init__(self, params, learning_rate, momentum=0.9):
+    def __init__(self, params: Sequence[Param], learning_rate: float,
+                 momentum: float = 0.9):
         super().__init__(params, learning_rate)
         self.momentum = momentum
 
@@ -113,9 +118,10 @@ nesterov_momentum = function_of(NesterovMomentum)
 class AdaGrad(Update):
     """AdaGrad (Duchi et al. 2011): ``a ← a + g²; p ← p − η g / √(a + ε)``."""
 
-    slots, kernel = ("squares",), "adagrad"
+    slots, kernel = ("squares",), "adagrad"  # type: ignore[assignment]
 
-    def __init__(self, params, learning_rate=1.0, epsilon=1e-6):
+    def __init__(self, params: Sequence[Param], learning_rate: float = 1.0,
+                 epsilon: float = 1e-6):
         super().__init__(params, learning_rate)
         self.epsilon = epsilon
 
@@ -138,7 +144,8 @@ class RMSProp(AdaGrad):
 
     kernel = "rmsprop"
 
-    def __init__(self, params, learning_rate=1.0, rho=0.9, epsilon=1e-6):
+    def __init__(self, params: Sequence[Param], learning_rate: float = 1.0,
+                 rho: float = 0.9, epsilon: float = 1e-6):
         super().__init__(params, learning_rate, epsilon)
         self.rho = rho
 
@@ -161,9 +168,10 @@ class AdaDelta(RMSProp):
     d ← ρ d + (1−ρ) u²``.
     """
 
-    slots, kernel = ("squares", "deltas"), "adadelta"
+    slots, kernel = ("squares", "deltas"), "adadelta"  # type: ignore[assignment]
 
-    def __init__(self, params, learning_rate=1.0, rho=0.95, epsilon=1e-6):
+    def __init__(self, params: Sequence[Param], learning_rate: float = 1.0,
+                 rho: float = 0.95, epsilon: float = 1e-6):
         super().__init__(params, learning_rate, rho, epsilon)
 
     def rule(self, p, g, a, d):
@@ -185,10 +193,10 @@ class Adam(Update):
     p ← p − η √(1−β₂ᵗ)/(1−β₁ᵗ) · m / (√v + ε)``. ε is not bias-corrected.
     """
 
-    slots, kernel = ("mean", "squares"), "adam"
+    slots, kernel = ("mean", "squares"), "adam"  # type: ignore[assignment]
 
-    def __init__(self, params, learning_rate=0.001, beta1=0.9, beta2=0.999,
-                 epsilon=1e-8):
+    def __init__(self, params: Sequence[Param], learning_rate: float = 0.001,
+                 beta1: float = 0.9, beta2: float = 0.999, epsilon: float = 1e-8):
         super().__init__(params, learning_rate)
         self.beta1, self.beta2, self.epsilon = beta1, beta2, epsilon
 
@@ -218,7 +226,7 @@ adam = function_of(Adam)
 class AMSGrad(Adam):
     """AMSGrad (Reddi et al. 2018): :func:`adam` with ``max(v̂, v)`` in the root."""
 
-    slots, kernel = ("mean", "squares", "largest_squares"), "amsgrad"
+    slots, kernel = ("mean", "squares", "largest_squares"), "amsgrad"  # type: ignore[assignment]
 
     def rule(self, p, g, m, v, v_hat):
         self.moments(g, m, v)
@@ -236,10 +244,10 @@ class AdaMax(Adam):
     p ← p − η/(1−β₁ᵗ) · m / (u + ε)``.
     """
 
-    slots, kernel = ("mean", "largest"), "adamax"
+    slots, kernel = ("mean", "largest"), "adamax"  # type: ignore[assignment]
 
-    def __init__(self, params, learning_rate=0.002, beta1=0.9, beta2=0.999,
-                 epsilon=1e-8):
+    def __init__(self, params: Sequence[Param], learning_rate: float = 0.002,
+                 beta1: float = 0.9, beta2: float = 0.999, epsilon: float = 1e-8):
         super().__init__(params, learning_rate, beta1, beta2, epsilon)
 
     def corrected_rate(self):
@@ -267,8 +275,9 @@ class AdamW(Adam):
 
     kernel = "adamw"
 
-    def __init__(self, params, learning_rate=0.001, beta1=0.9, beta2=0.999,
-                 epsilon=1e-8, weight_decay=0.01):
+    def __init__(self, params: Sequence[Param], learning_rate: float = 0.001,
+                 beta1: float = 0.9, beta2: float = 0.999, epsilon: float = 1e-8,
+                 weight_decay: float = 0.01):
         super().__init__(params, learning_rate, beta1, beta2, epsilon)
         self.weight_decay = weight_decay
 
@@ -324,7 +333,8 @@ class AppliedMomentum(Update):
         return (self.momentum,)
 
 
-def apply_momentum(updates, params=None, momentum=0.9):
+def apply_momentum(updates: Update, params: Sequence[Param] | None = None,
+                   momentum: float = 0.9) -> Update:
     """Put momentum around any rule that moves p by d: ``v ← μ v + d; p ← p + v``.
 
     Parameters
@@ -337,6 +347,7 @@ def apply_momentum(updates, params=None, momentum=0.9):
     return AppliedMomentum(updates, params, momentum, nesterov=False)
 
 
-def apply_nesterov_momentum(updates, params=None, momentum=0.9):
+def apply_nesterov_momentum(updates: Update, params: Sequence[Param] | None = None,
+                            momentum: float = 0.9) -> Update:
     """As :func:`apply_momentum`: ``v ← μ v + d; p ← p + μ v + d``."""
     return AppliedMomentum(updates, params, momentum, nesterov=True)

@@ -13,10 +13,15 @@ array and what is kept:
 array([ 0.5, -1.5])
 """
 
+from __future__ import annotations
+
 import functools
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
+from .._types import Array
 from ..device.arrays import as_array
 from ..errors import SettingError, ShapeError
 from ..layers.param import Param, device_of_params
@@ -59,16 +64,16 @@ class Update:
         The parameters and the state where they live on a device.
     """
 
-    slots = ()
+    slots: tuple[str, ...] = ()
     #: Name of a kernel in ``kernels/update.cu`` that does what ``rule`` does, if any.
-    kernel = None
+    kernel: str | None = None
 
     def __init_subclass__(cls):
         # A rule of its own no longer does what the parent's kernel does.
         if "rule" in vars(cls) and "kernel" not in vars(cls):
             cls.kernel = None
 
-    def __init__(self, params, learning_rate):
+    def __init__(self, params: Sequence[Param], learning_rate: float):
         self.params = list(params)
         for param in self.params:
             if not isinstance(param, Param):
@@ -76,14 +81,17 @@ class Update:
                     f"updates: expected a list of Param, got {param!r}. Use "
                     "layers.get_all_params(network, trainable=True).")
         self.learning_rate = learning_rate
-        self.loss, self.max_total_norm = None, None
-        self.constraints = {}
-        self.state = {"t": 0}
+        self.loss: Any = None
+        self.max_total_norm: float | None = None
+        self.constraints: dict[Param, Callable[..., Any]] = {}
+        self.state: dict[str, Any] = {"t": 0}
         for name in self.slots:
             self.state[name] = [np.zeros_like(p.value) for p in self.params]
         self.buffers = self._make_buffers()
 
-    def __call__(self, gradients, run=None, loss=None):
+    def __call__(self, gradients: Sequence[Array] | dict[Param, Array],
+                 run: Callable[..., Any] | None = None,
+                 loss: Array | None = None) -> None:
         """Take one step.
 
         Parameters
@@ -107,11 +115,11 @@ class Update:
             self.buffers.step(gradients, loss)
 
     @property
-    def device(self):
+    def device(self) -> str:
         """Where the parameters are; the CPU if there are none."""
         return device_of_params(self.params)
 
-    def to_device(self, device):
+    def to_device(self, device: str) -> None:
         """Bring the parameters and the state to a device; see :class:`DeviceState`."""
         self.buffers.to_device(device)
 
@@ -119,17 +127,18 @@ class Update:
         """Change the array p, and the slots, by gradient g, element by element."""
         raise NotImplementedError
 
-    def constants(self):
+    def constants(self) -> tuple[float, ...]:
         """The numbers that the rule's kernel reads, as ``kernels/rules.cuh`` says."""
         return ()
 
-    def constrain(self, param, max_norm, norm_axes=None):
+    def constrain(self, param: Param, max_norm: float,
+                  norm_axes: Sequence[int] | None = None) -> Update:
         """Apply :func:`norm_constraint` to ``param`` after each step."""
         self.constraints[param] = functools.partial(
             norm_constraint, max_norm=max_norm, norm_axes=norm_axes)
         return self
 
-    def in_order(self, gradients):
+    def in_order(self, gradients: Sequence[Array] | dict[Param, Array]) -> list[Any]:
         """Gradients as a list that fits the parameters.
 
         Raises

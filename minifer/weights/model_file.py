@@ -7,13 +7,17 @@ architecture, how images were prepared, and the names of the classes. The file
 alone is enough to predict. Loading never unpickles.
 """
 
+from __future__ import annotations
+
 import json
 import zipfile
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
 from .. import layers
+from .._types import Array, FilePath
 from .._version import __version__
 from ..errors import WeightsError
 from ..files import atomic_write
@@ -49,7 +53,7 @@ class Model:
     notes: dict = field(default_factory=dict)
 
 
-def save_model(path, model):
+def save_model(path: FilePath, model: Model) -> None:
     """Write a :class:`Model` to ``path``, whole or not at all.
 
     Raises
@@ -67,7 +71,7 @@ def save_model(path, model):
     write_arrays(path, {f"arr_{i}": v for i, v in enumerate(values)}, meta)
 
 
-def load_model(path, custom_layers=None):
+def load_model(path: FilePath, custom_layers: dict[str, type] | None = None) -> Model:
     """Read a file that :func:`save_model` wrote.
 
     Parameters
@@ -112,7 +116,7 @@ def _check_classes(where, model):
             f"{len(model.classes)}.")
 
 
-def load_params(path, network):
+def load_params(path: FilePath, network: layers.Layer) -> None:
     """Load weights by position, as Lasagne scripts did.
 
     Parameters
@@ -157,7 +161,7 @@ def _set(path, network, arrays):
         raise WeightsError(f"{path}: {error}") from None
 
 
-def write_arrays(path, arrays, meta):
+def write_arrays(path: FilePath, arrays: dict[str, Array], meta: Any) -> None:
     """Write named arrays and a JSON-ready dict into one ``.npz``, atomically."""
     text = np.frombuffer(json.dumps(meta).encode("utf-8"), np.uint8)
     # As np.savez does, which leaves the archive open when the disk is full: Python then
@@ -168,7 +172,7 @@ def write_arrays(path, arrays, meta):
                 np.lib.format.write_array(member, np.asanyarray(array))
 
 
-def read_arrays(path):
+def read_arrays(path: FilePath) -> tuple[dict[str, np.ndarray], Any]:
     """Read what :func:`write_arrays` wrote, or any ``.npz`` of plain arrays.
 
     Returns

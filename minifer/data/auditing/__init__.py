@@ -23,7 +23,10 @@ nothing found
 severe   overlap: 1 image stands in both train and test.
 """
 
+from __future__ import annotations
+
 import dataclasses
+from typing import Any
 
 import numpy as np
 
@@ -94,7 +97,7 @@ class Audit:
         return "\n".join(lines if self.findings else lines + ["nothing found"])
 
 
-def audit(data, parts=None, near=True):
+def audit(data: Dataset, parts: Any = None, near: bool = True) -> Audit:
     """Look for leaks between the parts of a data set, and other faults.
 
     Parameters

@@ -6,12 +6,17 @@ validation and test stay unless asked otherwise; and of a photo that is in
 training and in test, the training copy goes.
 """
 
+from __future__ import annotations
+
 import dataclasses
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from ...errors import DatasetError, SettingError
 from ..copies import exact_copies, near_copies
+from ..dataset import Dataset
 
 __all__ = ["clean", "CleaningReport", "count_copies"]
 
@@ -64,8 +69,10 @@ class CleaningReport:
         return "\n".join(lines)
 
 
-def clean(data, low=0.1, high=0.9, blanks=True, copies="exact",
-          protect=("validation", "test")):
+def clean(
+        data: Dataset, low: float = 0.1, high: float = 0.9, blanks: bool = True,
+        copies: str | None = "exact",
+        protect: Sequence[str] = ("validation", "test")) -> tuple[Any, CleaningReport]:
     """Return the data set without images that cannot teach, and a report.
 
     Parameters
@@ -132,7 +139,7 @@ def clean(data, low=0.1, high=0.9, blanks=True, copies="exact",
     return dataclasses.replace(data.subset(~drop), notes=notes), report
 
 
-def count_copies(first, usage):
+def count_copies(first: np.ndarray, usage: np.ndarray) -> dict[Any, int]:
     """Count copies within each part and from part to part.
 
     Parameters
@@ -157,7 +164,7 @@ def count_copies(first, usage):
     for one, here in parts.items():
         for other, there in parts.items():
             if one != other:
-                counts[one, other] = int(np.isin(there, here).sum())
+                counts[one, other] = int(np.isin(there, here).sum())  # type: ignore
     return counts
 
 

@@ -15,6 +15,8 @@ True
 False
 """
 
+from __future__ import annotations
+
 import dataclasses
 import math
 import os
@@ -22,6 +24,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
+from ..._types import Array
 from ...errors import SettingError, ShapeError, check_seed
 from ...faces.images import load_cv2
 from ...random import Stream
@@ -92,7 +95,8 @@ class Augmentation:
                                f"largest, such as (0.9, 1.1), got {self.zoom!r}.")
         check_seed(self.seed)
 
-    def __call__(self, images, numbers, epoch, workers=None):
+    def __call__(self, images: np.ndarray, numbers: Array, epoch: int,
+                 workers: int | None = None) -> np.ndarray:
         """Change every image in its own way.
 
         Parameters

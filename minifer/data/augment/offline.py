@@ -15,14 +15,19 @@ gives copies the subject of their source, which
 'train/happy/Training_7.jpg'
 """
 
+from __future__ import annotations
+
 import dataclasses
 import os
 import re
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from ... import files
+from ..._types import FilePath, OnProgress
 from ...errors import DatasetError, ImageError, SettingError
 from ...faces.images import read_image, write_png
+from ..dataset import Dataset
 from ..readers.folders import IMAGE_ENDINGS, SPLIT_FOLDERS, scan_folders
 from . import check_whole, count_workers, warp
 
@@ -69,8 +74,9 @@ class OfflineReport:
         return "\n".join(lines + [f"no copies: {line}" for line in self.unreadable])
 
 
-def augment_offline(folder, mirror=True, angles=(-10, 10), workers=None,
-                    progress=None):
+def augment_offline(folder: FilePath, mirror: bool = True,
+                    angles: Sequence[int] = (-10, 10), workers: int | None = None,
+                    progress: OnProgress | None = None) -> OfflineReport:
     """Write mirrored and turned copies of all photos of a training folder into it.
 
     Parameters
@@ -131,7 +137,7 @@ def augment_offline(folder, mirror=True, angles=(-10, 10), workers=None,
     return report
 
 
-def source_of(path):
+def source_of(path: str) -> str:
     """The photo an augmented copy was made from; any other path is its own.
 
     Parameters
@@ -146,7 +152,7 @@ def source_of(path):
     return match["source"] if match else path
 
 
-def keep_together(data):
+def keep_together(data: Dataset) -> Dataset:
     """Give augmented copies the subject and the sequence of their source.
 
     Parameters
@@ -161,7 +167,7 @@ def keep_together(data):
         source.
     """
     own = {path: row for row, path in enumerate(data.paths.tolist())}
-    columns = {}
+    columns: dict = {}
     for name in ("subjects", "sequences"):
         values = getattr(data, name).tolist()
         columns[name] = [_inherit(path, value, own, values)

@@ -18,13 +18,17 @@ do in :mod:`~minifer.data.drawn.shape`, how it is painted in
 ['S001_001_00000001.png', 'S001_001_00000002.png']
 """
 
+from __future__ import annotations
+
 import concurrent.futures
 import dataclasses
 import json
 import os
+from collections.abc import Sequence
 
 import numpy as np
 
+from ..._types import FilePath, OnProgress
 from ...errors import DatasetError, SettingError
 from ...faces.images import load_cv2
 from ...files import make_folder, write_bytes, write_json, write_text
@@ -40,8 +44,10 @@ IMAGES, LABELS = "cohn-kanade-images", "Emotion"
 VERSION = 1
 
 
-def make_faces(folder, subjects=60, emotions=EMOTIONS, frames=(8, 12), seed=0,
-               threads=None, progress=None):
+def make_faces(folder: FilePath, subjects: int = 60, emotions: Sequence[str] = EMOTIONS,
+               frames: tuple[int, int] = (8, 12), seed: int = 0,
+               threads: int | None = None,
+               progress: OnProgress | None = None) -> tuple[str, str]:
     """Draw facial expressions in the layout of CK+ into ``folder``.
 
     For trying and testing only: drawn faces say nothing about how well a

@@ -13,6 +13,8 @@ P. Lucey et al. (2010): The Extended Cohn-Kanade Dataset (CK+): a complete
 dataset for action unit and emotion-specified expression. CVPR Workshops.
 """
 
+from __future__ import annotations
+
 import dataclasses
 import math
 import os
@@ -20,6 +22,7 @@ import re
 
 import numpy as np
 
+from ..._types import FilePath, OnProgress
 from ...errors import DatasetError, LabelError, SettingError
 from ...faces.cropping import CropSettings, prepare
 from ...faces.images import raise_unreadable
@@ -51,8 +54,9 @@ class Scan:
     notes: dict
 
 
-def load_ck(images, labels, last=0.3, neutral=0.0, faces="haar", size=96,
-            cache=None, progress=None):
+def load_ck(images: FilePath, labels: FilePath, last: float = 0.3, neutral: float = 0.0,
+            faces: str = "haar", size: int = 96, cache: FilePath | bool | None = None,
+            progress: OnProgress | None = None) -> Dataset:
     """Load a data set laid out like CK+, one face crop a frame.
 
     Parameters
@@ -113,7 +117,8 @@ def load_ck(images, labels, last=0.3, neutral=0.0, faces="haar", size=96,
                    paths[found], notes)
 
 
-def scan_ck(images, labels, last=0.3, neutral=0.0):
+def scan_ck(images: FilePath, labels: FilePath, last: float = 0.3,
+            neutral: float = 0.0) -> Scan:
     """Choose the frames of a data set laid out like CK+ without reading images.
 
     Parameters

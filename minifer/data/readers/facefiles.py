@@ -4,6 +4,8 @@ The folders below the photos' folder are kept: photos sorted by class become cro
 sorted by class, which :func:`~minifer.data.readers.folders.load_folders` reads.
 """
 
+from __future__ import annotations
+
 import csv
 import dataclasses
 import io
@@ -11,6 +13,7 @@ import os
 import pathlib
 from concurrent.futures import ThreadPoolExecutor
 
+from ..._types import FilePath, OnProgress
 from ...errors import DatasetError, ImageError
 from ...faces.cropping import CropSettings, extract
 from ...faces.images import raise_unreadable, read_image, write_png
@@ -64,8 +67,10 @@ class FaceFiles:
                    **dict(zip(("x", "y", "width", "height"), box))}
 
 
-def save_faces(photos, folder, settings=CropSettings(), which="all", strict=False,
-               progress=None):
+def save_faces(photos: FilePath, folder: FilePath,
+               settings: CropSettings = CropSettings(), which: str = "all",
+               strict: bool = False,
+               progress: OnProgress | None = None) -> list[FaceFiles]:
     """Find the faces on all photos of a folder, and save each as a grey PNG file.
 
     Parameters

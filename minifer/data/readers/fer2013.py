@@ -13,11 +13,15 @@ I. Goodfellow et al. (2013): Challenges in representation learning: a report on
 three machine learning contests. arXiv:1307.0414.
 """
 
+from __future__ import annotations
+
 import csv
 import os
+from collections.abc import Sequence
 
 import numpy as np
 
+from ..._types import FilePath
 from ...errors import DatasetError
 from ..copies import exact_copies
 from ..split_dataset import SplitDataset
@@ -41,7 +45,8 @@ class _BadRow(Exception):
         self.kind = kind
 
 
-def load_fer2013(path, strict=False, classes=FER2013_CLASSES):
+def load_fer2013(path: FilePath, strict: bool = False,
+                 classes: Sequence[str] = FER2013_CLASSES) -> SplitDataset:
     """Read ``fer2013.csv`` or a table like it.
 
     Parameters
@@ -70,8 +75,8 @@ def load_fer2013(path, strict=False, classes=FER2013_CLASSES):
         If the file is missing, is not such a table or has no good row; with
         ``strict``, if any row is bad.
     """
-    faults = {"wrong_number_of_fields": [], "bad_label": [], "bad_pixel": [],
-              "wrong_number_of_pixels": [], "unknown_usage": []}
+    faults: dict = {"wrong_number_of_fields": [], "bad_label": [], "bad_pixel": [],
+                    "wrong_number_of_pixels": [], "unknown_usage": []}
     pixels = bytearray()  # grows in place: no list of arrays, no second copy
     labels, usage, names = [], [], []
     with open_table(path) as table:
@@ -99,8 +104,8 @@ def load_fer2013(path, strict=False, classes=FER2013_CLASSES):
         faults["usage"] = "no such column, so all rows are for training"
     images = np.frombuffer(pixels, np.uint8).reshape(-1, 1, SIDE, SIDE)
     names = np.array(names)
-    return SplitDataset(images, labels, classes, names[exact_copies(images)], names,
-                        names, faults, usage)
+    return SplitDataset(images, labels, classes,  # type: ignore[arg-type]
+                        names[exact_copies(images)], names, names, faults, usage)
 
 
 class open_table:

@@ -8,11 +8,15 @@ E. Barsoum et al. (2016): Training deep networks for facial expression
 recognition with crowd-sourced label distribution. arXiv:1608.01041.
 """
 
+from __future__ import annotations
+
 import dataclasses
 
 import numpy as np
 
+from ..._types import FilePath
 from ...errors import DatasetError, SettingError
+from ..split_dataset import SplitDataset
 from .fer2013 import USAGES, load_fer2013, open_table
 from .softlabels import SOFT_CLASSES
 
@@ -22,7 +26,8 @@ __all__ = ["load_ferplus"]
 NO_EMOTION = ("unknown", "nf")
 
 
-def load_ferplus(fer2013, votes, min_votes=2, strict=False):
+def load_ferplus(fer2013: FilePath, votes: FilePath, min_votes: int = 2,
+                 strict: bool = False) -> SplitDataset:
     """Read FER2013 with the votes of FER+ in place of its labels.
 
     Parameters

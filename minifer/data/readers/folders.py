@@ -10,13 +10,17 @@ And ``test/`` holds two sets, the public one, meant for validation, and the
 private one: the beginning of the file's name tells which.
 """
 
+from __future__ import annotations
+
 import dataclasses
 import os
 import re
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
+from ..._types import FilePath, OnProgress
 from ...errors import DatasetError
 from ...faces.cropping import CropSettings, prepare
 from ...faces.images import raise_unreadable, write_png
@@ -61,8 +65,11 @@ class FolderScan:
     notes: dict
 
 
-def load_folders(root, classes=None, faces="whole", size=48, merge=None, strict=False,
-                 cache=False, progress=None):
+def load_folders(root: FilePath, classes: Sequence[str] | None = None,
+                 faces: str = "whole", size: int = 48,
+                 merge: dict[str, str] | None = None, strict: bool = False,
+                 cache: FilePath | bool | None = False,
+                 progress: OnProgress | None = None) -> SplitDataset:
     """Load images from a folder for each class.
 
     Parameters
@@ -118,7 +125,8 @@ def load_folders(root, classes=None, faces="whole", size=48, merge=None, strict=
                         np.array(scan.usage)[found])
 
 
-def save_folders(data, root, progress=None):
+def save_folders(data: SplitDataset, root: FilePath,
+                 progress: OnProgress | None = None) -> list[str]:
     """Write a data set as one folder a class, as :func:`load_folders` reads it.
 
     Parameters
@@ -180,7 +188,8 @@ def _names(data):
     return names
 
 
-def scan_folders(root, classes=None, merge=None):
+def scan_folders(root: FilePath, classes: Sequence[str] | None = None,
+                 merge: dict[str, str] | None = None) -> FolderScan:
     """List the images of :func:`load_folders` without reading them.
 
     Parameters
@@ -202,7 +211,7 @@ def scan_folders(root, classes=None, merge=None):
     found = {part: _class_folders(folder, merge) for part, folder in parts}
     classes = _choose_classes(root, found, classes)
     scan = FolderScan([], [], [], classes, {"not_an_image": [], "empty_folder": []})
-    odd_names = []
+    odd_names: list = []
     for part, _ in parts:
         for label, name in enumerate(classes):
             for folder in found[part].get(name, []):

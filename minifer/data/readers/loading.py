@@ -4,10 +4,14 @@ The loaders have options of their own; this chooses the loader, for commands tha
 take a data set of any kind.
 """
 
+from __future__ import annotations
+
 import os
 
+from ..._types import FilePath, OnProgress
 from ...errors import DatasetError, SettingError
 from ..augment.offline import keep_together
+from ..dataset import Dataset
 from ..split_dataset import join
 from .ckplus import IMAGE_FOLDERS, load_ck
 from .fer2013 import load_fer2013
@@ -18,7 +22,9 @@ from .samples import load_samples
 __all__ = ["load"]
 
 
-def load(path, labels=None, faces=None, strict=False, cache=None, progress=None):
+def load(path: FilePath, labels: FilePath | None = None, faces: str | None = None,
+         strict: bool = False, cache: FilePath | bool | None = None,
+         progress: OnProgress | None = None) -> Dataset:
     """Load a data set of any kind.
 
     Parameters

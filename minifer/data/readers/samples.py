@@ -11,6 +11,8 @@ A file holds one record of plain numbers and text with the fields ``image``,
 one is refused unread, because unpickling runs whatever program is in it.
 """
 
+from __future__ import annotations
+
 import io
 import os
 import tokenize
@@ -18,6 +20,7 @@ import warnings
 
 import numpy as np
 
+from ..._types import FilePath
 from ...errors import DatasetError, LeakageWarning, SettingError, check_seed
 from ...files import make_folder, new_folder, write_bytes
 from ..split_dataset import SplitDataset
@@ -34,7 +37,8 @@ _BROKEN = (ValueError, TypeError, SyntaxError, KeyError, OverflowError, EOFError
            RecursionError, MemoryError, tokenize.TokenError, Warning)
 
 
-def save_samples(data, folder, test=0.2, seed=0):
+def save_samples(data: SplitDataset, folder: FilePath, test: float = 0.2,
+                 seed: int = 0) -> tuple[int, ...]:
     """Store a data set as ``.npy`` samples, a share of them apart for testing.
 
     Parameters
@@ -80,7 +84,9 @@ def save_samples(data, folder, test=0.2, seed=0):
     return len(parts[0]), len(parts[1])
 
 
-def load_samples(root, google_train_split=1.0, ck_train_split=1.0, seed=0):
+def load_samples(root: FilePath, google_train_split: float = 1.0,
+                 ck_train_split: float = 1.0,
+                 seed: int = 0) -> tuple[SplitDataset, SplitDataset]:
     """Read the samples of ``ck/`` and ``google/`` and mix them.
 
     Parameters

@@ -13,8 +13,11 @@ network learns how strong an expression is.
 [[1.0, 0.0], [0.5, 0.5], [0.0, 1.0]]
 """
 
+from __future__ import annotations
+
 import numpy as np
 
+from ..._types import FilePath, OnProgress
 from ...errors import DatasetError, SettingError
 from ...faces.cropping import CropSettings, prepare
 from ...faces.images import raise_unreadable
@@ -28,7 +31,7 @@ __all__ = ["SOFT_CLASSES", "ramp", "load_ck_soft"]
 SOFT_CLASSES = ("neutral",) + EMOTIONS
 
 
-def ramp(frames, emotion):
+def ramp(frames: int, emotion: str) -> np.ndarray:
     """Soft labels of a sequence that rises from neutral to ``emotion``.
 
     Parameters
@@ -61,7 +64,9 @@ def ramp(frames, emotion):
     return labels
 
 
-def load_ck_soft(images, labels, faces="haar", size=224, cache=None, progress=None):
+def load_ck_soft(images: FilePath, labels: FilePath, faces: str = "haar",
+                 size: int = 224, cache: FilePath | bool | None = None,
+                 progress: OnProgress | None = None) -> SplitDataset:
     """Load whole sequences laid out like CK+, with a soft label for each frame.
 
     Parameters

@@ -7,11 +7,15 @@ one face is on it, and it has not been seen before, neither here nor in another
 data set. That its face shows what was asked for, only a person can check.
 """
 
+from __future__ import annotations
+
 import os
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
+from ..._types import FilePath, OnProgress
 from ...errors import DatasetError, ImageError
 from ...faces.cropping import CropSettings, extract
 from ...faces.images import SMALLEST_SIDE, decode, load_cv2, read_bytes, read_image
@@ -38,8 +42,10 @@ QUERIES = {
 LARGEST_FILE = 20_000_000
 
 
-def load_web(root, merge=QUERIES, known=(), size=224, threshold=THRESHOLD,
-             progress=None):
+def load_web(root: FilePath, merge: dict[str, str] = QUERIES,
+             known: Sequence[FilePath] = (), size: int = 224,
+             threshold: float = THRESHOLD,
+             progress: OnProgress | None = None) -> SplitDataset:
     """Load one face crop from each web photo that passes the filters.
 
     Parameters

@@ -7,9 +7,14 @@ writes ``layers/conv2d/vars/0``, with the layer's name as an attribute of ``vars
 and its arrays by number.
 """
 
+from __future__ import annotations
+
 import math
 import os
 
+import numpy as np
+
+from ..._types import FilePath
 from ...errors import BackendUnavailable, WeightsError, one_line, quoted
 
 __all__ = ["read_keras"]
@@ -17,7 +22,7 @@ __all__ = ["read_keras"]
 OPTIMIZER = ("optimizer", "optimizer_weights")
 
 
-def read_keras(path):
+def read_keras(path: FilePath) -> dict[str, np.ndarray]:
     """Read the weights in an ``.h5`` or ``.weights.h5`` file of Keras.
 
     Parameters

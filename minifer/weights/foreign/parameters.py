@@ -5,9 +5,11 @@ parameter. Everything is fitted first and set last: a network is loaded whole or
 left as it was.
 """
 
+from __future__ import annotations
+
 import difflib
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Callable
 
@@ -15,6 +17,7 @@ import numpy as np
 
 from ... import layers
 from ...errors import SettingError, WeightsError, one_line
+from ...layers import Layer
 from ...layers.param import Param
 
 __all__ = ["load_torch_params", "load_keras_params"]
@@ -38,8 +41,8 @@ class Rule:
 
     names: tuple
     param: Param | None
-    axes: tuple = None
-    change: Callable = None
+    axes: tuple | None = None
+    change: Callable | None = None
 
     @property
     def shape(self):
@@ -56,7 +59,8 @@ class Rule:
             return value.astype(self.param.dtype)
 
 
-def load_torch_params(arrays, network, skip=()):
+def load_torch_params(arrays: dict[str, np.ndarray], network: Layer,
+                      skip: Sequence[str] = ()) -> None:
     """Set a network's parameters from PyTorch's.
 
     Parameters
@@ -103,7 +107,8 @@ def load_torch_params(arrays, network, skip=()):
           unused=".num_batches_tracked")
 
 
-def load_keras_params(arrays, network, skip=()):
+def load_keras_params(arrays: dict[str, np.ndarray], network: Layer,
+                      skip: Sequence[str] = ()) -> None:
     """Set a network's parameters from Keras's.
 
     Parameters

@@ -6,11 +6,14 @@ execute, and all that a header can lie about is checked before it is believed.
 https://huggingface.co/docs/safetensors
 """
 
+from __future__ import annotations
+
 import json
 import math
 
 import numpy as np
 
+from ..._types import FilePath
 from ...errors import WeightsError, one_line, quoted
 
 __all__ = ["read_safetensors"]
@@ -21,7 +24,7 @@ TYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "I64": "<i8",
          "I32": "<i4", "I16": "<i2", "I8": "|i1", "U8": "|u1"}
 
 
-def read_safetensors(path):
+def read_safetensors(path: FilePath) -> dict[str, np.ndarray]:
     """Read the tensors of a ``.safetensors`` file.
 
     Parameters

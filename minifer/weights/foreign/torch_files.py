@@ -8,6 +8,8 @@ one behind the other after the pickle (before). The pickle is run by
 nothing else.
 """
 
+from __future__ import annotations
+
 import io
 import math
 import struct
@@ -16,6 +18,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..._types import FilePath
 from ...errors import WeightsError, one_line, quoted
 from .pickles import Refused, run_pickle
 
@@ -66,7 +69,7 @@ class Tensor:
             [step * numbers.itemsize for step in self.strides], writeable=False)
 
 
-def read_torch(path, entry=None):
+def read_torch(path: FilePath, entry: str | None = None) -> dict[str, np.ndarray]:
     """Read the tensors of a ``.pth`` or ``.pt`` file, without PyTorch.
 
     Parameters
