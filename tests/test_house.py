@@ -1,8 +1,10 @@
 """Rules of the house: what may import what, and what every file owes its reader."""
 
+import ast
 import configparser
 import importlib
 import inspect
+import os
 import re
 import subprocess
 import sys
@@ -216,6 +218,46 @@ def test_the_code_is_ruff_clean():
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def test_the_hints_hold():
+    """By the rules in pyproject.toml; tests/typing_smoke.py is a user's script."""
+    pytest.importorskip("mypy", reason="mypy is not installed: pip install .[dev]")
+    done = subprocess.run([sys.executable, "-m", "mypy", "--cache-dir", os.devnull],
+                          cwd=ROOT, text=True, capture_output=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+DOORS = ["compiled", "data", "evaluation", "faces", "gradcheck", "init", "layers",
+         "models", "nonlinearities", "objectives", "predict", "random",
+         "regularization", "tensor", "training", "training.schedules",
+         "training.stopping", "updates", "utils", "weights", "weights.foreign"]
+
+
+def without_hint(thing):
+    """Parameters of a function, or of a class's constructor, that have no hint."""
+    return [name for name, parameter in inspect.signature(thing).parameters.items()
+            if parameter.annotation is parameter.empty]
+
+
+@pytest.mark.parametrize("name", DOORS)
+def test_what_a_door_takes_has_hints(name):
+    door = importlib.import_module(f"minifer.{name}")
+    things = {public: getattr(door, public) for public in door.__all__}
+    missing = {public: without_hint(thing) for public, thing in things.items()
+               if inspect.isfunction(thing)
+               or inspect.isclass(thing) and not issubclass(thing, BaseException)}
+    assert not {public: names for public, names in missing.items() if names}
+
+
+@pytest.mark.parametrize("room", ["data", "evaluation", "faces", "predict"])
+def test_checkers_find_what_opens_lazily(room):
+    """What stands below TYPE_CHECKING is what ``_HOMES`` says."""
+    path = ROOT / "minifer" / room / "__init__.py"
+    block, = [node for node in ast.parse(path.read_text("utf-8")).body
+              if isinstance(node, ast.If)]
+    found = {alias.name: line.module for line in block.body for alias in line.names}
+    assert found == importlib.import_module(f"minifer.{room}")._HOMES
+
+
 # --- the rules themselves are seen to fail ----------------------------------
 
 def test_imports_are_resolved(tmp_path):
@@ -228,6 +270,13 @@ def test_imports_are_resolved(tmp_path):
         "minifer.ops", "minifer.ops.conv", "cv2.dnn"}
     assert "cv2.dnn" not in imports_of(path, inside_functions=False, root=tmp_path)
     assert is_in("minifer.data.x", "minifer.data") and not is_in("minifer.dat", "minif")
+
+
+def test_a_missing_hint_is_found():
+    def door(network, size: int = 96):
+        return network, size
+
+    assert without_hint(door) == ["network"]
 
 
 def test_every_package_is_installed():

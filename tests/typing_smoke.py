@@ -6,13 +6,16 @@ import minifer
 from minifer import layers, objectives, tensor, updates
 from minifer.training import Trainer
 
-network = minifer.models.six_conv(num_classes=7)
-images, labels = np.zeros((8, 1, 48, 48)), np.arange(8) % 7
-Trainer(network, batch_size=32, update=updates.adam).fit(images, labels, epochs=1)
-x, y = tensor.matrix("x"), tensor.ivector("y")
-net = layers.DenseLayer(layers.dropout(layers.InputLayer((None, 2), x), p=0.5), 2,
-                        nonlinearity=minifer.nonlinearities.softmax)
-loss = objectives.categorical_crossentropy(layers.get_output(net), y).mean()
-params = layers.get_all_params(net, trainable=True)
-train = minifer.function([x, y], loss, updates.adam(loss, params, learning_rate=0.1))
-error: float = train(np.eye(2, dtype="float32"), np.array([0, 1]))
+
+def script() -> float:
+    images, labels = np.zeros((8, 1, 48, 48)), np.arange(8) % 7
+    network = minifer.models.six_conv(num_classes=7)
+    Trainer(network, batch_size=32, update=updates.adam).fit(images, labels, epochs=1)
+
+    x, y = tensor.matrix("x"), tensor.ivector("y")
+    net = layers.dropout(layers.InputLayer((None, 2), x), p=0.5)
+    net = layers.DenseLayer(net, 2, nonlinearity=minifer.nonlinearities.softmax)
+    loss = objectives.categorical_crossentropy(layers.get_output(net), y).mean()
+    params = layers.get_all_params(net, trainable=True)
+    train = minifer.function([x, y], loss, updates.sgd(loss, params, learning_rate=1.))
+    return train(np.eye(2, dtype="float32"), np.array([0, 1]))

@@ -8,6 +8,8 @@
 ``auditing/`` says what is wrong with a data set, ``augment/`` changes images.
 """
 
+from typing import TYPE_CHECKING
+
 from .._lazy import door
 
 _HOMES = {
@@ -33,6 +35,27 @@ _HOMES = {
     "describe": "splits", "save_faces": "readers.facefiles",
     "make_faces": "drawn",
 }
+
+if TYPE_CHECKING:  # the same, for those who read and never run
+    from .auditing import audit
+    from .auditing.cleaning import clean, count_copies
+    from .augment import Augmentation
+    from .augment.offline import augment_offline, keep_together, source_of
+    from .balance import balanced_weights
+    from .copies import exact_copies, near_copies
+    from .dataset import EMOTIONS, Dataset
+    from .drawn import make_faces
+    from .readers.ckplus import load_ck, scan_ck
+    from .readers.facefiles import save_faces
+    from .readers.fer2013 import FER2013_CLASSES, load_fer2013
+    from .readers.ferplus import load_ferplus
+    from .readers.folders import load_folders, save_folders, scan_folders
+    from .readers.loading import load
+    from .readers.samples import load_samples, save_samples
+    from .readers.softlabels import SOFT_CLASSES, load_ck_soft, ramp
+    from .readers.webphotos import load_web
+    from .split_dataset import SplitDataset, join
+    from .splits import describe, k_fold, split_by_subject, split_random
 
 __all__ = list(_HOMES)
 __getattr__, __dir__ = door(__name__, _HOMES)

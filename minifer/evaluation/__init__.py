@@ -5,6 +5,8 @@ knows what it does not know, ``comparison.py`` whether one is better than anothe
 ``explain.py`` where it looked.
 """
 
+from typing import TYPE_CHECKING
+
 from .._lazy import door
 
 _HOMES = {
@@ -15,6 +17,14 @@ _HOMES = {
     "compare_pair": "comparison", "mcnemar": "comparison", "saliency": "explain",
     "grad_cam": "explain", "last_maps": "explain",
 }
+
+if TYPE_CHECKING:  # the same, for those who read and never run
+    from .calibration import Calibration, calibrate
+    from .comparison import Pair, compare_pair, mcnemar
+    from .explain import grad_cam, last_maps, saliency
+    from .metrics import (Evaluation, Scores, accuracy_interval, confusion_matrix,
+                          evaluate, precision_recall_f1)
+    from .table import evaluation_text
 
 __all__ = list(_HOMES)
 __getattr__, __dir__ = door(__name__, _HOMES)

@@ -16,7 +16,6 @@ network used. Whether it was right to use them is for you to judge.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 
 import numpy as np
 
@@ -29,7 +28,7 @@ from ..faces.images import load_cv2
 __all__ = ["saliency", "grad_cam", "last_maps"]
 
 
-def saliency(network: layers.Layer, x: Array, classes: Sequence[int]) -> np.ndarray:
+def saliency(network: layers.Layer, x: Array, classes: Array) -> np.ndarray:
     r"""How much each pixel matters: the gradient of a class's score [1]_.
 
     .. math:: M_{nij} = \max_k \left|\frac{\partial s_{c_n}(x_n)}
@@ -65,7 +64,7 @@ def saliency(network: layers.Layer, x: Array, classes: Sequence[int]) -> np.ndar
     return np.abs(to_host(gradient)).max(axis=1)
 
 
-def grad_cam(network: layers.Layer, x: Array, classes: Sequence[int],
+def grad_cam(network: layers.Layer, x: Array, classes: Array,
              layer: layers.Layer | None = None) -> np.ndarray:
     r"""Where on the image a convolution found what speaks for a class [2]_.
 

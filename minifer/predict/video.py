@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from .._types import FilePath
 from ..errors import OutputError, SettingError, VideoError
 from ..faces.images import load_cv2, quiet
 from ..files import atomic_path, make_folder
@@ -65,7 +66,7 @@ class Video:
         If ``every`` is not a whole number from 1.
     """
 
-    def __init__(self, path: str, every: int = 1):
+    def __init__(self, path: FilePath, every: int = 1):
         if type(every) is not int or every < 1:
             raise SettingError(f"video: expected every = 1, 2, 3, …, got {every!r}.")
         self.path, self.every = os.fspath(path), every
@@ -131,7 +132,7 @@ def open_capture(source: str | int) -> Any:
 
 
 @contextlib.contextmanager
-def write_video(path, fps):
+def write_video(path: FilePath, fps: float) -> Iterator[Callable[[np.ndarray], Any]]:
     """Write an ``.mp4`` file (MPEG-4 part 2), whole or not at all.
 
     Parameters

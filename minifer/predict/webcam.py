@@ -11,7 +11,7 @@ import itertools
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from ..errors import BackendUnavailable, VideoError
@@ -143,7 +143,7 @@ def at_rate(write: Callable[..., Any], fps: float) -> Callable[..., Any]:
 # --- windows -------------------------------------------------------------------
 
 @contextlib.contextmanager
-def open_window(title):
+def open_window(title: str) -> Iterator[Callable[..., Any]]:
     """A window for pictures: OpenCV's own, or else one of tkinter.
 
     Yields
