@@ -59,6 +59,9 @@ class _Driver:
         return [s for s in self.standins.values() if isinstance(s, PlannedPass)]
 
     def check(self):
+        """Raise what went wrong since the last check; on the CPU that has been done."""
+
+    def check_parameters(self):
         """Raise NotFiniteError if a parameter is not finite: it must not be saved."""
         for layer in get_all_layers([o for one in network_passes(self.wanted)
                                      for o in one.outputs]):
@@ -214,11 +217,10 @@ class DeviceDriver(_Driver):
         Raises
         ------
         NotFiniteError
-            If a loss, gradient or parameter was not finite.
+            If a loss or gradient was not finite.
         """
         if self.updates is not None:
             self._look()
-        super().check()
 
     @contextlib.contextmanager
     def profiling(self, plan):

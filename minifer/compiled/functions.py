@@ -145,15 +145,23 @@ class Function:
         results = self._run(values, wait=False)
         return results[0] if self.single else results
 
-    def check(self) -> None:
+    def check(self, parameters: bool = False) -> None:
         """Wait for the device, and raise what went wrong since the last check.
+
+        Parameters
+        ----------
+        parameters : bool, default False
+            Whether to look at every parameter of the networks, too, and not only at
+            what the steps have noted: before they are saved, say.
 
         Raises
         ------
         NotFiniteError
-            If a loss or gradient was not finite, or a parameter is not.
+            If a loss, gradient or parameter is not finite.
         """
         self.driver.check()
+        if parameters:
+            self.driver.check_parameters()
 
     @property
     def plan(self):

@@ -295,7 +295,7 @@ class Trainer:
                     place["loss_sum"] = float(loss_sum)
                     self._stop(folder, place, time.perf_counter() - started)
         place["loss_sum"] = float(loss_sum)
-        self.train_fn.check()
+        self.train_fn.check(parameters=True)
         row = {"epoch": epoch + 1, "train_loss": place["loss_sum"] / n}
         row["valid_loss"], row["valid_accuracy"] = (
             self._evaluate(valid) if valid is not None else (None, None))

@@ -12,6 +12,7 @@ import minifer
 from helpers import runs
 from minifer import data, layers, nonlinearities
 from minifer.commands import search
+from minifer.compiled import Function
 from minifer.errors import NotFiniteError
 from minifer.training.trainer import Trainer
 
@@ -144,7 +145,7 @@ def test_a_trial_that_fails_is_a_line_in_the_table(quick, tmp_path):
 
 def test_a_trial_that_fails_in_its_second_epoch_leaves_no_folder(quick, tmp_path):
     ends = [None, NotFiniteError("training: no number."), *9 * [None]]
-    with mock.patch.object(Trainer, "_check_finite", side_effect=ends):
+    with mock.patch.object(Function, "check", side_effect=ends):
         found = quick("--out", tmp_path)
     assert found.code == 0, found.err
     assert [line["reason"] for line in trials(tmp_path)] == [
