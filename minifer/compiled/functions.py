@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import threading
+import weakref
 from collections.abc import Sequence
 from typing import Any
 
@@ -54,8 +57,8 @@ class Function:
 
     Notes
     -----
-    Plans work in buffers of their own: call one function from one Python thread at a
-    time. Results are copies and stay valid.
+    Plans work in buffers of their own: threads that call one function take turns.
+    Results are copies and stay valid. A function cannot be copied or pickled.
 
     Examples
     --------
@@ -80,6 +83,8 @@ class Function:
                  batch: int | None = None, device: str | None = None,
                  precision: str = "fp32", graph: bool = True):
         self.inputs, self.updates = list(inputs), updates
+        self._lock = threading.Lock()
+        _functions.add(self)
         self.single = isinstance(outputs, Expression)
         outputs = [outputs] if self.single else list(outputs)  # type: ignore
         for variable in self.inputs:
@@ -203,10 +208,17 @@ class Function:
                 self(*values)
         return self.plan.describe(images=repeat * len(values[0]))
 
+    def __reduce_ex__(self, protocol):
+        raise SettingError(
+            "function: expected to be used where it was made, got copied or pickled. "
+            "Copy or save the network's parameters, and make another with "
+            "minifer.function.")
+
     def _run(self, values, wait):
         given = self._bind(values)
         # What overflows is found by looking at the loss, and said once.
-        with explained(), np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        with self._lock, explained(), np.errstate(over="ignore", invalid="ignore",
+                                                  divide="ignore"):
             return self.driver.run(given, wait)
 
     def _bind(self, values):
@@ -226,6 +238,20 @@ class Function:
 
 #: Lasagne's name: ``theano.function(inputs, outputs, updates=...)``.
 function = Function
+
+
+#: All that are alive: in the child of a fork their locks are new, since a thread that
+#: is not there may have held them.
+_functions: weakref.WeakSet = weakref.WeakSet()
+
+
+def _renew_locks():
+    for one in _functions:
+        one._lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_locks)
 
 
 def _move(outputs, updates, device):

@@ -9,6 +9,7 @@ import contextlib
 import contextvars
 import functools
 import os
+import threading
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor, wait
 
@@ -103,9 +104,44 @@ class Workers:
 
     @contextlib.contextmanager
     def blas_alone(self):
-        """Limit BLAS to one thread for a block."""
-        with _controller().limit(limits=1, user_api="blas"):
+        """Limit BLAS to one thread for a block; several threads may be in one."""
+        blas = _blas
+        blas.enter()
+        try:
             yield
+        finally:
+            blas.leave()
+
+
+class _BlasLimit:
+    """BLAS has one limit for a whole process: set by the first, lifted by the last."""
+
+    def __init__(self):
+        self.lock, self.inside, self.limit = threading.Lock(), 0, None
+
+    def enter(self):
+        with self.lock:
+            if not self.inside:
+                self.limit = _controller().limit(limits=1, user_api="blas")
+            self.inside += 1
+
+    def leave(self):
+        with self.lock:
+            self.inside -= 1
+            if not self.inside:
+                self.limit.restore_original_limits()
+
+
+_blas = _BlasLimit()
+
+
+def _start_over():
+    """In the child of a fork, where only the thread that forked goes on."""
+    global _blas
+    if _blas.inside:
+        _blas.limit.restore_original_limits()
+    _blas = _BlasLimit()
+    _pool.cache_clear()
 
 
 @functools.lru_cache(maxsize=None)
@@ -118,3 +154,7 @@ def _pool(count):
 def _controller():
     from threadpoolctl import ThreadpoolController
     return ThreadpoolController()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_start_over)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-import threading
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -123,7 +122,6 @@ class Predictor:
                       if isinstance(one, layers.InputLayer))
         saturations = layers.get_output(model.network, deterministic=True)
         self._compute = function([source.input_var], saturations)
-        self._turn = threading.Lock()  # a plan has one set of buffers
 
     @classmethod
     def load(cls, path: FilePath, device: str = "cpu") -> Predictor:
@@ -144,9 +142,8 @@ class Predictor:
         if crops.ndim != 4 or crops.shape[1] != 1:
             raise ShapeError(
                 f"predict: expected crops (N, 1, S, S), got {crops.shape}.")
-        with self._turn:
-            p = [row for start in range(0, len(crops), BATCH) for row in self._compute(
-                self.preprocessing(crops[start:start + BATCH])).tolist()]
+        p = [row for start in range(0, len(crops), BATCH) for row in self._compute(
+            self.preprocessing(crops[start:start + BATCH])).tolist()]
         return [dict(zip(self.model.classes, row)) for row in p]
 
     def photo(self, path: FilePath, which: str = "all") -> Photo:

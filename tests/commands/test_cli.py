@@ -143,10 +143,13 @@ cli.run(lambda: bench.script(["wait"], cli.ArgumentParser(prog="minifer bench"))
     with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE,
                           env=runs.environment(PYTHONPATH=str(runs.TESTS.parent)),
                           stderr=subprocess.PIPE) as process:
-        assert process.stdout.readline() == b"minifer bench wait\n"
-        process.send_signal(signal.SIGINT)
-        assert process.wait(timeout=30) == 130
-        assert process.stdout.read() == b""  # the script is gone: the pipe is closed
+        try:
+            assert process.stdout.readline() == b"minifer bench wait\n"
+            process.send_signal(signal.SIGINT)
+            assert process.wait(timeout=30) == 130
+            assert process.stdout.read() == b""  # the script is gone, the pipe closed
+        finally:
+            process.kill()
 
 
 def test_bench_without_a_checkout_says_so(monkeypatch, tmp_path):
