@@ -11,6 +11,7 @@ True
 from __future__ import annotations
 
 import dataclasses
+import math
 import functools
 from typing import Any
 
@@ -81,7 +82,10 @@ class Preprocessing:
                                   values["scale"], values["shift"])
             if "size" in values:
                 return ColourPreprocessing(crop, scale, shift, values["size"])
-            return Preprocessing(crop, float(scale), float(shift))
+            scale, shift = float(scale), float(shift)
+            if not (math.isfinite(scale) and math.isfinite(shift)):
+                raise ValueError("not finite")
+            return Preprocessing(crop, scale, shift)
         except (KeyError, TypeError, ValueError) as error:
             raise WeightsError(
                 "model: expected its preprocessing (crop, scale, shift), got "

@@ -6,6 +6,8 @@ import numbers
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from .. import init, nonlinearities
 from .._types import Shape
 from ..ops.norm import (batch_norm_backward, batch_norm_fixed_backward,
@@ -32,11 +34,12 @@ class BatchNormLayer(Layer):
         Axes to normalise over; 'auto' is all but the second.
     epsilon : float > 0, default 1e-4
     alpha : float in [0, 1], default 0.1
-        Share of the batch in the running averages: s ← (1 - α) s + α batch.
+        Share of the batch in the running averages of μ and σ² + ε:
+        s ← (1 - α) s + α batch. A batch of one value a channel is left out.
     beta, gamma : Param, array, initialiser or None
         Shift (default 0) and scale (default 1); None leaves them out.
     mean, inv_std : Param, array or initialiser
-        Running averages of μ and of 1/√(σ² + ε) (default 0 and 1).
+        Running average of μ, and 1/√ of that of σ² + ε (default 0 and 1).
     name : str, optional
     """
 
@@ -92,14 +95,29 @@ class BatchNormLayer(Layer):
             y, cache = batch_norm_fixed_forward(
                 x, gamma, beta, self.mean.value, self.inv_std.value, self.axes)
         if update_averages:
-            self.update_averages(mean, inv_std)
+            self.update_averages(mean, inv_std, x.size // mean.size)
         return y, (use_averages, cache)
 
-    def update_averages(self, mean, inv_std):
-        """Move the running averages by a batch's μ and 1/√(σ² + ε)."""
-        for average, batch in ((self.mean, mean), (self.inv_std, inv_std)):
-            average.value *= 1 - self.alpha
-            average.value += self.alpha * batch
+    def update_averages(self, mean, inv_std, count):
+        """Move the running averages by a batch's μ and 1/√(σ² + ε).
+
+        Parameters
+        ----------
+        mean, inv_std : array
+            Statistics of the batch, of the shape of ``mean``.
+        count : int
+            Number of values that each of them is of. One value says nothing of how
+            much values differ: then nothing moves.
+        """
+        if count < 2:
+            return
+        self.mean.value *= 1 - self.alpha
+        self.mean.value += self.alpha * mean
+        # σ² + ε is averaged, not its root's inverse: that of a channel which hardly
+        # varies in one small batch is huge, and would be all that is remembered.
+        kept, new = self.inv_std.value, inv_std
+        self.inv_std.value[...] = 1 / np.sqrt((1 - self.alpha) / (kept * kept)
+                                              + self.alpha / (new * new))
 
     def backward(self, dy, cache):
         use_averages, cache = cache

@@ -59,7 +59,7 @@ def save_model(path: FilePath, model: Model) -> None:
     Raises
     ------
     WeightsError
-        If the number of classes is not the network's number of outputs.
+        If the classes are not as many different names as the network has outputs.
     OutputError
         If it cannot be written.
     """
@@ -87,7 +87,8 @@ def load_model(path: FilePath, custom_layers: dict[str, type] | None = None) -> 
     Raises
     ------
     WeightsError
-        If the file is missing, damaged, a pickle, or only bare weights.
+        If the file is missing, damaged, a pickle, or only bare weights; if a
+        parameter is not finite, or the classes are no different names.
     """
     arrays, meta = read_arrays(path)
     if meta is None or meta.get("format") != FORMAT:
@@ -114,6 +115,20 @@ def _check_classes(where, model):
         raise WeightsError(
             f"{where}: expected {outputs} class names, one for each output, got "
             f"{len(model.classes)}.")
+    for name in model.classes:
+        if not isinstance(name, str) or not name.strip() or not _is_text(name):
+            raise WeightsError(f"{where}: expected class names as text, got {name!r}.")
+    if len(set(model.classes)) < outputs:
+        raise WeightsError(f"{where}: expected class names that differ, got "
+                           f"{', '.join(model.classes)}.")
+
+
+def _is_text(name):
+    try:
+        name.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def load_params(path: FilePath, network: layers.Layer) -> None:
@@ -137,7 +152,8 @@ def load_params(path: FilePath, network: layers.Layer) -> None:
     ------
     WeightsError
         If the file is not an .npz of plain arrays, or their number or shapes
-        are not the network's. The network is unchanged then.
+        are not the network's, or a number is not finite. The network is unchanged
+        then.
     """
     arrays, _ = read_arrays(path)
     _set(path, network, arrays)
@@ -155,6 +171,14 @@ def _set(path, network, arrays):
     if any(value.dtype.kind not in "fiu" for value in values):
         raise WeightsError(f"{path}: expected arrays of real numbers, got "
                            f"{', '.join(sorted({str(v.dtype) for v in values}))}.")
+    for param, value in zip(layers.get_all_params(network), values):
+        with np.errstate(over="ignore"):
+            finite = np.isfinite(value.astype(param.dtype))
+        if not finite.all():
+            raise WeightsError(
+                f"{path}: expected finite numbers of {param.dtype} for "
+                f"'{param.name}', got {value[~finite][0]}. The training that wrote "
+                "them has failed: use weights from before that.")
     try:
         layers.set_all_param_values(network, values)
     except WeightsError as error:

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
+import minifer
 from helpers import reference
 from helpers.layers import check_layer, numbers, refused
-from minifer import config, layers, nonlinearities
+from minifer import config, layers, nonlinearities, tensor
 from minifer.layers import (BatchNormLayer, Conv2DLayer, DenseLayer, DropoutLayer,
                             InputLayer, NonlinearityLayer, batch_norm, get_output)
 from minifer.random import Stream
@@ -134,7 +135,7 @@ def averages(layer):
     return layer.mean.get_value(), layer.inv_std.get_value()
 
 
-def test_running_averages_are_of_mean_and_inverse_deviation():
+def test_running_averages_are_of_mean_and_variance():
     x = numbers((5, 3, 2))
     _, mean, inv_std = reference.batch_norm(x, None, None, (0, 2), 1e-4)
     with config.use_floatX("float64"):
@@ -142,8 +143,31 @@ def test_running_averages_are_of_mean_and_inverse_deviation():
     for kept in (0.75, 0.75 ** 2):
         get_output(layer, x)
         np.testing.assert_allclose(layer.mean.value, (1 - kept) * mean, rtol=1e-10)
-        np.testing.assert_allclose(layer.inv_std.value, kept + (1 - kept) * inv_std,
-                                   rtol=1e-10)
+        np.testing.assert_allclose(layer.inv_std.value ** -2,
+                                   kept + (1 - kept) * inv_std ** -2, rtol=1e-10)
+
+
+@pytest.mark.parametrize("mode", ["eager", "compiled"])
+def test_one_small_batch_does_not_ruin_the_averages(mode):
+    """A picture in which nothing varies: 1/σ of it is 100, and was averaged."""
+    net = BatchNormLayer(InputLayer((None, 2, 3, 3), tensor.tensor4("x")))
+    run = minifer.function([net.input_layer.input_var], get_output(net), mode=mode)
+    for seed in range(60):
+        run(numbers((8, 2, 3, 3), seed).astype("float32"))
+    before = net.inv_std.get_value()
+    run(np.ones((1, 2, 3, 3), "float32"))
+    np.testing.assert_allclose(net.inv_std.value / before, 1 / np.sqrt(.9), rtol=1e-3)
+
+
+@pytest.mark.parametrize("mode", ["eager", "compiled"])
+def test_one_value_a_channel_moves_no_average(mode):
+    net = BatchNormLayer(InputLayer((None, 2, 1, 1), tensor.tensor4("x")))
+    run = minifer.function([net.input_layer.input_var], get_output(net), mode=mode)
+    run(numbers((4, 2, 1, 1)).astype("float32"))
+    before = averages(net)
+    run(np.full((1, 2, 1, 1), 7, "float32"))
+    for now, old in zip(averages(net), before, strict=True):
+        np.testing.assert_array_equal(now, old)
 
 
 @pytest.mark.parametrize("options, uses, updates", [
