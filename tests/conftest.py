@@ -20,3 +20,9 @@ def seeded(request):
     """Draw weights from a seed of the test's own name: no order of tests changes it."""
     from minifer import random
     random.set_rng(zlib.crc32(request.node.name.encode()))
+
+
+def pytest_collection_modifyitems(items):
+    """Begin with the slowest files: at the end no process is left alone with one."""
+    slow = "test_lessons", "test_plan_gpu", "test_train_fer2013", "test_gpu_check"
+    items.sort(key=lambda item: item.path.stem not in slow)
