@@ -9,19 +9,9 @@
 ``minifer.training`` the loop; README.md has a map of the rooms.
 """
 
-from typing import TYPE_CHECKING
-
 from . import _moved
 from ._lazy import door
 from ._version import __version__
-
-if TYPE_CHECKING:  # what __getattr__ finds, for those who read and never run
-    from . import (commands, compiled, config, cuda, data, device, errors, evaluation,
-                   exercises, expressions, faces, files, gradcheck, gui, init, layers,
-                   models, nonlinearities, objectives, ops, predict, progress, random,
-                   regularization, report, runs, search, tensor, training, updates,
-                   utils, weights)
-    from .compiled import function
 
 _HOMES = dict.fromkeys([
     "config", "data", "errors", "evaluation", "faces", "gradcheck", "init", "layers",

@@ -11,6 +11,7 @@ import sys
 
 import pytest
 
+import minifer
 from helpers import tree
 from helpers.tree import (CODE, LIBRARY, MODULES, PYTHON, ROOT, imports_of, is_in,
                           name_of)
@@ -256,6 +257,13 @@ def test_checkers_find_what_opens_lazily(room):
               if isinstance(node, ast.If)]
     found = {alias.name: line.module for line in block.body for alias in line.names}
     assert found == importlib.import_module(f"minifer.{room}")._HOMES
+
+
+def test_the_stub_lists_what_the_package_opens():
+    tree_ = ast.parse((ROOT / "minifer" / "__init__.pyi").read_text("utf-8"))
+    found = {alias.name for line in tree_.body if isinstance(line, ast.ImportFrom)
+             for alias in line.names}
+    assert found == {*minifer._HOMES, *minifer._INSIDE, "function"}
 
 
 # --- the rules themselves are seen to fail ----------------------------------
