@@ -8,6 +8,7 @@ import os
 import re
 import subprocess
 import sys
+import types
 
 import pytest
 
@@ -200,6 +201,8 @@ def test_public_names_exist_and_are_explained(name):
     for public in names:
         assert hasattr(module, public), f"{name}.{public} does not exist"
         thing = getattr(module, public)
+        if isinstance(thing, types.GenericAlias):  # a class to inspect, up to 3.10
+            continue
         if inspect.isclass(thing) or inspect.isroutine(thing):
             own = thing.__doc__  # getdoc would take a parent's
             assert own and own.strip(), f"{name}.{public} has no docstring"
