@@ -1,7 +1,8 @@
 """Where modules and names have gone; the old places work until version 0.3.
 
 ``import minifer.backend`` gives ``minifer.device.arrays`` and says so once, as a
-``DeprecationWarning``. A row is an old module, or a package with all in it.
+``DeprecationWarning``. A row is an old module, or a package with the modules in it that
+have kept their names.
 """
 
 import importlib
@@ -38,7 +39,14 @@ MODULES = {
     "flat": "updates.on_device", "foreign": "weights.foreign",
     "html_report": "report.html", "kernels": "cuda",
     "layers.architecture": "weights.architecture", "norms": "updates.norms",
-    "param": "layers.param", "plan": "compiled", "planned": "compiled.standins",
+    "param": "layers.param", "plan": "compiled",
+    "plan.batchwise": "compiled.cpu.image_steps",
+    "plan.conv": "compiled.cpu.fused_conv",
+    "plan.cpu": "compiled.cpu.plan", "plan.geometry": "compiled.cpu.geometry",
+    "plan.gpu": "compiled.gpu.plan", "plan.gpu_steps": "compiled.gpu.steps",
+    "plan.lowered": "compiled.cpu.lowered", "plan.program": "compiled.cpu.program",
+    "plan.sums": "compiled.cpu.sums", "plan.winograd": "compiled.cpu.winograd",
+    "plan.workers": "device.threads", "planned": "compiled.standins",
     "plots": "report.plots", "preprocessing": "faces.preprocessing",
     "recording": "device.recording", "replay": "compiled.gpu.replay",
     "rules": "updates.rules", "schedules": "training.schedules",
@@ -49,6 +57,27 @@ MODULES = {
 
 #: (Package, name that it had) -> (package, name) of today.
 NAMES = {
+    ("minifer.ahead", "ahead"): ("minifer.device.prefetch", "prefetch"),
+    ("minifer.factored", "FactoredGradient"):
+        ("minifer.ops.outer_product", "OuterProduct"),
+    ("minifer.factored", "FactoredOnDevice"):
+        ("minifer.ops.outer_product", "OuterProductOnDevice"),
+    ("minifer.factored", "added"): ("minifer.ops.outer_product", "add_gradients"),
+    ("minifer.feed", "Feed"): ("minifer.training", "Batches"),
+    ("minifer.fingerprint", "digest"): ("minifer.files", "digest"),
+    ("minifer.plan", "CpuPlan"): ("minifer.compiled.cpu", "CpuPlan"),
+    ("minifer.plan", "GpuPlan"): ("minifer.compiled.gpu", "GpuPlan"),
+    ("minifer.plan", "default_threads"): ("minifer.device.threads", "default_threads"),
+    ("minifer.plan", "runs_planned"): ("minifer.compiled.plan", "runs_planned"),
+    ("minifer.planned", "PlannedRun"): ("minifer.compiled.standins", "PlannedPass"),
+    ("minifer.planned", "network_runs"):
+        ("minifer.compiled.standins", "network_passes"),
+    ("minifer.rules", "norm_constraint"): ("minifer.updates", "norm_constraint"),
+    ("minifer.rules", "total_norm_constraint"):
+        ("minifer.updates", "total_norm_constraint"),
+    ("minifer.rules", "run_alone"): ("minifer.updates.update", "run_alone"),
+    ("minifer.rules", "PIECE"): ("minifer.updates.update", "PIECE"),
+    ("minifer.transfer", "slots"): ("minifer.device.staging", "staging_slots"),
     ("minifer.calibration", "reliability_diagram"):
         ("minifer.report", "reliability_diagram"),
     ("minifer.comparison", "accuracy_dots"): ("minifer.report", "accuracy_dots"),
@@ -81,7 +110,8 @@ class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     """
 
     def find_spec(self, name, path=None, target=None):
-        if new_name(name) is None:
+        new = new_name(name)
+        if new is None or not _exists(new):
             return None
         return importlib.util.spec_from_loader(name, self, is_package=True)
 
@@ -104,6 +134,13 @@ def new_name(name):
         if not old:
             return None
     return f"minifer.{MODULES[old]}{rest[len(old):]}"
+
+
+def _exists(module):
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:  # below what is no package
+        return False
 
 
 def attribute(package, name):

@@ -35,7 +35,7 @@ def test_every_row_leads_somewhere(old):
 @pytest.mark.parametrize("package, name", _moved.NAMES)
 def test_every_name_leads_somewhere(package, name):
     with pytest.warns(DeprecationWarning) as caught:
-        assert callable(getattr(importlib.import_module(package), name))
+        assert getattr(importlib.import_module(package), name) is not None
     assert f"{package}.{name} has moved: use" in str(caught[-1].message)
 
 

@@ -83,7 +83,7 @@ class Function:
                  batch: int | None = None, device: str | None = None,
                  precision: str = "fp32", graph: bool = True):
         self.inputs, self.updates = list(inputs), updates
-        self._lock = threading.Lock()
+        self._lock, self._inside = threading.RLock(), False
         _functions.add(self)
         self.single = isinstance(outputs, Expression)
         outputs = [outputs] if self.single else list(outputs)  # type: ignore
@@ -219,7 +219,15 @@ class Function:
         # What overflows is found by looking at the loss, and said once.
         with self._lock, explained(), np.errstate(over="ignore", invalid="ignore",
                                                   divide="ignore"):
-            return self.driver.run(given, wait)
+            if self._inside and self.driver.standins:
+                raise SettingError(
+                    "function: expected a call after the last one had ended, got one "
+                    "from within it: a layer calls it. Make another function for that.")
+            before, self._inside = self._inside, True
+            try:
+                return self.driver.run(given, wait)
+            finally:
+                self._inside = before
 
     def _bind(self, values):
         if len(values) != len(self.inputs):
@@ -247,7 +255,7 @@ _functions: weakref.WeakSet = weakref.WeakSet()
 
 def _renew_locks():
     for one in _functions:
-        one._lock = threading.Lock()
+        one._lock, one._inside = threading.RLock(), False
 
 
 if hasattr(os, "register_at_fork"):

@@ -94,30 +94,21 @@ class BatchNormLayer(Layer):
         if use_averages:
             y, cache = batch_norm_fixed_forward(
                 x, gamma, beta, self.mean.value, self.inv_std.value, self.axes)
-        if update_averages:
-            self.update_averages(mean, inv_std, x.size // mean.size)
+        # One value says nothing of how much values differ.
+        if update_averages and x.size // mean.size > 1:
+            self.update_averages(mean, inv_std)
         return y, (use_averages, cache)
 
-    def update_averages(self, mean, inv_std, count):
-        """Move the running averages by a batch's μ and 1/√(σ² + ε).
-
-        Parameters
-        ----------
-        mean, inv_std : array
-            Statistics of the batch, of the shape of ``mean``.
-        count : int
-            Number of values that each of them is of. One value says nothing of how
-            much values differ: then nothing moves.
-        """
-        if count < 2:
-            return
+    def update_averages(self, mean, inv_std):
+        """Move the running averages by a batch's μ and 1/√(σ² + ε)."""
         self.mean.value *= 1 - self.alpha
         self.mean.value += self.alpha * mean
         # σ² + ε is averaged, not its root's inverse: that of a channel which hardly
         # varies in one small batch is huge, and would be all that is remembered.
-        kept, new = self.inv_std.value, inv_std
+        known = self.inv_std.value > 0
+        kept = np.where(known, self.inv_std.value, inv_std)
         self.inv_std.value[...] = 1 / np.sqrt((1 - self.alpha) / (kept * kept)
-                                              + self.alpha / (new * new))
+                                              + self.alpha / (inv_std * inv_std))
 
     def backward(self, dy, cache):
         use_averages, cache = cache

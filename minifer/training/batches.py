@@ -234,7 +234,7 @@ class _Streamed:
         self.ahead = 1 if augment is None or device == "cpu" else augmenting_threads()
         self.slots = staging_slots((size, *images.shape[1:]), images.dtype, device,
                                    self.ahead + 1)
-        self.coming, self.next = None, None
+        self.coming, self.next, self.process = None, None, os.getpid()
 
     def begin(self, order, epoch):
         self._forget()
@@ -243,8 +243,9 @@ class _Streamed:
 
     def batch(self, number):
         """The images of a batch, for the length of a ``with`` block."""
-        if self.next != number:
+        if self.next != number or self.process != os.getpid():  # a fork has no threads
             self._forget()
+            self.process = os.getpid()
             bring = functools.partial(_bring, self.slots, self.images, self.order,
                                       self.size, self.augment, self.epoch)
             self.coming = prefetch(bring, range(number, self.count), self.ahead,

@@ -22,10 +22,11 @@ where parameters and state live on a device.
 
 from .norms import norm_constraint, total_norm_constraint
 from .rules import (adadelta, adagrad, adam, adamax, adamw, amsgrad, apply_momentum,
-                    apply_nesterov_momentum, momentum, nesterov_momentum, rmsprop, sgd)
+                    apply_nesterov_momentum, function_of, momentum, nesterov_momentum,
+                    rmsprop, sgd)
 from .update import Update
 
 __all__ = ["Update", "sgd", "momentum", "nesterov_momentum", "apply_momentum",
            "apply_nesterov_momentum", "adagrad", "rmsprop", "adadelta", "adam",
            "adamax", "amsgrad", "adamw", "norm_constraint",
-           "total_norm_constraint"]
+           "total_norm_constraint", "function_of"]

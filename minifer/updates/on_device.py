@@ -221,7 +221,7 @@ class DeviceState:
     @property
     def may_be_captured(self):
         """Whether :meth:`launch` only launches kernels, if gradients are targets."""
-        return self.update.kernel is not None and not self.update.constraints
+        return self.update.usable_kernel is not None and not self.update.constraints
 
     def step(self, gradients, loss):
         """A whole step: what the host does, then what the device does."""
@@ -276,12 +276,13 @@ class DeviceState:
             if is_fused:
                 g.update(update.params[i].value,
                          [update.state[name][i] for name in update.slots],
-                         self.finite, self.numbers, update.kernel)
+                         self.finite, self.numbers, update.usable_kernel)
         self._constrain()
 
     def _can_fuse(self, g):
         """Whether a gradient need never be stored; a norm must know all of it first."""
-        return (isinstance(g, OuterProductOnDevice) and self.update.kernel is not None
+        return (isinstance(g, OuterProductOnDevice)
+                and self.update.usable_kernel is not None
                 and self.update.max_total_norm is None)
 
     def _runs(self, left_out):
@@ -295,8 +296,9 @@ class DeviceState:
         return [run for run in (*runs, slice(start, end)) if run.stop > run.start]
 
     def _move(self, p, g, slots):
-        if self.update.kernel is not None:
-            kernels.step(self.update.kernel, p, g, slots, self.finite, self.numbers)
+        if self.update.usable_kernel is not None:
+            kernels.step(self.update.usable_kernel, p, g, slots, self.finite,
+                         self.numbers)
             return
         before = [a.copy() for a in (p, *slots)]
         self.update.rule(p, g, *slots)

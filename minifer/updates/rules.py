@@ -20,7 +20,7 @@ from .update import Update
 
 __all__ = ["sgd", "momentum", "nesterov_momentum", "adagrad", "rmsprop", "adadelta",
            "adam", "amsgrad", "adamax", "adamw", "apply_momentum",
-           "apply_nesterov_momentum"]
+           "apply_nesterov_momentum", "function_of"]
 
 
 def function_of(rule: type[Update]) -> Callable[..., Update]:
@@ -29,7 +29,12 @@ def function_of(rule: type[Update]) -> Callable[..., Update]:
     Parameters
     ----------
     rule : subclass of Update
-        Its kernel's name is the function's, too.
+        Its kernel's name is the function's, too; without one, the class's own.
+
+    Returns
+    -------
+    function
+        It takes what the class takes, and a loss expression before that if wanted.
     """
     def make(*args, **kwargs):
         loss = kwargs.pop("loss_or_grads", None)
@@ -39,7 +44,7 @@ def function_of(rule: type[Update]) -> Callable[..., Update]:
         update.loss = loss
         return update
 
-    make.__name__ = make.__qualname__ = rule.kernel  # type: ignore[assignment]
+    make.__name__ = make.__qualname__ = rule.kernel or rule.__name__  # type: ignore[assignment]
     make.__module__, make.__doc__ = rule.__module__, rule.__doc__
     make.__signature__ = inspect.signature(rule)  # type: ignore[attr-defined]
     return make
@@ -51,7 +56,7 @@ class SGD(Update):
     Parameters
     ----------
     params : list of Param
-        A loss expression may stand before it, here and in all rules.
+        In ``updates.sgd`` and its relatives a loss expression may stand before it.
     learning_rate : float
         η.
 

@@ -68,10 +68,17 @@ class Update:
     #: Name of a kernel in ``kernels/update.cu`` that does what ``rule`` does, if any.
     kernel: str | None = None
 
+    _rule_of_kernel = None
+
     def __init_subclass__(cls):
-        # A rule of its own no longer does what the parent's kernel does.
-        if "rule" in vars(cls) and "kernel" not in vars(cls):
-            cls.kernel = None
+        if "kernel" in vars(cls):
+            cls._rule_of_kernel = cls.rule
+
+    @property
+    def usable_kernel(self):
+        """The kernel's name; None if ``rule`` is no longer the one that it does."""
+        same = getattr(self.rule, "__func__", None) is type(self)._rule_of_kernel
+        return self.kernel if same else None
 
     def __init__(self, params: Sequence[Param], learning_rate: float):
         self.params = list(params)

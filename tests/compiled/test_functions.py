@@ -85,6 +85,60 @@ def test_a_function_is_neither_copied_nor_pickled(take):
             take(thing)
 
 
+class Calls(layers.Layer):
+    """Calls a function from within its pass."""
+
+    function = None
+
+    def get_output_shape_for(self, shape):
+        return shape
+
+    def forward(self, x):
+        function, self.function = self.function, None
+        if function is not None:
+            function(x)
+        return x * 1, None
+
+    def backward(self, dy, cache):
+        return dy, {}
+
+
+@pytest.mark.parametrize("mode", ["compiled", "eager"])
+def test_a_function_that_a_layer_of_it_calls_is_refused_or_works(mode):
+    net = Calls(layers.InputLayer((None, 2), tensor.matrix("x")))
+    net = layers.DenseLayer(net, 3)
+    source, layer = layers.get_all_layers(net)[:2]
+    compute = minifer.function([source.input_var], layers.get_output(net), mode=mode)
+    x = np.ones((4, 2), "float32")
+    expected, layer.function = compute(x), compute
+    if mode == "compiled":
+        with pytest.raises(SettingError, match="from within it: a layer calls it"):
+            compute(x)
+    np.testing.assert_array_equal(compute(x), expected)
+
+
+def test_batches_go_on_in_the_child_of_a_fork(tmp_path):
+    script = tmp_path / "batches.py"
+    script.write_text(textwrap.dedent("""
+        import os, sys
+        import numpy as np
+        from minifer.training import Batches
+        images = np.arange(40.).reshape(40, 1, 1)
+        batches = Batches(images, np.arange(40), "cpu", 5, augment=lambda i, n, e: -i)
+        batches.begin(np.arange(40))
+        batches.batch(0)
+        child = os.fork()
+        found = [batches.batch(n)[0].sum() for n in (1, 2)]
+        if child == 0:
+            os._exit(0 if found == [-35, -60] else 1)
+        print(found, os.waitpid(child, 0)[1])
+    """))
+    done = subprocess.run([sys.executable, "-W", "ignore", script], text=True,
+                          capture_output=True, timeout=60,
+                          env=runs.environment(PYTHONPATH=str(runs.TESTS.parent)))
+    assert done.stdout == "[np.float64(-35.0), np.float64(-60.0)] 0\n", done.stderr
+
+
 FORKS = {
     "pool": """
         with multiprocessing.get_context("fork").Pool(2) as pool:

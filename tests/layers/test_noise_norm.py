@@ -6,7 +6,7 @@ import pytest
 import minifer
 from helpers import reference
 from helpers.layers import check_layer, numbers, refused
-from minifer import config, layers, nonlinearities, tensor
+from minifer import config, init, layers, nonlinearities, tensor
 from minifer.layers import (BatchNormLayer, Conv2DLayer, DenseLayer, DropoutLayer,
                             InputLayer, NonlinearityLayer, batch_norm, get_output)
 from minifer.random import Stream
@@ -244,3 +244,11 @@ def test_batch_norm_of_a_linear_layer_adds_no_nonlinearity():
 def test_batch_norm_of_a_layer_without_either():
     top = batch_norm(InputLayer((None, 3)))
     assert isinstance(top, BatchNormLayer) and top.name is None
+
+
+@pytest.mark.parametrize("alpha", [0.1, 1.0])
+def test_averages_that_know_nothing_begin_with_the_batch(alpha):
+    layer = BatchNormLayer(InputLayer((None, 3)), alpha=alpha, inv_std=init.Constant(0))
+    get_output(layer, numbers((5, 3)))
+    _, _, inv_std = reference.batch_norm(numbers((5, 3)), None, None, (0,), 1e-4)
+    np.testing.assert_allclose(layer.inv_std.value, inv_std, rtol=1e-5)

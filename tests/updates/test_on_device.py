@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from helpers import runs
+from helpers.devices import DEVICES
 from helpers.steps import (RULES, SHAPES, all_rules, assert_close, assert_equal,
                            assert_together, contents, made, on_devices, take)
 from minifer import layers, updates
@@ -11,6 +12,7 @@ from minifer.device import arrays
 from minifer.errors import SettingError, ShapeError
 from minifer.layers.param import Param
 from minifer.training.checkpoint import load_checkpoint, save_checkpoint
+from minifer.updates import rules
 from minifer.updates.on_device import Buffer
 
 
@@ -176,3 +178,36 @@ def test_wrong_gradients_are_refused_and_change_nothing(device):
         np.testing.assert_array_equal(a, b)
     with pytest.raises(SettingError, match="on 'cpu', where the parameters are"):
         made(RULES["sgd"])(good)
+
+
+class Down:
+    """A rule to mix in."""
+
+    def rule(self, p, g, *slots):
+        p -= 7
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("change", ["mixin", "class", "instance", "subclass"])
+def test_a_changed_rule_is_not_done_by_the_old_kernel(device, change):
+    class Mixed(Down, rules.Adam):
+        pass
+
+    class Assigned(rules.Adam):
+        pass
+
+    class Overriding(rules.Adam):
+        def rule(self, p, g, *slots):
+            p -= 7
+
+    if change == "class":
+        Assigned.rule = Down.rule
+    kind = {"mixin": Mixed, "subclass": Overriding}.get(change, Assigned)
+    w = Param(np.ones(3, "float32"), "w")
+    w.to_device(device)
+    update = kind([w], 0.1)
+    if change == "instance":
+        update.rule = lambda p, g, *slots: Down.rule(update, p, g)
+    assert update.usable_kernel is None
+    update([arrays.to_device(np.full(3, 4, "float32"), device)])
+    assert w.get_value().tolist() == [-6, -6, -6]

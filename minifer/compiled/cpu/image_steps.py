@@ -97,7 +97,8 @@ class NormStep(ImageStep):
         self.slope = self.inv_std * (1 if layer.gamma is None else layer.gamma.value)
         shift = (0 if layer.beta is None else layer.beta.value) - self.mean * self.slope
         self._scale_and_shift(x, self.slope, shift)
-        layer.update_averages(self.mean, self.inv_std, self.count)
+        if self.count > 1:
+            layer.update_averages(self.mean, self.inv_std)
         return self._output(N)
 
     def backward(self, dy):
