@@ -151,19 +151,20 @@ def fits(version, wanted):
     Parameters
     ----------
     version : str
-        What follows its numbers, as ``rc1``, is not looked at.
+        What follows its numbers, as ``rc1``, is not looked at. A fourth number is
+        compared only where it has one: OpenCV does not tell that of its wheel.
     wanted : str
         Requirements with commas between them; empty is met by all.
 
     Examples
     --------
-    >>> fits("4.10.0", ">=4.8,<5"), fits("5.0", ">=4.8,<5")
+    >>> fits("4.10.0", ">=4.10.0.84,<5"), fits("5.0", ">=4.8,<5")
     (True, False)
     """
     def numbers(text):
         found = re.match(r"[\d.]*\d", text)
         parts = [int(part) for part in found[0].split(".")] if found else []
-        return (parts + [0] * 4)[:4]
+        return (parts + [0] * 4)[:4 if version.count(".") > 2 else 3]
 
     compare = {">=": lambda a, b: a >= b, "<": lambda a, b: a < b,
                "==": lambda a, b: a == b}

@@ -95,7 +95,9 @@ def test_requirements_are_those_that_pip_knows():
 @pytest.mark.parametrize("version, wanted, fit", [
     ("2.0", ">=2.0", True), ("1.26.4", ">=2.0", False), ("2", ">=2.0", True),
     ("10.1", ">=9", True), ("5.0.0rc1", "<5,>=4.8", False), ("anything", "", True),
-    ("4.12.0", "<5,>=4.8", True), ("4.7", "<5,>=4.8", False)])
+    ("4.12.0", "<5,>=4.8", True), ("4.7", "<5,>=4.8", False),
+    ("4.10.0", ">=4.10.0.84", True), ("4.10.0.82", ">=4.10.0.84", False),
+    ("4.9.0", ">=4.10.0.84", False)])
 def test_versions(version, wanted, fit):
     assert doctor.fits(version, wanted) == fit
 
