@@ -40,17 +40,17 @@ class _Driver:
     def __init__(self, outputs, updates):
         self.outputs, self.updates = outputs, updates
         self.wanted = outputs + ([updates.loss] if updates else [])
-        passes = network_passes(self.wanted)
-        self.params = get_all_params([o for one in passes for o in one.outputs])
-        self.statistics = [] if updates is None else [
-            p for one in passes
-            for p in get_all_params(one.outputs, batch_norm_stat=True)]
+        self.passes = network_passes(self.wanted)
+        self.ends = [output for one in self.passes for output in one.outputs]
+        self.params = get_all_params(self.ends)
+        self.statistics = [] if updates is None else get_all_params(
+            self.ends, batch_norm_stat=True)
         self.standins = {}
 
     def plan_with(self, make, batch, begun=False):
         """Let plans stand in for networks; ``make(pass, learns, images)`` makes one."""
         learning = network_passes([self.updates.loss]) if self.updates else []
-        for one in network_passes(self.wanted):
+        for one in self.passes:
             self.standins[one] = PlannedPass(
                 one, batch or 1, functools.partial(make, one, one in learning), begun)
 
@@ -63,8 +63,7 @@ class _Driver:
 
     def check_parameters(self):
         """Raise NotFiniteError if a parameter is not finite: it must not be saved."""
-        for layer in get_all_layers([o for one in network_passes(self.wanted)
-                                     for o in one.outputs]):
+        for layer in get_all_layers(self.ends):
             for param in layer.params:
                 if not np.isfinite(param.value).all():
                     raise NotFiniteError(

@@ -18,8 +18,7 @@ from ..device.arrays import as_array
 from ..layers import (Conv2DLayer, InputLayer, NonlinearityLayer, Pool2DLayer,
                       get_all_layers)
 from ..layers.tape import that_learn
-from ..ops.backpropagation import BackwardStep, walk_back
-from ..ops.outer_product import add_gradients
+from ..ops.backpropagation import BackwardStep, collect, walk_back
 
 __all__ = ["Plan", "halves", "runs_planned"]
 
@@ -96,9 +95,7 @@ class Plan:
         """
         arrived = {}
         for place, dy in dys.items():
-            layer = self.outputs[place]
-            arrived[layer] = (add_gradients(arrived[layer], dy) if layer in arrived
-                              else dy)
+            collect(arrived, self.outputs[place], dy)
         steps = [BackwardStep(step.top, step.bottoms,
                               functools.partial(self._backward, step))
                  for step in self.steps if step.learns]

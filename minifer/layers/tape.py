@@ -17,7 +17,7 @@ from typing import Any
 from .._types import Array
 from ..device.arrays import to_device
 from ..errors import SettingError, ShapeError
-from ..ops.backpropagation import BackwardStep, walk_back
+from ..ops.backpropagation import BackwardStep, collect, walk_back
 from .base import Layer, Layers, MergeLayer
 from .input import InputLayer
 from .param import Param, device_of_params
@@ -155,7 +155,7 @@ class Tape:
                 raise ShapeError(
                     f"backward: expected a gradient of the output's shape "
                     f"{self.values[layer].shape}, got {dy.shape}.")
-            arrived[layer] = arrived[layer] + dy if layer in arrived else dy
+            collect(arrived, layer, dy)
 
         def wanted(layer):
             if layer in self.given:

@@ -10,7 +10,7 @@ from typing import Callable, NamedTuple
 
 from .outer_product import add_gradients
 
-__all__ = ["BackwardStep", "walk_back"]
+__all__ = ["BackwardStep", "collect", "walk_back"]
 
 
 class BackwardStep(NamedTuple):
@@ -65,14 +65,14 @@ def walk_back(steps, arrived):
             continue
         dbottoms, found = step.backward(arrived.pop(step.top))
         for param, gradient in found.items():
-            _collect(of_params, param, gradient)
+            collect(of_params, param, gradient)
         for bottom, gradient in zip(step.bottoms, dbottoms):
             if gradient is not None:
-                _collect(arrived, bottom, gradient)
+                collect(arrived, bottom, gradient)
     return of_params
 
 
-def _collect(gradients, key, gradient):
-    """Add to what is there, never in place: it may be a step's own buffer."""
+def collect(gradients, key, gradient):
+    """Add to what has arrived at a key, never in place: it may be a step's buffer."""
     gradients[key] = (add_gradients(gradients[key], gradient) if key in gradients
                       else gradient)

@@ -331,8 +331,7 @@ class AppliedMomentum(Update):
                 v *= self.momentum
                 v += d
                 p[...] = old + (self.momentum * v + d if self.nesterov else v)
-        for param, constraint in self.constraints.items():
-            param.value[...] = constraint(param.value)
+        self._constrain()
 
     def constants(self):
         return (self.momentum,)

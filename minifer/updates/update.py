@@ -186,6 +186,9 @@ class Update:
                 self._move_rows(run, g, *arrays)
             else:
                 self._move(run, g.astype(param.dtype, copy=False), *arrays)
+        self._constrain()
+
+    def _constrain(self):
         for param, constraint in self.constraints.items():
             param.value[...] = constraint(param.value)
 
