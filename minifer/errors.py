@@ -75,6 +75,10 @@ class LeakageWarning(UserWarning):
     """A protocol lets the test set leak into training, so results flatter."""
 
 
+class ResumeWarning(UserWarning):
+    """A run goes on elsewhere than it began, so its last bits may differ."""
+
+
 def quoted(name):
     """A name in quotes, at most 80 characters of it.
 

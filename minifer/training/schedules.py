@@ -16,7 +16,8 @@ from typing import Any
 
 from ..errors import SettingError
 
-__all__ = ["constant", "quarters", "inverse_time", "step", "cosine", "by_name"]
+__all__ = ["constant", "quarters", "inverse_time", "step", "cosine", "by_name",
+           "checked"]
 
 #: ``schedule(initial, iteration, epoch, epochs)``.
 Schedule = Callable[[float, int, int, Any], float]
@@ -90,6 +91,22 @@ def by_name(name: str) -> Schedule:
     raise SettingError(
         "schedule: expected constant, quarters, cosine, inverse_time:DECAY or "
         f"step:EPOCHS, got '{name}'.")
+
+
+def checked(schedule: Schedule, initial: float, iteration: int, epoch: int,
+            epochs: int | None) -> float:
+    """The rate that a schedule gives.
+
+    Raises
+    ------
+    SettingError
+        If it is below 0 or not finite.
+    """
+    rate = schedule(initial, iteration, epoch, epochs)
+    if not 0 <= rate < math.inf:
+        raise SettingError(f"schedule: expected a learning rate of 0 or more, got "
+                           f"{rate!r} in epoch {epoch + 1}.")
+    return rate
 
 
 def _need_end(name, epochs):
