@@ -30,16 +30,20 @@ _PLAIN = (type(None), type(...), bool, int, float, complex, str, bytes, bytearra
 def is_library(thing):
     """Whether a thing is of minifer, Python or an installed library, and no other's.
 
-    A ``functools.partial`` and a bound method are not: they hold values.
+    A ``functools.partial``, a bound method and a wrapper are not: they hold others.
     """
-    if isinstance(thing, (functools.partial, types.MethodType)):
+    if isinstance(thing, (functools.partial, types.MethodType)) or _wraps(thing):
         return False
-    own = isinstance(thing, (type, types.FunctionType, types.BuiltinFunctionType,
-                             np.ufunc, types.ModuleType))
-    module = getattr(thing if own else type(thing), "__module__", None) or "builtins"
+    if isinstance(thing, types.FunctionType):  # where its code is, whatever it wraps
+        module = thing.__globals__.get("__name__", "")
+    else:
+        module = getattr(thing if isinstance(thing, (type, types.BuiltinFunctionType))
+                         else type(thing), "__module__", None) or "builtins"
     top = module.partition(".")[0]
+    if top == "__main__" or top == "builtins" and isinstance(thing, types.FunctionType):
+        return False
     if top in sys.stdlib_module_names or top in ("minifer", "numpy"):
-        return top != "__main__"
+        return True
     file = getattr(sys.modules.get(module), "__file__", None) or ""
     return bool(_LIBRARIES.search(os.path.normpath(file)))
 
@@ -49,6 +53,12 @@ def name_of(function):
     while isinstance(function, functools.partial):
         function = function.func
     return getattr(function, "__qualname__", None) or type(function).__qualname__
+
+
+def _wraps(thing):
+    """Whether an object stands for a function, as that of ``functools.lru_cache``."""
+    return (not isinstance(thing, (type, types.FunctionType))
+            and "__wrapped__" in getattr(thing, "__dict__", ()))
 
 
 class Digests:
@@ -117,8 +127,7 @@ class Digests:
         if isinstance(thing, type):
             return ["class", f"{thing.__module__}.{thing.__qualname__}"] if is_library(
                 thing) else self._class(thing, walk)
-        if hasattr(type(thing), "__wrapped__") or "__wrapped__" in getattr(
-                thing, "__dict__", ()):
+        if _wraps(thing):
             return ["wrapped", walk(thing.__wrapped__)]
         return self._object(thing, walk)
 
@@ -159,7 +168,10 @@ class Digests:
             return ["random", walk(thing.getstate())]
         if is_library(thing) and kind.__module__.partition(".")[0] != "minifer":
             name = getattr(thing, "__qualname__", None) or repr(thing)
-            return ["library", kind.__qualname__, _ADDRESS.sub("", name)]
+            return ["library", kind.__qualname__, _ADDRESS.sub("", name),
+                    [[name, walk(one)] for name, one in sorted(getattr(
+                        thing, "__dict__", {}).items())
+                     if callable(one) and not is_library(one)]]
         held = {**{name: getattr(thing, name) for one in kind.__mro__
                    for name in _slots(one) if hasattr(thing, name)},
                 **getattr(thing, "__dict__", {})}

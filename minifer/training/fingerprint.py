@@ -10,6 +10,7 @@
 """
 
 import re
+import types
 
 import numpy as np
 
@@ -47,9 +48,13 @@ def describe_function(function, without=()):
     if function is None:
         return None
     if is_library(function):
-        if type(function).__repr__ is object.__repr__:
-            return type(function).__qualname__
-        return getattr(function, "__qualname__", None) or repr(function)
+        if isinstance(function, (type, types.FunctionType, types.BuiltinFunctionType)):
+            return function.__qualname__
+        if isinstance(function, np.ufunc):
+            return function.__name__
+        if type(function).__module__.startswith("minifer."):
+            told = type(function).__repr__ is not object.__repr__
+            return repr(function) if told else type(function).__qualname__
     found = Digests(function, without)
     return (f"{name_of(function)}, code {found.code} ({found.python}), values "
             f"{found.values}")

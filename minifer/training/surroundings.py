@@ -12,13 +12,18 @@ a run that never stopped'
 """
 
 import platform
+import warnings
 
 import numpy as np
 
 from .. import layers
 from ..device.threads import blas_kernels
+from ..errors import ResumeWarning
 
-__all__ = ["surroundings", "differences", "threads_of"]
+__all__ = ["surroundings", "differences", "say_differences", "threads_of"]
+
+#: What a caller names, and so knows.
+NAMED = ("device", "precision")
 
 #: More threads than any machine has cores are an error in a file.
 MOST_THREADS = 4096
@@ -75,10 +80,28 @@ def differences(then, now):
     if not then:
         return ("began with an unknown number of threads, as checkpoints did not note "
                 "it; its last bits may differ from those of a run that never stopped")
-    names = [name for name in now if then.get(name) != now[name]]
+    names = [name for name in now if name in then and then[name] != now[name]]
     if not names:
         return ""
-    was = ", ".join(f"{name} {then.get(name, 'unknown')}" for name in names)
+    was = ", ".join(f"{name} {then[name]}" for name in names)
     return (f"began with {was}, goes on with "
             f"{', '.join(str(now[name]) for name in names)}: its last bits may differ "
             "from those of a run that never stopped")
+
+
+def say_differences(then, now, progress):
+    """Print :func:`differences`; where no progress is shown, warn of them.
+
+    Warns
+    -----
+    ResumeWarning
+        Not of another device or precision, which the caller has named.
+    """
+    if progress.enabled:
+        text = differences(then, now)
+        if text:
+            progress.line(text)
+        return
+    text = differences(then, {name: now[name] for name in now if name not in NAMED})
+    if text:
+        warnings.warn(text, ResumeWarning, stacklevel=5)

@@ -15,7 +15,6 @@ from __future__ import annotations
 import functools
 import os
 import time
-import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -25,7 +24,7 @@ from .. import layers, objectives, updates
 from .._types import Array, FilePath
 from ..compiled.functions import function
 from ..device.threads import default_threads
-from ..errors import NotFiniteError, ResumeWarning, SettingError, check_seed
+from ..errors import NotFiniteError, SettingError, check_seed
 from ..expressions import Expression, Variable
 from ..files import digest, make_folder, remove_leftovers
 from ..progress import Progress
@@ -41,7 +40,7 @@ from .fingerprint import (describe_constraints, describe_data, describe_function
 from .interrupts import TrainingInterrupted, interrupt_flag, where
 from .result import Result
 from .schedules import Schedule, checked, constant, cosine, quarters
-from .surroundings import differences, surroundings, threads_of
+from .surroundings import say_differences, surroundings, threads_of
 
 __all__ = ["Trainer", "Result", "TrainingInterrupted"]
 
@@ -305,11 +304,7 @@ class Trainer:
             f" with {threads} threads, as it began"
             if threads and threads != self._planned["threads"] else ""))
         self._plan(self.batch_size, threads)
-        text = differences(then, self._surroundings())
-        if text and self._progress.enabled:
-            self._progress.line(text)
-        elif text:
-            warnings.warn(text, ResumeWarning, stacklevel=4)
+        say_differences(then, self._surroundings(), self._progress)
         return place, threads
 
     def _epoch(self, batches, valid, place, folder, interrupted):

@@ -107,8 +107,8 @@ def test_the_loop_gives_what_the_formulas_give(change, batch):
 
 
 @pytest.mark.parametrize("batch, sizes, last", [
-    (5, [5, 5, 2], "keep"), (5, [4, 4, 4], None), (11, [6, 6], "deal"), (12, [12], None),
-    (100, [12], None), (1, [1] * 12, None)])
+    (5, [5, 5, 2], "keep"), (5, [4, 4, 4], None), (11, [6, 6], "deal"),
+    (12, [12], None), (100, [12], None), (1, [1] * 12, None)])
 def test_every_epoch_takes_every_sample_once_in_another_order(batch, sizes, last):
     x, labels = inputs()
     x[:, 0, 0, 0] = np.arange(12)
