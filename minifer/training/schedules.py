@@ -14,7 +14,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from ..errors import SettingError
+from ..errors import SettingError, check_number
 
 __all__ = ["constant", "quarters", "inverse_time", "step", "cosine", "by_name",
            "checked"]
@@ -53,8 +53,9 @@ def inverse_time(decay: float) -> Schedule:
 
 def step(every: int, factor: float = 0.1) -> Schedule:
     """The rate times ``factor`` after each ``every`` epochs."""
-    if every < 1:
+    if not every >= 1:
         raise SettingError(f"schedule step: expected every >= 1, got {every}.")
+    check_number("schedule step, factor", factor)
 
     def schedule(initial, iteration, epoch, epochs):
         return initial * factor ** (epoch // every)
