@@ -75,6 +75,10 @@ class LeakageWarning(UserWarning):
     """A protocol lets the test set leak into training, so results flatter."""
 
 
+class ResumeWarning(UserWarning):
+    """A run goes on elsewhere than it began, so its last bits may differ."""
+
+
 def quoted(name):
     """A name in quotes, at most 80 characters of it.
 
@@ -91,6 +95,23 @@ def one_line(error):
     'no header at all'
     """
     return " ".join(str(error).split())[:200] or type(error).__name__
+
+
+def check_number(name, value, least=0.0, below=float("inf")):
+    """Return a number from ``least`` on and below ``below``, or raise SettingError.
+
+    >>> check_number("momentum", 0.9, below=1)
+    0.9
+    """
+    try:
+        good = not isinstance(value, (bool, str)) and least <= float(value) < below
+    except (TypeError, ValueError):
+        good = False
+    if not good:
+        end = "" if below == float("inf") else f" and below {below:g}"
+        raise SettingError(f"{name}: expected a number of {least:g} or more{end}, got "
+                           f"{value!r}.")
+    return value
 
 
 def check_seed(seed):

@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 
 from ._types import Array
-from .device.arrays import as_array
-from .errors import SettingError, ShapeError
+from .device.arrays import as_array, on_gpu
+from .errors import NotFiniteError, SettingError, ShapeError
 from .expressions import Apply, Expression, as_expression
 from .ops import activation, loss
 
@@ -157,10 +157,28 @@ def categorical_accuracy(predictions: Array | Expression, targets: Array | Expre
 
 def _objective(forward, backward, predictions, targets, *constants):
     """The op on arrays at once, on expressions as an expression."""
+    for class_weights in constants:
+        _check_weights(class_weights)
     if isinstance(predictions, Expression):
         return Apply(forward, backward, predictions, as_expression(targets),
                      constants=constants)
     return forward(as_array(predictions), targets, *constants)[0]
+
+
+def _check_weights(weights):
+    """Raise an error unless class weights are finite and 0 or more, some above 0."""
+    if weights is None or on_gpu(weights):  # to look there, all would have to wait
+        return
+    given = np.asarray(weights)
+    if given.dtype.kind not in "iuf" or given.ndim != 1:
+        raise ShapeError("crossentropy: expected class weights (K,), got "
+                         f"{given.dtype} {given.shape}.")
+    if not np.isfinite(given).all():
+        raise NotFiniteError("crossentropy: expected class weights that are finite, "
+                             f"got {given.tolist()}.")
+    if given.min(initial=0) < 0 or not given.any():
+        raise SettingError("crossentropy: expected class weights of 0 or more, some "
+                           f"above 0, got {given.tolist()}.")
 
 
 def _weight(losses, weights):

@@ -13,7 +13,7 @@ import numpy as np
 from .._types import Array
 from ..device.arrays import explained, to_device, to_host
 from ..device.threads import default_threads
-from ..errors import SettingError
+from ..errors import SettingError, ShapeError
 from ..expressions import Expression, Variable
 from ..layers import get_all_params, move_to
 from ..layers.param import device_of_params
@@ -102,6 +102,11 @@ class Function:
         if precision not in ("fp32", "tf32"):
             raise SettingError(
                 f"function: expected precision 'fp32' or 'tf32', got {precision!r}.")
+        for name, number in (("batch", batch), ("threads", threads)):
+            if number is not None and (type(number) is bool or not isinstance(
+                    number, (int, np.integer)) or number < 1):
+                raise SettingError(f"function: expected {name} as a whole number >= 1, "
+                                   f"got {number!r}.")
         self.device = _move(outputs, updates, device)
         if self.device == "cpu":
             self.driver: Any = CpuDriver(outputs, updates)
@@ -239,6 +244,10 @@ class Function:
             if variable.ndim is not None and value.ndim not in (variable.ndim, 2):
                 raise SettingError(
                     f"function: expected {variable.ndim} axes for "
+                    f"{variable.name!r}, got shape {value.shape}.")
+            if value.shape[:1] == (0,):
+                raise ShapeError(
+                    f"function: expected a batch of one image or more for "
                     f"{variable.name!r}, got shape {value.shape}.")
             given[variable] = value
         return given

@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor, wait
 
 from ..errors import SettingError
 
-__all__ = ["Workers", "default_threads"]
+__all__ = ["Workers", "default_threads", "blas_kernels"]
 
 
 def default_threads():
@@ -29,6 +29,22 @@ def default_threads():
         raise SettingError(
             f"MINIFER_NUM_THREADS: expected a whole number >= 1, got {text!r}.")
     return int(text)
+
+
+def blas_kernels():
+    """The BLAS that NumPy uses, with its kernels' processor, and its threads.
+
+    Returns
+    -------
+    name : str
+        Such as ``"openblas 0.3.27 Haswell"``; empty if it cannot be told.
+    threads : int
+    """
+    for one in _controller().info():
+        if one["user_api"] == "blas":
+            name = [one["internal_api"], one["version"], one.get("architecture")]
+            return " ".join(filter(None, name)), one["num_threads"]
+    return "", 1
 
 
 class Workers:

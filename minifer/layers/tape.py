@@ -263,13 +263,23 @@ def as_list(layer):
 def as_inputs(outputs, inputs):
     """``inputs`` as a dict; a single array or shape belongs to the one InputLayer."""
     if isinstance(inputs, dict):
+        for layer, x in inputs.items():
+            _check_batch(layer, x)
         return inputs
     sources = [one for one in get_all_layers(outputs) if isinstance(one, InputLayer)]
     if len(sources) != 1:
         raise SettingError(
             f"get_output: expected one InputLayer for one array of inputs, got "
             f"{len(sources)}. Pass a dict of layer -> array.")
+    _check_batch(sources[0], inputs)
     return {sources[0]: inputs}
+
+
+def _check_batch(layer, x):
+    """Refuse arrays without an image: there is nothing to take a mean of."""
+    if getattr(x, "shape", (1,))[:1] == (0,):
+        raise ShapeError(f"input {layer!r}: expected a batch of one image or more, got "
+                         f"shape {x.shape}.")
 
 
 def _warn_unknown_options(layers, kwargs):

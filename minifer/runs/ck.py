@@ -5,6 +5,7 @@ import os
 import numpy as np
 
 from .. import data, models
+from ..data.readers.ckplus import check_shares
 from ..faces.cropping import CropSettings
 from ..faces.preprocessing import Preprocessing
 from ..weights.model_file import save_model
@@ -39,11 +40,14 @@ class CK(Experiment):
 
     @classmethod
     def check(cls, args, error):
-        """Refuse one root without the other, and folds at random."""
+        """Refuse one root without the other, folds at random, shares of frames."""
         if (args.images is None) != (args.labels is None):
             error("expected --images and --labels together, or neither")
         if args.folds is not None and args.split == "random":
             error("--folds is by subject: leave out --split random")
+        if args.folds is not None and args.folds < 2:
+            error(f"expected --folds of 2 or more, got {args.folds}")
+        check_shares(args.last, args.neutral)
 
     def load(self):
         """The data set: the user's photos, or drawn faces."""

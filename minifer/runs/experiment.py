@@ -13,7 +13,7 @@ from ..files import make_folder
 from ..progress import Progress
 from ..training.trainer import Trainer
 from ..weights.model_file import Model, load_model, load_params
-from .options import command, stop_rule, trainer_options
+from .options import check_training, command, stop_rule, trainer_options
 from .record import describe_run, draw, write_run
 
 __all__ = ["Experiment", "load_best"]
@@ -53,6 +53,7 @@ class Experiment:
         cls.check(args, parser.error)
         if args.epochs is None and args.stop is None:
             args.epochs = cls.defaults["epochs"]
+        check_training(args)
         return args
 
     @classmethod

@@ -4,11 +4,13 @@ import shlex
 
 from ..data import Augmentation, balanced_weights
 from ..device.arrays import DEVICES
-from ..errors import SettingError
+from ..errors import SettingError, check_seed
 from ..training import schedules, stopping
+from ..training.batches import LAST_BATCH, check_batch_size
+from ..training.checks import check_rate
 
-__all__ = ["training_options", "trainer_options", "augmentation", "stop_rule",
-           "command"]
+__all__ = ["training_options", "check_training", "trainer_options", "augmentation",
+           "stop_rule", "command"]
 
 
 def training_options(add, out, epochs, batch, lr):
@@ -30,7 +32,11 @@ def training_options(add, out, epochs, batch, lr):
                                    "without limit if --stop is given)")
     add("--stop", help="settled: when two epochs' losses differ by at most 0.0001; "
                        "patience:N: after N epochs without a better validation loss")
-    add("--batch", type=int, default=batch, help="images in a mini-batch")
+    add("--batch", type=int, default=batch, help="the most images in a mini-batch")
+    add("--last-batch", choices=LAST_BATCH,
+        help="the images left over when an epoch's batches are full: deal them out, so "
+             "that all batches are about equal, keep a smaller batch, or drop them "
+             "(unless given: deal, or what a resumed run began with)")
     add("--lr", type=float, default=lr, help="learning rate")
     add("--schedule", default="constant",
         help="constant, quarters, cosine, step:EPOCHS or inverse_time:DECAY")
@@ -57,12 +63,30 @@ def training_options(add, out, epochs, batch, lr):
         help="balanced: a mistake counts for more the rarer its class is")
 
 
+def check_training(args):
+    """Refuse training options that are out of range, before any work begins.
+
+    Raises
+    ------
+    SettingError
+    """
+    check_batch_size(args.batch)
+    check_rate(args.lr, "--lr")
+    check_seed(args.seed)
+    schedule, _ = schedules.by_name(args.schedule), stop_rule(args.stop)
+    if args.epochs is not None:
+        stopping.after(args.epochs)
+    schedule(args.lr, 0, 0, args.epochs)  # some need to know the end
+    augmentation(args)
+
+
 def trainer_options(args, training):
     """What a Trainer takes from these options, as keywords, for a training part."""
     return {
         "learning_rate": args.lr, "batch_size": args.batch, "seed": args.seed,
         "schedule": schedules.by_name(args.schedule), "device": args.device,
-        "precision": args.precision, "flip": args.flip, "augment": augmentation(args),
+        "precision": args.precision, "last_batch": args.last_batch,
+        "flip": args.flip, "augment": augmentation(args),
         "class_weights": balanced_weights(training.labels, len(training.classes))
         if args.class_weights == "balanced" else None}
 

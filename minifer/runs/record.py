@@ -107,7 +107,7 @@ def describe_run(args, title, source, faces, result, evaluation, seconds):
                          for reason, names in left_out.items()}},
         "training": {"epochs": len(result.history), "best_epoch": result.best_epoch,
                      "seconds": round(sum(row["seconds"] for row in result.history), 1),
-                     "seconds_in_all": round(seconds, 1)},
+                     "seconds_in_all": round(seconds, 1)} | result.made_with,
         "results": evaluation.to_dict()}
 
 

@@ -12,12 +12,12 @@ changed on the host, again in each epoch, by an augmentation.
 >>> x, y = batches.batch(1)
 >>> x.tolist(), y.tolist()
 ([[[4, 5], [6, 7]]], [1])
+>>> Batches(np.zeros((9, 2, 2)), np.zeros(9, int), "cpu", 4, last="deal").sizes(9)
+[3, 3, 3]
 """
 
 from __future__ import annotations
 
-import functools
-import os
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -27,14 +27,16 @@ from .._types import Array
 from ..cuda.gather import gather, gather_classes
 from ..device.arrays import (as_array, device_of, memory_free, on_gpu, resolve,
                              to_device, to_host)
-from ..device.prefetch import prefetch
 from ..device.recording import refuse
-from ..device.staging import staging_slots
 from ..errors import LabelError, SettingError, ShapeError
 from ..ops.dropout import keep_mask
 from ..random import Stream
+from .streaming import Streamed
 
-__all__ = ["Batches", "check_augment"]
+__all__ = ["Batches", "LAST_BATCH", "check_augment", "check_batch_size"]
+
+#: What may be done with the images that are left over when an epoch's batches are full.
+LAST_BATCH = ("deal", "keep", "drop")
 
 
 class Batches:
@@ -82,29 +84,40 @@ class Batches:
 
     def __init__(self, images: Array, labels: Array, device: str, batch_size: int,
                  prepare: Callable[..., Any] | None = None, flip: Stream | None = None,
-                 limit: int | None = None, augment: Callable[..., Any] | None = None):
+                 limit: int | None = None, augment: Callable[..., Any] | None = None,
+                 last: str = "keep"):
         self.device, self.prepare, self.flip = resolve(device), prepare, flip
         check_augment(augment, flip)
-        if not isinstance(batch_size, (int, np.integer)) or batch_size < 1:
-            raise SettingError(
-                f"batch size: expected a whole number >= 1, got {batch_size!r}.")
+        if last not in LAST_BATCH:
+            raise SettingError(f"last batch: expected {', '.join(LAST_BATCH)}, got "
+                               f"{last!r}.")
         images, labels = as_array(images), as_array(labels)
         _check(images, labels, flip, self.device)
-        self._size = int(batch_size)
+        self._size, self._last = check_batch_size(batch_size), last
         self._images, self._labels = images, to_device(
             _as_targets(labels, self.device), self.device)
         self._scaling = getattr(prepare, "scaling", None)
-        self.count, self._prepared = 0, None
+        self.count, self.used, self._prepared = 0, 0, None
         self._order: Any = None
         self.streams = augment is not None or self._must_stream(limit)
         if self.streams:
-            self._stream = _Streamed(images, self._size, self.device, augment)
+            self._stream = Streamed(images, self.device, augment)
         else:
             self._images = to_device(images, self.device)
+        # Memory for as many images as a batch can have, however large it may be.
+        self._room = 0
+        self._make_room(min(self._size, len(labels)))
+
+    def _make_room(self, size):
+        if size <= self._room:
+            return
+        self._room, self._prepared = size, None
+        if self.streams:
+            self._stream.make_room(size)
         if self.device != "cpu":
-            self._x = self._place(np.float32 if self._scaling else images.dtype,
-                                  images.shape)
-            self._y = self._place(self._labels.dtype, labels.shape)
+            self._x = self._place(np.float32 if self._scaling else self._images.dtype,
+                                  self._images.shape)
+            self._y = self._place(self._labels.dtype, self._labels.shape)
 
     def _must_stream(self, limit):
         if self.device == "cpu":
@@ -115,11 +128,33 @@ class Batches:
 
     def _place(self, dtype, shape):
         """Memory for a batch."""
-        return np.empty_like(self._labels, dtype, shape=(self._size, *shape[1:]))
+        return np.empty_like(self._labels, dtype, shape=(self._room, *shape[1:]))
 
     def __len__(self):
         """Number of images."""
         return len(self._labels)
+
+    def sizes(self, images: int) -> list[int]:
+        """The sizes of an epoch's batches, for so many images.
+
+        Raises
+        ------
+        SettingError
+            If images are left out that fill no batch, and none would be left.
+        """
+        size = self._size
+        if self._last == "drop":
+            if images < size:
+                raise SettingError(
+                    f"last batch: expected {size} images or more, the size of a batch, "
+                    f"with 'drop', got {images}. Make batches smaller, or use 'deal'.")
+            return [size] * (images // size)
+        count = -(-images // size)
+        if self._last == "deal":
+            ends = [images * place // count for place in range(count + 1)]
+        else:
+            ends = [min(size * place, images) for place in range(count + 1)]
+        return [end - first for first, end in zip(ends, ends[1:])]
 
     def in_order(self) -> Iterator[tuple[Array, Array]]:
         """Begin an epoch in the order of the data, and go through its batches."""
@@ -146,9 +181,12 @@ class Batches:
         self._order = to_device(order, self.device)
         self._mirrored = None if self.flip is None else keep_mask(
             self.flip, order.shape, 0.5, like=self._order)
-        self.count = -(-len(order) // self._size)
+        sizes = self.sizes(len(order))
+        self.count, self.used = len(sizes), sum(sizes)
+        self._ends = np.cumsum([0, *sizes]).tolist()
+        self._make_room(max(sizes))
         if self.streams:
-            self._stream.begin(order, epoch)
+            self._stream.begin(order, self._ends, epoch)
 
     def batch(self, number: int) -> tuple[Array, Array]:
         """A batch of this epoch; in any order, but one after the other is faster.
@@ -177,9 +215,9 @@ class Batches:
             raise SettingError(
                 f"batches: expected a batch from 0 to {self.count - 1}, got {number}."
                 if self.count else "batches: expected begin(order) first.")
-        first = number * self._size
+        first, end = self._ends[number:number + 2]
         pick = self._pick_here if self.device == "cpu" else self._pick_there
-        return pick(number, first, min(self._size, len(self._order) - first))
+        return pick(number, first, end - first)
 
     def _pick_here(self, number, first, n):
         chosen = self._order[first:first + n]
@@ -221,73 +259,11 @@ class Batches:
         return x
 
 
-class _Streamed:
-    """Batches on their way from the host, ahead of the device.
-
-    Slots take turns: while the device reads one, threads bring the next batches into
-    the others. On the CPU one thread is enough: training needs the cores itself.
-    """
-
-    def __init__(self, images, size, device, augment=None):
-        self.images = images if augment is None else to_host(images)
-        self.size, self.augment = size, augment
-        self.ahead = 1 if augment is None or device == "cpu" else augmenting_threads()
-        self.slots = staging_slots((size, *images.shape[1:]), images.dtype, device,
-                                   self.ahead + 1)
-        self.coming, self.next, self.process = None, None, os.getpid()
-
-    def begin(self, order, epoch):
-        self._forget()
-        self.order, self.epoch = order, epoch
-        self.count = -(-len(order) // self.size)
-
-    def batch(self, number):
-        """The images of a batch, for the length of a ``with`` block."""
-        if self.next != number or self.process != os.getpid():  # a fork has no threads
-            self._forget()
-            self.process = os.getpid()
-            bring = functools.partial(_bring, self.slots, self.images, self.order,
-                                      self.size, self.augment, self.epoch)
-            self.coming = prefetch(bring, range(number, self.count), self.ahead,
-                                   limit=self.ahead)
-        # Taking one lets the next begin, in the slot that was read before this one.
-        self.next = None  # an error ends the coming ones
-        slot = next(self.coming)
-        self.next = number + 1
-        return slot.opened()
-
-    def _forget(self):
-        """Wait until no thread writes into a slot any more."""
-        if self.coming is not None:
-            self.coming.close()
-        self.coming, self.next = None, None
-
-
-def _bring(slots, images, order, size, augment, epoch, number):
-    """Load a batch into its slot, changed by ``augment`` if there is one."""
-    slot, rows = slots[number % len(slots)], order[number * size:][:size]
-    if augment is None:
-        slot.load(images, rows)
-        return slot
-    images = images[rows]  # (n, ...)
-    changed = augment(images, rows, epoch)
-    found = (getattr(changed, "dtype", type(changed).__name__),
-             getattr(changed, "shape", ()))
-    if found != (images.dtype, images.shape):
-        raise ShapeError(
-            f"augment: expected {images.dtype} {images.shape} back, as it was "
-            f"given, got {found[0]} {found[1]}. Change pixels, and leave scaling "
-            "to prepare.")
-    slot.load(changed, np.arange(len(rows)))
-    return slot
-
-
-def augmenting_threads():
-    """Threads that change images for a GPU: half of the cores, 1 to 4.
-
-    More would only wait for each other, as Python runs one of them at a time.
-    """
-    return min(4, max(1, os.cpu_count() // 2))
+def check_batch_size(size):
+    """Return ``size`` as an int, or raise SettingError."""
+    if isinstance(size, bool) or not isinstance(size, (int, np.integer)) or size < 1:
+        raise SettingError(f"batch size: expected a whole number >= 1, got {size!r}.")
+    return int(size)
 
 
 def check_augment(augment, flip):

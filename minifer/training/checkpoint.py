@@ -19,14 +19,20 @@ from ..errors import SettingError, WeightsError
 from ..layers import Layer
 from ..updates import Update
 from ..weights.model_file import read_arrays, write_arrays
+from .fingerprint import same
 
-__all__ = ["save_checkpoint", "load_checkpoint", "peek"]
+__all__ = ["save_checkpoint", "load_checkpoint", "begun_with", "peek"]
 
 FORMAT = "minifer-checkpoint-1"
 
+#: Settings that were not noted at first. Those without a value cannot be compared.
+NOT_NOTED = {"last_batch": "keep", "prepare": None, "arrays": None,
+             "constraints": None, "penalised": None}
+
 
 def save_checkpoint(path: FilePath, network: Layer, update: Update,
-                    position: dict[str, Any], settings: dict[str, Any]) -> None:
+                    position: dict[str, Any], settings: dict[str, Any],
+                    surroundings: dict[str, Any] | None = None) -> None:
     """Write a checkpoint, whole or not at all.
 
     Parameters
@@ -38,12 +44,15 @@ def save_checkpoint(path: FilePath, network: Layer, update: Update,
         Where training stands; JSON-ready.
     settings : dict
         What must be the same when it continues; JSON-ready.
+    surroundings : dict, optional
+        What the last bits depend on besides; JSON-ready.
     """
     arrays = {f"param_{i}": v
               for i, v in enumerate(layers.get_all_param_values(network))}
     numbers, slots = _split(update.state)
     arrays.update(slots)
     meta = {"format": FORMAT, "position": position, "settings": settings,
+            "surroundings": surroundings or {},
             "update": numbers, "streams": [s.step for s in _streams(network)]}
     write_arrays(path, arrays, meta)
 
@@ -64,12 +73,12 @@ def load_checkpoint(path: FilePath, network: Layer, update: Update,
     SettingError
         If it was made with other settings: the run could not continue exactly.
     """
-    arrays, meta = read_arrays(path)
-    if meta is None or meta.get("format") != FORMAT:
-        raise WeightsError(f"{path}: expected a checkpoint, got another .npz file.")
+    arrays, meta = _read(path)
+    then = _settings(meta)
     for name in sorted(set(settings) | set(meta["settings"])):
-        was, now = meta["settings"].get(name), settings.get(name)
-        if was != now:
+        was, now = then.get(name), settings.get(name)
+        known = name in then or name not in NOT_NOTED
+        if known and not same(was, now, "surroundings" in meta):
             raise SettingError(
                 f"{path}: expected to continue with {name} = {was}, got {now}. Use "
                 "the settings of the first start, or begin anew in another folder.")
@@ -85,6 +94,31 @@ def load_checkpoint(path: FilePath, network: Layer, update: Update,
     for stream, step in zip(_streams(network), meta["streams"]):
         stream.step = step
     return meta["position"]
+
+
+def begun_with(path: FilePath) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The settings and the surroundings with which a run began.
+
+    Raises
+    ------
+    WeightsError
+        If the file is no checkpoint.
+    """
+    meta = _read(path)[1]
+    return _settings(meta), meta.get("surroundings", {})
+
+
+def _read(path):
+    arrays, meta = read_arrays(path)
+    if meta is None or meta.get("format") != FORMAT:
+        raise WeightsError(f"{path}: expected a checkpoint, got another .npz file.")
+    return arrays, meta
+
+
+def _settings(meta):
+    """What was noted, and what is known of what was not noted yet."""
+    known = {name: value for name, value in NOT_NOTED.items() if value is not None}
+    return known | meta["settings"]
 
 
 def peek(path):

@@ -2,36 +2,88 @@
 
 >>> def schedule(initial, iteration, epoch, epochs):
 ...     return initial
->>> describe_function(schedule)
+>>> describe_function(schedule).split(", ")[0]
 'schedule'
+>>> from minifer.training import schedules
+>>> describe_function(schedules.cosine)
+'cosine'
 """
 
-import functools
+import re
+import types
 
-__all__ = ["describe_function", "describe_update", "describe_penalty"]
+import numpy as np
+
+from ..device.arrays import as_array, to_host
+from ..files import digest
+from .code_digest import Digests, is_library, name_of
+
+__all__ = ["describe_function", "describe_update", "describe_constraints",
+           "describe_penalty", "describe_terms", "describe_data", "same"]
+
+_TWO_PARTS = re.compile(r"(?P<name>.*), code \w+ \((?P<python>.*)\), values (?P<v>\w+)",
+                        re.DOTALL)
 
 
-def describe_function(function):
-    """What a function is called, or what an object that can be called shows.
+def describe_function(function, without=()):
+    """What a function or an object that can be called is, and works with.
 
     Parameters
     ----------
-    function : callable
-        A function; a ``functools.partial``; or an object whose ``repr`` tells its
-        settings, such as that of a dataclass.
+    function : callable or None
+    without : sequence of objects
+        Things whose contents do not count: the parameters that are being trained.
 
     Returns
     -------
-    str
-        The same in every process: no address is part of it.
+    str or None
+        Of minifer's own functions and of other libraries' the name, of their objects
+        the ``repr``, such as that of a dataclass. Of all others the name, a digest of
+        the code, which holds for one version of Python, and a digest of the values
+        that it works with: defaults, what a closure closes over, global variables that
+        it reads, arguments of a ``functools.partial``, attributes of an object. An
+        object of your own class that has ``to_dict()`` says itself what counts. It is
+        the same in every process and on every machine.
     """
-    if isinstance(function, functools.partial):
-        given = [repr(one) for one in function.args] + [
-            f"{name}={value!r}" for name, value in function.keywords.items()]
-        return f"{describe_function(function.func)}({', '.join(given)})"
-    if type(function).__repr__ is object.__repr__:
-        return type(function).__qualname__
-    return getattr(function, "__qualname__", None) or repr(function)
+    if function is None:
+        return None
+    if is_library(function):
+        if isinstance(function, (type, types.FunctionType, types.BuiltinFunctionType)):
+            return function.__qualname__
+        if isinstance(function, np.ufunc):
+            return function.__name__
+        if type(function).__module__.startswith("minifer."):
+            told = type(function).__repr__ is not object.__repr__
+            return repr(function) if told else type(function).__qualname__
+    found = Digests(function, without)
+    return (f"{name_of(function)}, code {found.code} ({found.python}), values "
+            f"{found.values}")
+
+
+def same(was, now, noted=True):
+    """Whether two descriptions may be of one thing.
+
+    Parameters
+    ----------
+    was, now : JSON-ready
+    noted : bool, default True
+        False if ``was`` was written when only names were noted: names are compared.
+
+    Returns
+    -------
+    bool
+        Of functions written by different versions of Python, code cannot be compared:
+        then names and values count.
+    """
+    if isinstance(was, list) and isinstance(now, list) and len(was) == len(now):
+        return all(same(*pair, noted) for pair in zip(was, now))
+    if was == now or not isinstance(was, str) or not isinstance(now, str):
+        return was == now
+    one, other = _TWO_PARTS.fullmatch(was), _TWO_PARTS.fullmatch(now)
+    if other and not one and not noted:
+        return was.split("(")[0] == other["name"]
+    return bool(one and other and one["python"] != other["python"]
+                and (one["name"], one["v"]) == (other["name"], other["v"]))
 
 
 def describe_update(update):
@@ -42,13 +94,44 @@ def describe_update(update):
     numbers = {name: value for name, value in vars(update).items()
                if isinstance(value, (int, float)) and name != "learning_rate"}
     inner = getattr(update, "inner", None)
-    return [type(update).__name__, numbers,
+    return [describe_function(type(update)), numbers,
             inner and describe_update(inner)]
+
+
+def describe_constraints(update):
+    """Which parameters are held to what, by their places; JSON-ready."""
+    places = {param: place for place, param in enumerate(update.params)}
+    return [[places.get(param), describe_function(one, update.params)]
+            for param, one in update.constraints.items()]
 
 
 def describe_penalty(expression):
     """The ops and constants of an expression, JSON-ready."""
     op = getattr(expression, "op", getattr(expression, "penalty", None))
-    return [getattr(op, "__qualname__", type(expression).__name__),
+    return [type(expression).__name__ if op is None else describe_function(op),
             list(getattr(expression, "constants", [])),
             [describe_penalty(one) for one in expression.inputs]]
+
+
+def describe_terms(expression):
+    """Of each penalty in an expression the parameters' names, shapes and weights."""
+    found = [[param.name, *param.shape] for param in getattr(expression, "params", [])]
+    weights = getattr(expression, "coefficients", None)
+    return [found, None if weights is None else np.asarray(weights, float).tolist(),
+            [describe_terms(one) for one in expression.inputs]]
+
+
+def describe_data(images, labels, valid=None):
+    """The data of a training: contents, types and shapes, JSON-ready.
+
+    Parameters
+    ----------
+    images, labels : array
+    valid : (images, labels), optional
+    """
+    arrays = [np.ascontiguousarray(to_host(one))
+              for one in map(as_array, (images, labels, *(valid or ())))]
+    return {"samples": len(images), "data": digest(*arrays[:2]),
+            "validation": digest(*arrays[2:]) if valid else None,
+            # The same bytes may be other numbers.
+            "arrays": [[one.dtype.str, *one.shape] for one in arrays]}

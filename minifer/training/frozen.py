@@ -188,7 +188,8 @@ def _batches(tops, images, prepare, batch_size, device, progress):
                            f"got {len(sources)}.")
     batches = Batches(images, np.zeros(len(images), int), device, batch_size, prepare)
     outputs = layers.get_output(tops, deterministic=True)
-    compute = function([sources[0].input_var], outputs, batch=batch_size)
+    compute = function([sources[0].input_var], outputs,
+                       batch=min(batch_size, len(images)))
     done = 0
     for x, _ in batches.in_order():
         yield compute(x)

@@ -14,9 +14,10 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from ..errors import SettingError
+from ..errors import SettingError, check_number
 
-__all__ = ["constant", "quarters", "inverse_time", "step", "cosine", "by_name"]
+__all__ = ["constant", "quarters", "inverse_time", "step", "cosine", "by_name",
+           "checked"]
 
 #: ``schedule(initial, iteration, epoch, epochs)``.
 Schedule = Callable[[float, int, int, Any], float]
@@ -52,8 +53,9 @@ def inverse_time(decay: float) -> Schedule:
 
 def step(every: int, factor: float = 0.1) -> Schedule:
     """The rate times ``factor`` after each ``every`` epochs."""
-    if every < 1:
+    if not every >= 1:
         raise SettingError(f"schedule step: expected every >= 1, got {every}.")
+    check_number("schedule step, factor", factor)
 
     def schedule(initial, iteration, epoch, epochs):
         return initial * factor ** (epoch // every)
@@ -90,6 +92,22 @@ def by_name(name: str) -> Schedule:
     raise SettingError(
         "schedule: expected constant, quarters, cosine, inverse_time:DECAY or "
         f"step:EPOCHS, got '{name}'.")
+
+
+def checked(schedule: Schedule, initial: float, iteration: int, epoch: int,
+            epochs: int | None) -> float:
+    """The rate that a schedule gives.
+
+    Raises
+    ------
+    SettingError
+        If it is below 0 or not finite.
+    """
+    rate = schedule(initial, iteration, epoch, epochs)
+    if not 0 <= rate < math.inf:
+        raise SettingError(f"schedule: expected a learning rate of 0 or more, got "
+                           f"{rate!r} in epoch {epoch + 1}.")
+    return rate
 
 
 def _need_end(name, epochs):

@@ -12,14 +12,10 @@ True
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import os
-import signal
-import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -27,7 +23,8 @@ import numpy as np
 from .. import layers, objectives, updates
 from .._types import Array, FilePath
 from ..compiled.functions import function
-from ..errors import NotFiniteError, SettingError, ShapeError, check_seed
+from ..device.threads import default_threads
+from ..errors import NotFiniteError, SettingError, check_seed
 from ..expressions import Expression, Variable
 from ..files import digest, make_folder, remove_leftovers
 from ..progress import Progress
@@ -35,35 +32,19 @@ from ..random import Stream
 from ..weights import architecture
 from ..weights.model_file import Model, save_model
 from . import stopping
-from .batches import Batches, check_augment
-from .checkpoint import load_checkpoint, peek, save_checkpoint
-from .fingerprint import describe_function, describe_penalty, describe_update
-from .schedules import Schedule, constant, cosine, quarters
+from .batches import LAST_BATCH, Batches, check_augment, check_batch_size
+from .checkpoint import begun_with, load_checkpoint, peek, save_checkpoint
+from .checks import check_rate, check_samples
+from .fingerprint import (describe_constraints, describe_data, describe_function,
+                          describe_penalty, describe_terms, describe_update)
+from .interrupts import TrainingInterrupted, interrupt_flag, where
+from .result import Result
+from .schedules import Schedule, checked, constant, cosine, quarters
+from .surroundings import say_differences, surroundings, threads_of
 
 __all__ = ["Trainer", "Result", "TrainingInterrupted"]
 
 CHECKPOINT, MODEL = "checkpoint.npz", "model.npz"
-
-
-class TrainingInterrupted(KeyboardInterrupt):
-    """Ctrl-C was pressed; everything up to the last batch has been saved."""
-
-
-@dataclass(frozen=True)
-class Result:
-    """What a run came to.
-
-    Attributes
-    ----------
-    history : list of dict
-        A row an epoch: epoch (from 1), train_loss, valid_loss, valid_accuracy,
-        seconds, learning_rate.
-    best_epoch : int
-        The epoch of the best validation accuracy (the lower loss breaks ties).
-    """
-
-    history: list
-    best_epoch: int
 
 
 class Trainer:
@@ -77,7 +58,7 @@ class Trainer:
         Called as ``update(loss, params, learning_rate=...)``.
     learning_rate : float, default 0.01
     batch_size : int, default 64
-        The last batch of an epoch may be smaller.
+        The most images in a batch.
     seed : int, default 0
         For the order of the samples and the dropout masks.
     schedule : function, default schedules.constant
@@ -95,6 +76,20 @@ class Trainer:
     augment : function, optional
         Changes training images, such as a :class:`minifer.data.Augmentation`:
         ``augment(images, numbers, epoch)``; see :class:`minifer.training.Batches`.
+    last_batch : {'deal', 'keep', 'drop'}, optional
+        What becomes of an epoch's last batch where it would be smaller than the others:
+        its gradient would be noisy and count as much as theirs, and batch norm would
+        learn from a few images. 'deal': its images are dealt out, so that the sizes
+        of all batches differ by one at most (513 images in batches of up to 64 are 9
+        batches of 57). 'keep': it stays. 'drop': its images, others in each epoch, are
+        left out. Default: 'deal', and for a run that is resumed what it began with;
+        before there was a choice that was 'keep'.
+
+    Notes
+    -----
+    Sums of products round otherwise where more or fewer threads share them. So a run
+    that is resumed works with as many threads as it began with. Where it goes on with
+    another NumPy, another processor or another device, one line says so.
     """
 
     def __init__(self, network: layers.Layer,
@@ -104,26 +99,25 @@ class Trainer:
                  penalty: Expression | None = None,
                  prepare: Callable[..., Any] | None = None, device: str = "cpu",
                  precision: str = "fp32", flip: bool = False,
-                 augment: Callable[..., Any] | None = None):
-        if not isinstance(batch_size, (int, np.integer)) or batch_size < 1:
-            raise SettingError(
-                f"batch size: expected a whole number >= 1, got {batch_size!r}.")
-        if not 0 < learning_rate < float("inf"):
-            raise SettingError(
-                f"learning rate: expected a number > 0, got {learning_rate!r}.")
+                 augment: Callable[..., Any] | None = None,
+                 last_batch: str | None = None):
+        if last_batch not in (None, *LAST_BATCH):
+            raise SettingError(f"last batch: expected {', '.join(LAST_BATCH)}, got "
+                               f"{last_batch!r}.")
         update = update or functools.partial(updates.nesterov_momentum, momentum=0.9)
-        self.network, self.batch_size = network, int(batch_size)
-        self.learning_rate, self.schedule = learning_rate, schedule
+        self.network, self.batch_size = network, check_batch_size(batch_size)
+        self.learning_rate, self.schedule = check_rate(learning_rate), schedule
+        self.last_batch, self.precision = last_batch, precision
         self.seed, self.prepare = check_seed(seed), prepare
         self.order = Stream(self.seed, "shuffle")
         self.flip = Stream(self.seed, "augment") if flip else None
         self.augment = check_augment(augment, self.flip)
         self.device = layers.move_to(network, device)
         layers.seed_noise(network, self.seed)
-        self._build(update, class_weights, penalty, precision)
+        self._build(update, class_weights, penalty)
 
-    def _build(self, update, class_weights, penalty, precision):
-        """Make the training and the validation function."""
+    def _build(self, update, class_weights, penalty):
+        """Write down the losses, and with what they are trained."""
         target = Variable("targets")
         prediction = layers.get_output(self.network)
         loss = objectives.categorical_crossentropy(
@@ -140,24 +134,46 @@ class Trainer:
         source = next(one for one in layers.get_all_layers(self.network)
                       if isinstance(one, layers.InputLayer))
         inputs = [source.input_var, target]
-        # Planned for full batches from the start: a run that is resumed at a small
-        # one then adds up in the same order as one that never stopped.
-        planned = {"batch": self.batch_size, "precision": precision}
-        self.train_fn = function(inputs, loss, self.update, **planned)
-        self.test_fn = function(inputs, [test_loss, test_hits], **planned)
-        self.predict_fn = function([source.input_var], test_prediction, **planned)
+        self._functions = {"train_fn": (inputs, loss, self.update),
+                           "test_fn": (inputs, [test_loss, test_hits]),
+                           "predict_fn": (inputs[:1], test_prediction)}
+        self._planned, self._fitted = None, False
+        self._plan(self.batch_size)
+        changing = layers.get_all_params(self.network)
         self._settings = {
             "flip": self.flip is not None,
-            "augment": None if self.augment is None
-            else describe_function(self.augment),
+            "augment": describe_function(self.augment, changing),
+            "prepare": describe_function(self.prepare, changing),
             "batch_size": self.batch_size, "seed": self.seed,
             "learning_rate": self.learning_rate,
             "update": describe_update(self.update),
+            "constraints": describe_constraints(self.update),
             "penalty": None if penalty is None else describe_penalty(penalty),
+            "penalised": None if penalty is None else describe_terms(penalty),
             "schedule": describe_function(self.schedule),
             "class_weights": None if class_weights is None
             else np.asarray(class_weights, float).tolist(),
             "network": digest(repr(architecture.to_dict(self.network)).encode())}
+
+    def _plan(self, images, threads=None):
+        """Make the functions, for so many images at once and so many threads.
+
+        They are planned for full batches from the start, or for all images where those
+        are fewer: a run that is resumed at a small batch then adds up in the same
+        order as one that never stopped.
+        """
+        planned = {"batch": min(self.batch_size, images), "precision": self.precision,
+                   "threads": threads or default_threads()}
+        if planned != self._planned:
+            for name, what in self._functions.items():
+                setattr(self, name, function(*what, **planned))
+            self._planned = planned
+
+    def _plan_once(self, images):
+        """Before the first use, plan for no more images than there are."""
+        if not self._fitted:
+            self._plan(images)
+        self._fitted = True
 
     def fit(self, images: Array, labels: Array,
             valid: tuple[Array, Array] | None = None, epochs: int | None = None,
@@ -200,38 +216,45 @@ class Trainer:
             If the loss is not finite; it names the layer. The checkpoint of the
             epoch before stands.
         """
-        self._check(images, labels)
+        classes = self.network.output_shape[1]
+        check_samples(images, labels, classes)
         if valid is not None:
-            self._check(*valid)
+            check_samples(*valid, classes, like=images)
         rules = [stopping.after(epochs)] if epochs is not None else []
         rules += [stop] if stop else []
         rules = rules or [stopping.settled()]
         self._epochs, self._model = epochs, model
         self._progress = progress or Progress(enabled=False)
         self._run_settings = dict(
-            self._settings, samples=len(images), data=digest(
-                np.ascontiguousarray(images), np.ascontiguousarray(labels)),
-            validation=None if valid is None else digest(
-                *map(np.ascontiguousarray, valid)),
+            self._settings, **describe_data(images, labels, valid),
             # Some schedules depend on where the end is.
             schedule_epochs=epochs if self.schedule in (quarters, cosine) else None)
-        place = self._start(folder, resume)
-        batches = self._batches(images, labels, self.flip, self.augment)
+        place, threads = self._start(folder, resume)
+        self._fitted = True
+        self._plan(max(len(images), len(valid[0]) if valid else 0), threads)
+        batches = self._batches(images, labels, self.flip, self.augment,
+                                last=self._run_settings["last_batch"])
+        batches.sizes(len(batches))  # refuses to drop all
         valid = valid and self._batches(*valid)
-        with _interrupt_flag() as interrupted:
+        with interrupt_flag() as interrupted:
             while not (place["history"] and any(r(place["history"]) for r in rules)):
                 self._epoch(batches, valid, place, folder, interrupted)
             place["finished"] = True
             self._save(folder, place)
-        return Result(place["history"], place["best"]["epoch"])
+        return Result(place["history"], place["best"]["epoch"],
+                      {"last_batch": self._run_settings["last_batch"],
+                       **self._surroundings()})
 
     def predict(self, images: Array) -> np.ndarray:
         """Probabilities (N, K) of the classes, in batches."""
         batches = self._batches(images, np.zeros(len(images), int))
+        self._plan_once(len(images))
         return np.concatenate([self.predict_fn(x) for x, _ in batches.in_order()])
 
     def evaluate(self, images: Array, labels: Array) -> tuple[float, float]:
         """Mean loss and accuracy (a fraction) on given data."""
+        check_samples(images, labels, self.network.output_shape[1])
+        self._plan_once(len(images))
         return self._evaluate(self._batches(images, labels))
 
     def _evaluate(self, batches):
@@ -241,53 +264,63 @@ class Trainer:
                     for s, one in zip(sums, self.test_fn.queue(x, y))]
         return tuple(float(s) / len(batches) for s in sums)
 
-    def _batches(self, images, labels, flip=None, augment=None):
+    def _batches(self, images, labels, flip=None, augment=None, last="keep"):
         return Batches(images, labels, self.device, self.batch_size, self.prepare, flip,
-                    augment=augment)
+                       augment=augment, last=last)
 
-    @staticmethod
-    def _check(images, labels):
-        if len(images) != len(labels) or not len(images):
-            raise ShapeError(
-                f"fit: expected as many labels as images, at least one, got "
-                f"{len(images)} images and {len(labels)} labels.")
+    def _surroundings(self):
+        return surroundings(self.network, self.device, self.precision,
+                            self._planned["threads"])
 
     def _start(self, folder, resume):
-        """Where to begin: at the beginning, or where a checkpoint stands."""
+        """Where to begin: at the beginning, or where a checkpoint stands; threads."""
+        self._run_settings["last_batch"] = self.last_batch or "deal"
         place = {"epoch": 0, "batch": 0, "loss_sum": 0.0, "seconds": 0.0,
                  "history": [], "best": None, "finished": False}
         if folder is None:
-            return place
+            return place, None
         path = os.path.join(make_folder(folder), CHECKPOINT)
         for name in (CHECKPOINT, MODEL):
             remove_leftovers(os.path.join(folder, name))
         if not os.path.exists(path):
-            return place
+            return place, None
         if resume:
-            place = load_checkpoint(path, self.network, self.update,
-                                    self._run_settings)
-            place["finished"] = False
-            self._progress.line(f"continuing after {_where(place)}")
-        elif not peek(path).get("finished", False):
+            return self._resume(path)
+        if not peek(path).get("finished", False):
             raise SettingError(
-                f"{path}: an interrupted run stands here ({_where(peek(path))}). "
+                f"{path}: an interrupted run stands here ({where(peek(path))}). "
                 "Continue it with --resume, or choose another folder.")
-        return place
+        return place, None
+
+    def _resume(self, path):
+        """Load a checkpoint; where it stands, and how many threads it began with."""
+        settings, then = begun_with(path)
+        if self.last_batch is None:
+            self._run_settings["last_batch"] = settings["last_batch"]
+        place = load_checkpoint(path, self.network, self.update, self._run_settings)
+        place["finished"] = False
+        threads = threads_of(then)
+        self._progress.line(f"continuing after {where(place)}" + (
+            f" with {threads} threads, as it began"
+            if threads and threads != self._planned["threads"] else ""))
+        self._plan(self.batch_size, threads)
+        say_differences(then, self._surroundings(), self._progress)
+        return place, threads
 
     def _epoch(self, batches, valid, place, folder, interrupted):
         """One pass over the training samples, one over the validation samples."""
         started = time.perf_counter() - place["seconds"]
-        epoch, n, loss_sum = place["epoch"], len(batches), place["loss_sum"]
+        epoch, loss_sum = place["epoch"], place["loss_sum"]
         if self.flip:
             self.flip.step = epoch
-        batches.begin(self.order.generator(epoch).permutation(n), epoch)
+        batches.begin(self.order.generator(epoch).permutation(len(batches)), epoch)
         total = f"/{self._epochs}" if self._epochs else ""
         with self._progress.bar(batches.count, f"epoch {epoch + 1}{total}") as bar:
             bar.update(place["batch"])
             for number in range(place["batch"], batches.count):
-                self.update.learning_rate = self.schedule(
-                    self.learning_rate, epoch * batches.count + number, epoch,
-                    self._epochs)
+                self.update.learning_rate = checked(
+                    self.schedule, self.learning_rate, epoch * batches.count + number,
+                    epoch, self._epochs)
                 loss_sum = loss_sum + self._step(*batches.batch(number), bar)
                 place["batch"] = number + 1
                 if interrupted.is_set() and number + 1 < batches.count:
@@ -296,7 +329,7 @@ class Trainer:
                     self._stop(folder, place, time.perf_counter() - started)
         place["loss_sum"] = float(loss_sum)
         self.train_fn.check(parameters=True)
-        row = {"epoch": epoch + 1, "train_loss": place["loss_sum"] / n}
+        row = {"epoch": epoch + 1, "train_loss": place["loss_sum"] / batches.used}
         row["valid_loss"], row["valid_accuracy"] = (
             self._evaluate(valid) if valid is not None else (None, None))
         row["seconds"] = time.perf_counter() - started
@@ -343,38 +376,11 @@ class Trainer:
     def _save(self, folder, place):
         if folder is not None:
             save_checkpoint(os.path.join(folder, CHECKPOINT), self.network,
-                            self.update, place, self._run_settings)
+                            self.update, place, self._run_settings,
+                            self._surroundings())
 
     def _stop(self, folder, place, seconds):
         place["seconds"] = seconds
         self._save(folder, place)
         kept = f"saved in {folder}; --resume continues" if folder else "nothing saved"
-        raise TrainingInterrupted(f"stopped after {_where(place)}: {kept}")
-
-
-def _where(place):
-    """Where a run stands, in words."""
-    text = f"epoch {place.get('epoch', 0)}"
-    if place.get("batch"):
-        text += f" and {place['batch']} batches"
-    return text
-
-
-@contextlib.contextmanager
-def _interrupt_flag():
-    """An event that the first Ctrl-C sets; the second interrupts at once."""
-    flag = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield flag  # only the main thread may handle signals
-        return
-
-    def note(signum, frame):
-        if flag.is_set():
-            raise KeyboardInterrupt
-        flag.set()
-
-    before = signal.signal(signal.SIGINT, note)
-    try:
-        yield flag
-    finally:
-        signal.signal(signal.SIGINT, before)
+        raise TrainingInterrupted(f"stopped after {where(place)}: {kept}")

@@ -9,7 +9,7 @@ import numpy as np
 
 from .._types import Array
 from ..device.arrays import as_array
-from ..errors import ShapeError
+from ..errors import ShapeError, check_number
 from ..layers.param import Param, unit_axes
 
 __all__ = ["norm_constraint", "total_norm_constraint"]
@@ -36,7 +36,7 @@ def norm_constraint(value: Array | Param, max_norm: float,
     array of value's shape and dtype
     """
     value = value.value if isinstance(value, Param) else as_array(value)
-    max_norm = float(max_norm)
+    max_norm = float(check_number("max_norm", max_norm))
     if norm_axes is None:
         norm_axes = unit_axes(value.ndim)
         if norm_axes is None:
@@ -63,6 +63,7 @@ def total_norm_constraint(tensor_vars: Sequence[Array], max_norm: float,
     -------
     list of arrays, or (list, float)
     """
+    check_number("max_norm", max_norm)
     norm = float(np.sqrt(sum(float((as_array(g) ** 2).sum()) for g in tensor_vars)))
     factor = min(norm, float(max_norm)) / (epsilon + norm)
     scaled = [as_array(g) * factor for g in tensor_vars]

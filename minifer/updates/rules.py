@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from ..errors import check_number
 from ..expressions import Expression
 from ..layers.param import Param
 from .on_device import AppliedMomentumState
@@ -86,7 +87,7 @@ class Momentum(Update):
     def __init__(self, params: Sequence[Param], learning_rate: float,
                  momentum: float = 0.9):
         super().__init__(params, learning_rate)
-        self.momentum = momentum
+        self.momentum = check_number("momentum", momentum, below=1)
 
     def rule(self, p, g, v):
         v *= self.momentum
@@ -128,7 +129,7 @@ class AdaGrad(Update):
     def __init__(self, params: Sequence[Param], learning_rate: float = 1.0,
                  epsilon: float = 1e-6):
         super().__init__(params, learning_rate)
-        self.epsilon = epsilon
+        self.epsilon = check_number("epsilon", epsilon)
 
     def rule(self, p, g, a):
         a += g * g
@@ -152,7 +153,7 @@ class RMSProp(AdaGrad):
     def __init__(self, params: Sequence[Param], learning_rate: float = 1.0,
                  rho: float = 0.9, epsilon: float = 1e-6):
         super().__init__(params, learning_rate, epsilon)
-        self.rho = rho
+        self.rho = check_number("rho", rho, below=1)
 
     def rule(self, p, g, a):
         a *= self.rho
@@ -203,7 +204,9 @@ class Adam(Update):
     def __init__(self, params: Sequence[Param], learning_rate: float = 0.001,
                  beta1: float = 0.9, beta2: float = 0.999, epsilon: float = 1e-8):
         super().__init__(params, learning_rate)
-        self.beta1, self.beta2, self.epsilon = beta1, beta2, epsilon
+        self.beta1 = check_number("beta1", beta1, below=1)
+        self.beta2 = check_number("beta2", beta2, below=1)
+        self.epsilon = check_number("epsilon", epsilon)
 
     def corrected_rate(self):
         """η, made up for means that start at 0."""
@@ -284,7 +287,7 @@ class AdamW(Adam):
                  beta1: float = 0.9, beta2: float = 0.999, epsilon: float = 1e-8,
                  weight_decay: float = 0.01):
         super().__init__(params, learning_rate, beta1, beta2, epsilon)
-        self.weight_decay = weight_decay
+        self.weight_decay = check_number("weight decay", weight_decay)
 
     def shrinking(self):
         return 1 - self.learning_rate * self.weight_decay
@@ -306,7 +309,8 @@ class AppliedMomentum(Update):
     slots = ("velocity",)
 
     def __init__(self, inner, params, momentum, nesterov):
-        self.inner, self.momentum, self.nesterov = inner, momentum, nesterov
+        self.inner, self.nesterov = inner, nesterov
+        self.momentum = check_number("momentum", momentum, below=1)
         super().__init__(inner.params, inner.learning_rate)
         self.chosen = set(self.params if params is None else params)
         self.loss = inner.loss

@@ -23,7 +23,7 @@ import numpy as np
 
 from .._types import Array
 from ..device.arrays import as_array
-from ..errors import SettingError, ShapeError
+from ..errors import SettingError, ShapeError, check_number
 from ..layers.param import Param, device_of_params
 from ..ops.outer_product import OuterProduct
 from .norms import norm_constraint, total_norm_constraint
@@ -87,7 +87,7 @@ class Update:
                 raise SettingError(
                     f"updates: expected a list of Param, got {param!r}. Use "
                     "layers.get_all_params(network, trainable=True).")
-        self.learning_rate = learning_rate
+        self.learning_rate = check_number("learning rate", learning_rate)
         self.loss: Any = None
         self.max_total_norm: float | None = None
         self.constraints: dict[Param, Callable[..., Any]] = {}

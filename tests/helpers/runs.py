@@ -105,21 +105,30 @@ def assert_same_run(folder, reference):
 
 # --- a run that can be stopped -----------------------------------------------
 
+class Hooked:
+    """STEPS, with something that happens before each batch and counts for nothing."""
+
+    def __init__(self, hook=None):
+        self.hook = hook
+
+    def __call__(self, batch):
+        if self.hook:
+            self.hook()
+        return STEPS(batch)
+
+    def to_dict(self):
+        return STEPS.to_dict()
+
+
 def train(folder, epochs, resume=True, hook=None, net=None, progress=None, **options):
     """Train with all that a checkpoint must remember; return result and network.
 
-    ``hook`` is called before each batch, of training (8 an epoch, the last one
-    smaller) and of validation (3 an epoch).
+    ``hook`` is called before each batch, of training (8 an epoch, of 7 or 8 pictures)
+    and of validation (3 an epoch).
     """
     net = net or network(norm=True)
-
-    def prepare(batch):
-        if hook:
-            hook()
-        return STEPS(batch)
-
     trainer = Trainer(net, **{"learning_rate": 0.02, "batch_size": 8, "seed": 3,
-                              "prepare": prepare} | options)
+                              "prepare": Hooked(hook)} | options)
     result = trainer.fit(*pictures(60), valid=pictures(20, seed=1), epochs=epochs,
                          folder=folder, resume=resume, model=model(net),
                          progress=progress)

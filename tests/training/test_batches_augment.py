@@ -10,7 +10,7 @@ from helpers.devices import DEVICES
 from minifer.device import arrays
 from minifer.errors import ShapeError
 from minifer.faces.preprocessing import Preprocessing
-from minifer.training import batches as module
+from minifer.training import streaming as module
 from minifer.training.batches import Batches
 
 everywhere = pytest.mark.parametrize("device", ["cpu", *DEVICES])

@@ -306,7 +306,7 @@ def test_a_finished_run_can_be_extended(tmp_path, reference):
 def test_a_stop_rule_knows_the_epochs_before_the_stop(tmp_path):
     def fit(folder, hook=None):
         trainer = Trainer(runs.network(), batch_size=4, learning_rate=0.05,
-                          prepare=lambda batch: (hook and hook(), runs.STEPS(batch))[1])
+                          prepare=runs.Hooked(hook))
         return trainer.fit(*runs.pictures(12), valid=runs.pictures(12, seed=1),
                            stop=stopping.patience(3), folder=folder, resume=True)
 

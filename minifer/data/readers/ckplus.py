@@ -29,7 +29,7 @@ from ...faces.images import raise_unreadable
 from ..dataset import EMOTIONS, Dataset
 from .listing import files, folders
 
-__all__ = ["scan_ck", "load_ck", "Scan"]
+__all__ = ["scan_ck", "load_ck", "check_shares", "Scan"]
 
 IMAGE_FOLDERS = ("cohn-kanade-images", "extended-cohn-kanade-images")
 LABEL_FOLDERS = ("emotion", "emotion_labels")
@@ -135,7 +135,7 @@ def scan_ck(images: FilePath, labels: FilePath, last: float = 0.3,
     SettingError, DatasetError, LabelError
         As :func:`load_ck`.
     """
-    _check_shares(last, neutral)
+    check_shares(last, neutral)
     image_root = _find_root(images, IMAGE_FOLDERS, "image", IMAGE_TREE)
     label_root = _find_root(labels, LABEL_FOLDERS, "label", LABEL_TREE)
     classes = ("neutral",) + EMOTIONS if neutral else EMOTIONS
@@ -182,7 +182,8 @@ def _share(n, fraction):
     return math.ceil(n * fraction - 1e-9)
 
 
-def _check_shares(last, neutral):
+def check_shares(last, neutral):
+    """Raise SettingError unless these are shares of frames that do not overlap."""
     for name, value, least in [("last", last, "above 0"), ("neutral", neutral, "0")]:
         if not (0 <= value <= 1) or (name == "last" and value == 0):
             raise SettingError(f"{name}: expected a share of each sequence's frames "
