@@ -29,7 +29,7 @@ from .._types import Array, FilePath
 from ..compiled.functions import function
 from ..errors import NotFiniteError, SettingError, ShapeError, check_seed
 from ..expressions import Expression, Variable
-from ..files import digest, make_folder, remove_leftovers
+from ..files import digest, lock_folder, remove_leftovers
 from ..progress import Progress
 from ..random import Stream
 from ..weights import architecture
@@ -199,6 +199,8 @@ class Trainer:
         NotFiniteError
             If the loss is not finite; it names the layer. The checkpoint of the
             epoch before stands.
+        OutputError
+            If the folder cannot be written, or another run is at work in it.
         """
         self._check(images, labels)
         if valid is not None:
@@ -215,10 +217,11 @@ class Trainer:
                 *map(np.ascontiguousarray, valid)),
             # Some schedules depend on where the end is.
             schedule_epochs=epochs if self.schedule in (quarters, cosine) else None)
-        place = self._start(folder, resume)
         batches = self._batches(images, labels, self.flip, self.augment)
         valid = valid and self._batches(*valid)
-        with _interrupt_flag() as interrupted:
+        alone = contextlib.nullcontext() if folder is None else lock_folder(folder)
+        with alone, _interrupt_flag() as interrupted:
+            place = self._start(folder, resume)
             while not (place["history"] and any(r(place["history"]) for r in rules)):
                 self._epoch(batches, valid, place, folder, interrupted)
             place["finished"] = True
@@ -258,7 +261,7 @@ class Trainer:
                  "history": [], "best": None, "finished": False}
         if folder is None:
             return place
-        path = os.path.join(make_folder(folder), CHECKPOINT)
+        path = os.path.join(folder, CHECKPOINT)
         for name in (CHECKPOINT, MODEL):
             remove_leftovers(os.path.join(folder, name))
         if not os.path.exists(path):
