@@ -1,11 +1,13 @@
 """Reading what is a file, and telling files and arrays apart by their content."""
 
+import contextlib
 import errno
 import hashlib
 import os
 import stat
+import tempfile
 
-__all__ = ["open_file", "sha256", "digest"]
+__all__ = ["open_file", "utf8_path", "sha256", "digest"]
 
 
 def open_file(path, mode="rb", **options):
@@ -39,6 +41,30 @@ def _check(status, path):
 
 def _open(path, flags):
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+
+
+@contextlib.contextmanager
+def utf8_path(path):
+    """A name of the same file for libraries that take valid Unicode only.
+
+    Some end the whole process where a name is in an old encoding.
+
+    Yields
+    ------
+    str
+        ``path``, or a link to it that is there in this block.
+    """
+    path = os.fspath(path)
+    try:
+        path.encode("utf-8")
+    except UnicodeEncodeError:
+        with tempfile.TemporaryDirectory(prefix="minifer-") as folder:
+            ending = os.path.splitext(path)[1].encode("ascii", "ignore").decode()
+            link = os.path.join(folder, f"link{ending}")
+            os.symlink(os.path.abspath(path), link)
+            yield link
+    else:
+        yield path
 
 
 def sha256(path):

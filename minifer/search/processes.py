@@ -99,8 +99,8 @@ def _in_processes(objective, proposals, jobs):
             for ours in multiprocessing.connection.wait(list(running)):
                 number, process, started = running[ours]
                 outcome = _receive(ours, process, started)
-                _close(ours, process)
                 del running[ours]
+                _close(ours, process)
                 yield number, outcome
     finally:
         with _deaf_to_ctrl_c():  # a second one must not leave any behind
