@@ -13,7 +13,7 @@ import shlex
 from dataclasses import dataclass
 
 from minifer.commands.cli import ArgumentParser, run
-from minifer.files import write_text
+from minifer.files import hold_folder, write_text
 
 #: An image's changes each time it is seen.
 CHANGES = "--flip --rotation 10 --shift 0.08 --zoom 0.1"
@@ -145,9 +145,9 @@ def main(argv=None):
     experiment = EXPERIMENTS[args.name]
     script = importlib.import_module(experiment.script)
     given = words(args, experiment)
+    folder = hold_folder(os.path.join(args.out, args.name), ["row.md"])
     print(f"$ python examples/{experiment.script}.py {shlex.join(given)}", flush=True)
     evaluation = script.main(given)
-    folder = os.path.join(args.out, args.name)
     with open(os.path.join(folder, "run.json"), encoding="utf-8") as file:
         text = table(row(experiment, evaluation, json.load(file)))
     write_text(os.path.join(folder, "row.md"), text + "\n")

@@ -68,10 +68,10 @@ def main(argv=None, prog="train_ck.py"):
     probabilities = trainer.predict(test.images)  # (N, 7), each row sums to 1
     evaluation = evaluate(probabilities, test.labels, faces.classes, test.subjects,
                           protocol=protocol, seed=args.seed, leaky=leaky)
-    print(evaluation)
 
     # A number is worth what stands beside it: the protocol, the versions, the command
-    # line that gives it again, and pictures of the mistakes.
+    # line that gives it again, and pictures of the mistakes. First all is written, and
+    # then the verdict is printed.
     ck.write(faces, test, result, best, probabilities, evaluation)
     return evaluation
 

@@ -58,7 +58,6 @@ def main(argv=None, prog="train_fer2013.py"):
     probabilities = trainer.predict(test.images)
     evaluation = evaluate(probabilities, test.labels, faces.classes, test.subjects,
                           protocol=protocol, seed=args.seed, leaky=leaky)
-    print(evaluation)
     fer.write(faces, test, result, best, probabilities, evaluation)
     return evaluation
 

@@ -62,7 +62,6 @@ def main(argv=None, prog="train_transfer.py"):
     probabilities = trainer.predict(pairs[2][0])
     evaluation = evaluate(probabilities, test.labels, faces.classes, test.subjects,
                           protocol=protocol, seed=args.seed, leaky=leaky)
-    print(evaluation)
     transfer.write(faces, test, result, best, probabilities, evaluation)
     return evaluation
 

@@ -13,6 +13,7 @@ Below them are the checks and texts that many messages share.
 """
 
 import numbers
+import re
 
 
 class MiniferError(Exception):
@@ -94,7 +95,28 @@ def one_line(error):
     >>> one_line(ValueError("no header\\n at all"))
     'no header at all'
     """
-    return " ".join(str(error).split())[:200] or type(error).__name__
+    return visible(" ".join(str(error).split()))[:200] or type(error).__name__
+
+
+# What controls a terminal, turns the direction of writing, ends a line, or is half a
+# letter, as names of files in an old encoding have them.
+_INVISIBLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def visible(text, but=""):
+    r"""A text, such as a name, with all that is not to be seen written out.
+
+    Parameters
+    ----------
+    text : str
+    but : str
+        Characters that may stay, such as a newline.
+
+    >>> print(visible("\x1b[2Jphoto\n.png"))
+    \x1b[2Jphoto\n.png
+    """
+    return _INVISIBLE.sub(lambda one: one[0] if one[0] in but else one[0].encode(
+        "unicode_escape").decode("ascii"), str(text))
 
 
 def check_number(name, value, least=0.0, below=float("inf")):

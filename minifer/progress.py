@@ -5,7 +5,11 @@ whole lines now and then. It all goes to standard error: ``minifer ... > result.
 holds the result alone.
 """
 
+import functools
 import sys
+import threading
+
+from .errors import visible
 
 __all__ = ["Progress"]
 
@@ -29,13 +33,12 @@ class Progress:
     def line(self, text):
         """Print one line."""
         if self.enabled:
-            print(text, file=self.stream, flush=True)
+            print(visible(text, "\n"), file=self.stream, flush=True)
 
     def bar(self, total, title):
         """A bar that is gone when its ``with`` block ends; ``.update(1)`` moves it."""
-        from tqdm import tqdm
-        return tqdm(total=total, desc=title, file=self.stream, leave=False,
-                    disable=not self.terminal, dynamic_ncols=True)
+        return _bars()(total=total, desc=visible(title), file=self.stream, leave=False,
+                       disable=not self.terminal, dynamic_ncols=True)
 
     def callback(self, title):
         """A function ``(done, total)`` that draws a bar, or a line now and then."""
@@ -52,3 +55,18 @@ class Progress:
                 state["printed"] = done
                 self.line(f"{title}: {done}/{total}")
         return report
+
+
+@functools.lru_cache
+def _bars():
+    """Tqdm's bars, for the threads of one process.
+
+    Its own lock is for several processes, too, and is a semaphore of the system; a
+    process that is ended before its time leaves it behind.
+    """
+    from tqdm import tqdm
+
+    class Bar(tqdm):
+        _lock = threading.RLock()
+
+    return Bar

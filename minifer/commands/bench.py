@@ -13,6 +13,14 @@ import sys
 
 from ..errors import BackendUnavailable
 
+#: Runs a script like a command: Ctrl-C while it imports is said in a word, too.
+START = """
+import runpy, sys
+from minifer.commands.cli import run
+del sys.argv[0]
+sys.path.insert(0, __import__("os").path.dirname(sys.argv[0]))
+run(lambda: runpy.run_path(sys.argv[0], run_name="__main__"))
+"""
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
@@ -26,7 +34,7 @@ def script(argv, parser):
             "install -e .` there.")
     search = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
     with subprocess.Popen(
-            [sys.executable, path, *argv],
+            [sys.executable, "-c", START, path, *argv],
             env=os.environ | {"PYTHONPATH": search, "MINIFER_PROG": parser.prog}) as it:
         try:
             code = it.wait()

@@ -18,7 +18,8 @@ Exit code: 0 all passed, 1 a check failed, 2 wrong use.
 import json
 
 from .. import exercises
-from ..errors import OutputError, SettingError
+from ..errors import SettingError
+from ..files import write_new
 
 
 def arguments(parser):
@@ -67,14 +68,7 @@ def _write_template(args):
     if args.name is None or args.file is not None:
         raise SettingError("--template: expected an exercise and no file to check, as "
                            "in minifer check conv --template conv.py.")
-    text = exercises.exercise(args.name).template()
-    try:
-        with open(args.template, "x", encoding="utf-8") as file:
-            file.write(text)
-    except OSError as error:
-        raise OutputError(
-            f"{args.template}: could not be made ({error.strerror or error}). Choose a "
-            "name that is free, in a folder that is there.") from error
+    write_new(args.template, exercises.exercise(args.name).template())
     if args.json:
         print(json.dumps({"exercise": args.name, "template": args.template}))
     else:

@@ -1,19 +1,22 @@
 """The command ``minifer``, and what all commands share.
 
 Errors take one line. Exit codes are 0: done; 1: the task failed, or a check found
-something; 2: wrong use or wrong input; 130: stopped by Ctrl-C; 141: the reader of its
-output has gone, as in ``minifer doctor | head -1``.
+something; 2: wrong use or wrong input, or no room for the output; 130: stopped by
+Ctrl-C; 141: the reader of its output has gone, as in ``minifer doctor | head -1``.
 """
 
 import argparse
+import contextlib
 import os
+import re
 import sys
 
 from .._version import __version__
-from ..errors import MiniferError
+from ..errors import MiniferError, visible
+from ..files import release_folders
 from . import COMMANDS, GROUPS, command
 
-__all__ = ["ArgumentParser", "main", "run"]
+__all__ = ["ArgumentParser", "StreamError", "main", "run"]
 
 
 class _Defaults(argparse.ArgumentDefaultsHelpFormatter):
@@ -38,8 +41,18 @@ class ArgumentParser(argparse.ArgumentParser):
         super().__init__(**kwargs)
 
     def error(self, message):
-        print(f"{self.prog}: error: {message}. See --help.", file=sys.stderr)
+        print(f"{self.prog}: error: {_line(message)}. See --help.", file=sys.stderr)
         sys.exit(2)
+
+    def parse_known_args(self, args=None, namespace=None):
+        """Refuse empty words too: an unset variable of a shell leaves such a one."""
+        found, others = super().parse_known_args(args, namespace)
+        for name, value in vars(found).items():
+            words = value if isinstance(value, list) else [value]
+            if "" in words and value != self.get_default(name):
+                self.error(f"{name.replace('_', '-')}: expected a value, got an empty "
+                           "one")
+        return found, others
 
 
 #: Said below the list of commands.
@@ -57,16 +70,7 @@ output, progress and errors to standard error; --json prints for machines. Exit 
 def main(argv=None):
     """Run ``minifer COMMAND [options]``, and exit."""
     argv = sys.argv[1:] if argv is None else list(argv)
-    parser = ArgumentParser(
-        prog="minifer", usage="%(prog)s [-h] [--version] COMMAND [options]",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        description="Deep learning to be read, and facial expressions.\n\n"
-        + _overview(), epilog=FIRST_STEPS)
-    parser.add_argument("--version", action="version", version=f"minifer {__version__}")
-    parser.add_argument("command", choices=COMMANDS, metavar="COMMAND",
-                        help="one of those above")
-    name = parser.parse_args(argv[:1]).command
-    run(lambda: _call(name, argv[1:]))
+    run(lambda: _call(argv))
 
 
 def _overview():
@@ -79,7 +83,16 @@ def _overview():
     return "\n".join(lines)
 
 
-def _call(name, argv):
+def _call(argv):
+    parser = ArgumentParser(
+        prog="minifer", usage="%(prog)s [-h] [--version] COMMAND [options]",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description="Deep learning to be read, and facial expressions.\n\n"
+        + _overview(), epilog=FIRST_STEPS)
+    parser.add_argument("--version", action="version", version=f"minifer {__version__}")
+    parser.add_argument("command", choices=COMMANDS, metavar="COMMAND",
+                        help="one of those above")
+    name, argv = parser.parse_args(argv[:1]).command, argv[1:]
     module = command(name)
     parser = ArgumentParser(prog=f"minifer {name}", description=module.__doc__,
                             formatter_class=_Help)
@@ -92,21 +105,130 @@ def _call(name, argv):
 def run(main):
     """Call ``main()`` and exit with the code it returns, or 0 for anything else.
 
-    A MiniferError becomes one line and code 2.
+    A MiniferError becomes one line and code 2. What is printed meanwhile shows what
+    would control the terminal; folders that are held are let go at the end.
     """
-    if hasattr(sys.stdout, "reconfigure"):  # names of files may be no valid Unicode
-        sys.stdout.reconfigure(errors="backslashreplace")
-    try:
-        code = main()
-        sys.stdout.flush()  # a closed pipe shows here, not when Python ends
-    except MiniferError as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
-        sys.exit(2)
-    except KeyboardInterrupt as stop:  # its text may say what was saved
-        print(str(stop) or "stopped", file=sys.stderr)
-        sys.exit(130)
-    except BrokenPipeError:  # such as ``| head``: say nothing, neither now nor at exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(141)
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(contextlib.redirect_stdout(_Out(sys.stdout)))
+        stack.enter_context(contextlib.redirect_stderr(_Err(sys.stderr)))
+        stack.callback(release_folders)
+        code = _ended(main)
+    if isinstance(code, SystemExit):
+        raise code
     if type(code) is int and code:  # a script may return its results, or a bool
         sys.exit(code)
+
+
+def _ended(main):
+    """What ``main()`` returned or exits with, or the code of its error, told."""
+    try:
+        try:
+            code = main()
+        except SystemExit as end:
+            code = end
+        sys.stdout.flush()  # a closed pipe shows here, not when Python ends
+        return code
+    except MiniferError as error:
+        return _told(f"error: {_line(error)}", 2)
+    except KeyboardInterrupt as stop:  # its text may say what was saved
+        return _told(str(stop) or "stopped", 130)
+    except StreamError as error:
+        sys.stdout.abandon()
+        if error.pipe:
+            return 141
+        return _told(f"error: standard output could not be written ({error}).", 2)
+    except OSError as error:  # of a file that nobody expected to be so
+        name = f"{error.filename}: " if error.filename is not None else ""
+        return _told(f"error: {name}{_line(error.strerror or error)}.", 2)
+
+
+def _told(text, code):
+    with contextlib.suppress(StreamError):
+        print(text, file=sys.stderr)
+    try:
+        sys.stdout.flush()  # what came before the error
+    except StreamError:
+        sys.stdout.abandon()
+    return code
+
+
+def _line(text):
+    """A message on one line; blanks within the names in it stay."""
+    return visible(re.sub(r"\s*\n\s*", " ", str(text).strip()))
+
+
+class StreamError(Exception):
+    """Standard output or error cannot be written; no OSError, which blames a file.
+
+    Attributes
+    ----------
+    pipe : bool
+        Whether that is because its reader has gone.
+    """
+
+    def __init__(self, error):
+        super().__init__(error.strerror or str(error))
+        self.pipe = isinstance(error, BrokenPipeError)
+
+
+class _Out:
+    """Standard output that shows controls of the terminal rather than sends them."""
+
+    keeps = "\n\t"
+
+    def __init__(self, stream):
+        # A program that was started without one has None.
+        self.stream = stream or open(os.devnull, "w", encoding="utf-8")
+        if hasattr(stream, "reconfigure"):  # names of files may be no valid Unicode
+            stream.reconfigure(errors="backslashreplace")
+
+    def __getattr__(self, name):
+        return getattr(self.stream, name)
+
+    def write(self, text):
+        with self.errors():
+            self.stream.write(self.shown(text))
+        return len(text)
+
+    def writelines(self, lines):
+        for line in lines:
+            self.write(line)
+
+    def flush(self):
+        with self.errors():
+            self.stream.flush()
+
+    def shown(self, text):
+        return visible(text, self.keeps)
+
+    @contextlib.contextmanager
+    def errors(self):
+        try:
+            yield
+        except OSError as error:
+            raise StreamError(error) from error
+
+    def abandon(self):
+        """Let what is still to be written go nowhere, now and when Python ends."""
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            null = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(null, self.stream.fileno())
+            os.close(null)
+
+
+class _Err(_Out):
+    """The same of standard error; it goes quiet where there is no room for it."""
+
+    def shown(self, text):
+        if text[:1] == "\r":  # a bar that is drawn anew
+            return "\r" + super().shown(text[1:])
+        return super().shown(text)
+
+    @contextlib.contextmanager
+    def errors(self):
+        try:
+            yield
+        except BrokenPipeError as error:
+            raise StreamError(error) from error
+        except OSError:
+            self.abandon()

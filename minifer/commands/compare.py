@@ -13,7 +13,8 @@ import shlex
 import sys
 
 from .. import files
-from ..errors import DatasetError, SettingError
+from ..device.arrays import resolve
+from ..errors import DatasetError, SettingError, visible
 from ..evaluation.comparison import compare_pair
 from ..evaluation.metrics import evaluate
 from ..evaluation.table import LEAKY
@@ -27,7 +28,7 @@ from ..report.text import DRAWN_FACES
 from ..runs import data
 from ..weights.model_file import load_model
 
-PICTURE = "accuracies.png"
+PAGE, PICTURE = "compare.md", "accuracies.png"
 
 
 def arguments(parser):
@@ -45,8 +46,9 @@ def main(args):
     if len(args.models) < 2:
         raise SettingError("compare: expected two models or more, got one. "
                            "`minifer eval` judges one.")
+    resolve(args.device)
     if args.out:
-        files.make_folder(args.out)
+        files.hold_folder(args.out, [PAGE, PICTURE])
     test, probabilities = _judge(args)
     faces = test.faces
     results = [evaluate(p, faces.labels, faces.classes, faces.subjects,
@@ -56,15 +58,16 @@ def main(args):
     pairs = {(i, j): compare_pair(predicted[i], predicted[j], faces.labels)
              for i, j in itertools.combinations(range(len(args.models)), 2)}
     notes = _notes(results[0], pairs)
-    if args.json:
+    if args.out:
+        plots.save(accuracy_dots(args.models, results),
+                   os.path.join(args.out, PICTURE))
+        path = os.path.join(args.out, PAGE)
+        files.write_text(path, _markdown(args, test, results, pairs, notes))
+    if args.json:  # the last, so that nothing is lost with who reads it
         print(json.dumps(_plain(args.models, results, pairs, notes), indent=2))
     else:
         print(_text(args.models, results, pairs, notes))
     if args.out:
-        plots.save(accuracy_dots(args.models, results),
-                   os.path.join(args.out, PICTURE))
-        path = os.path.join(args.out, "compare.md")
-        files.write_text(path, _markdown(args, test, results, pairs, notes))
         print(f"{path} holds the comparison.", file=sys.stderr)
 
 
@@ -150,7 +153,7 @@ def _text(names, results, pairs, notes):
 
 def _columns(rows):
     """Rows of cells, the first to the left, the others to the right."""
-    rows = [list(map(str, row)) for row in rows]
+    rows = [list(map(visible, row)) for row in rows]
     widths = [max(map(len, column)) for column in zip(*rows)]
     return "\n".join("  ".join([row[0].ljust(widths[0]), *map(
         str.rjust, row[1:], widths[1:])]) for row in rows)

@@ -13,13 +13,15 @@ import json
 import os
 
 from .. import data
-from ..errors import SettingError
+from ..errors import SettingError, visible
 from ..faces.cropping import CropSettings
-from ..files import make_folder, new_folder, write_text
+from ..files import hold_folder, new_folder, write_text
 from ..progress import Progress
 from ..report import plots
 from ..report.data_pictures import brightness_boxes, class_bars, sample_grid
 
+#: What is drawn of a data set.
+PICTURES = "classes", "brightness", "samples"
 AUDIT = """\
 What is wrong with a data set? People, photos or copies on both sides of a split,
 equal photos with different labels, blank images, classes that are rare, parts that
@@ -110,19 +112,20 @@ def audit(args):
         raise SettingError("data audit: expected one path, or CK+'s images and labels, "
                            f"got {len(args.paths)}.")
     if args.out:
-        make_folder(args.out)  # before the work that would be in vain without it
+        # before the work that would be in vain without it
+        hold_folder(args.out, ["audit.txt", *(f"{name}.png" for name in PICTURES)])
     images = data.load(*args.paths, faces=args.faces, strict=args.strict,
                        progress=Progress().callback("reading"))
     parts = _split(args, images)
     found = data.audit(images, parts, near=not args.no_near)
     text = f"{images.summary()}\n\n{found}"
-    print(json.dumps(found.to_dict(), indent=2) if args.json else text)
     if args.out:
-        write_text(os.path.join(args.out, "audit.txt"), text + "\n")
-        for name, figure in [("classes", class_bars(images, parts)),
-                             ("brightness", brightness_boxes(images, parts)),
-                             ("samples", sample_grid(images, seed=args.seed))]:
+        write_text(os.path.join(args.out, "audit.txt"), visible(text, "\n") + "\n")
+        for name, figure in zip(PICTURES, [
+                class_bars(images, parts), brightness_boxes(images, parts),
+                sample_grid(images, seed=args.seed)]):
             plots.save(figure, os.path.join(args.out, f"{name}.png"))
+    print(json.dumps(found.to_dict(), indent=2) if args.json else text)
     return 1 if found.severe else 0
 
 
@@ -149,7 +152,7 @@ def faces(args):
             f"{count:,d} {status}" for status, count in statuses.most_common()))
         for one in found:
             if one.error:
-                print(f"unreadable: {one.error}")
+                print(f"unreadable: {visible(one.error)}")
         print(f"{sum(len(one.crops) for one in found):,d} faces and faces.csv "
               f"written into {args.out}")
     return 0 if any(one.crops for one in found) else 1

@@ -25,10 +25,11 @@ from ..ops.activation import rectify_forward
 
 __all__ = ["Check", "examine", "fits", "is_well"]
 
+OPENCV = "opencv-python-headless"
 #: Package -> (what is imported, what it is for).
 NEEDED = {"numpy": ("numpy", "arrays"),
           "scipy": ("scipy", "statistics"),
-          "opencv-python-headless": ("cv2", "images and faces"),
+          OPENCV: ("cv2", "images and faces"),
           "matplotlib": ("matplotlib", "pictures"),
           "threadpoolctl": ("threadpoolctl", "a thread a core"),
           "tqdm": ("tqdm", "progress bars")}
@@ -96,10 +97,12 @@ def examine():
     -------
     list of Check
     """
-    return [_python(), _minifer(), _blas(),  # before SciPy and OpenCV bring their own
+    # BLAS before SciPy and OpenCV bring their own.
+    return [_python(), _minifer(), _blas(), _kernels(),
             *(_package(name, *what, needed=True) for name, what in NEEDED.items()),
-            _cascade(), *(_package(name, *what) for name, what in EXTRA.items()),
-            _window(), _nvrtc(), _threads(), _cpu(), _cuda(), _emulator(), _cache()]
+            _wheels(), _cascade(),
+            *(_package(name, *what) for name, what in EXTRA.items()), _window(),
+            _nvrtc(), _threads(), _cpu(), _cuda(), _emulator(), _cache()]
 
 
 def is_well(checks):
@@ -175,7 +178,7 @@ def fits(version, wanted):
 def _package(name, module, use, needed=False):
     """A package, imported."""
     wanted = _requirement(name)
-    fix = f"pip install '{name}{wanted}'"
+    fix = f"pip install '{name}{wanted}'" if name != OPENCV else _opencv_fix()
     name = name.partition("-")[0]
     try:
         version = importlib.import_module(module).__version__
@@ -186,8 +189,40 @@ def _package(name, module, use, needed=False):
         return Check(name, "broken", f"cannot be imported: {_line(error)}",
                      f"{fix} --force-reinstall", needed)
     if not fits(version, wanted):
-        return Check(name, "broken", f"{version}, expected {wanted}", fix, needed)
+        # From 5 on it has its cascades in the larger wheels only, as a thing of old.
+        why = ": finds no faces" if name == "opencv" and not fits(version, "<5") else ""
+        return Check(name, "broken", f"{version}, expected {wanted}{why}", fix, needed)
     return Check(name, "ok", f"{version}: {use}", needed=needed)
+
+
+def _opencvs():
+    """Wheels that bring a ``cv2``: name -> version. They all write to one folder."""
+    found = {}
+    for one in importlib.metadata.distributions():
+        name = (one.metadata["Name"] or "").lower().replace("_", "-")
+        if name.startswith("opencv-") and any(
+                file.parts[0] == "cv2" for file in one.files or ()):
+            found[name] = one.version
+    return found
+
+
+def _opencv_fix():
+    """How to come to the one OpenCV that minifer wants."""
+    others = sorted(_opencvs())
+    away = f"pip uninstall {' '.join(others)}; " if others not in ([], [OPENCV]) else ""
+    return f"{away}pip install '{OPENCV}{_requirement(OPENCV)}'"
+
+
+def _wheels():
+    """Several wheels of OpenCV overwrite each other's files, and pip does not mind."""
+    found = _opencvs()
+    text = ", ".join(f"{name} {version}" for name, version in sorted(found.items()))
+    if len(found) < 2:
+        return Check("OpenCV wheel", "ok", text or "none: OpenCV came in another way")
+    mixed = len(set(found.values())) > 1
+    return Check("OpenCV wheel", "broken", f"{text}: one overwrites the other, and "
+                 + ("files of both are mixed" if mixed else
+                    "takes it along when it is uninstalled"), _opencv_fix(), mixed)
 
 
 def _line(error):
@@ -200,12 +235,29 @@ def _blas():
     except ImportError:
         return Check("BLAS", "absent", "not known without threadpoolctl",
                      "pip install threadpoolctl")
-    found = {f"{pool['internal_api']} {pool['version']}, {pool['num_threads']} threads"
+    found = {f"{pool['internal_api']} {pool['version']}, kernels for "
+             f"{pool.get('architecture') or 'an unknown processor'}, "
+             f"{pool['num_threads']} threads"
              for pool in threadpool_info() if pool["user_api"] == "blas"}
     if not found:
         return Check("BLAS", "absent", "none whose threads can be limited: slower",
                      "pip install --force-reinstall numpy: its wheels have OpenBLAS")
-    return Check("BLAS", "ok", f"{'; '.join(sorted(found))}: NumPy's matrix products")
+    return Check("BLAS", "ok", f"{'; '.join(sorted(found))}{_told('OPENBLAS_CORETYPE')}"
+                 ": NumPy's matrix products")
+
+
+def _told(variable):
+    """A variable that decides what is told beside it, if it is set."""
+    value = os.environ.get(variable)
+    return f" ({variable}={value})" if value else ""
+
+
+def _kernels():
+    """Which of its loops NumPy takes: results may differ in the last bits by them."""
+    kinds = np.show_config(mode="dicts").get("SIMD Extensions", {})
+    text = ", ".join([*kinds.get("baseline", ()), *kinds.get("found", ())])
+    return Check("NumPy's loops", "ok", f"for {text or 'any processor'}"
+                 + _told("NPY_DISABLE_CPU_FEATURES"))
 
 
 def _cascade():
@@ -214,8 +266,8 @@ def _cascade():
         cropping.find_faces(np.zeros((64, 64), np.uint8))
     except Exception as error:  # ours, or OpenCV's own of a file that is damaged
         return Check("face cascade", "broken", _line(error),
-                     "pip install --force-reinstall 'opencv-python-headless"
-                     f"{_requirement('opencv-python-headless')}'", True)
+                     _opencv_fix().replace("pip install",
+                                           "pip install --force-reinstall"), True)
     return Check("face cascade", "ok", "OpenCV's, of Haar features", needed=True)
 
 
@@ -298,7 +350,7 @@ def _cache():
     there = os.path.abspath(folder)
     while not os.path.exists(there):
         there = os.path.dirname(there)
-    size = sum(os.path.getsize(os.path.join(place, name))
+    size = sum(os.lstat(os.path.join(place, name)).st_size
                for place, _, names in os.walk(folder) for name in names)
     text = f"{folder}, {size / 1e6:,.1f} MB"
     try:

@@ -6,8 +6,6 @@ and pictures. A number is worth what its protocol is: judge on people and pictur
 that the network has not met.
 """
 
-import csv
-import io
 import json
 import os
 import platform
@@ -15,14 +13,17 @@ import shlex
 import sys
 
 from .. import __version__, files
+from ..device.arrays import resolve
 from ..evaluation.calibration import calibrate
 from ..evaluation.metrics import evaluate
 from ..progress import Progress
 from ..report.html import write_html_report
 from ..report.text import write_report
 from ..runs import data
-from ..runs.record import describe_data, draw
+from ..runs.record import REPORTS, describe_data, draw
 from ..weights.model_file import load_model
+
+TABLE = "predictions.csv"
 
 
 def arguments(parser):
@@ -37,38 +38,41 @@ def arguments(parser):
 
 def main(args):
     """Judge, print and write."""
+    resolve(args.device)
     if args.out:
-        files.make_folder(args.out)
+        files.hold_folder(args.out, [*REPORTS, TABLE])
     model = load_model(args.model)
     test = data.load(args, model, Progress())
     probabilities = data.judge(model, test.faces, args.device)
     result = evaluate(probabilities, test.faces.labels, test.faces.classes,
                       test.faces.subjects, protocol=test.protocol, leaky=test.leaky)
     calibration = calibrate(probabilities, test.faces.labels)
-    if args.json:
+    page = args.out and _write(args, test, probabilities, result, calibration)
+    if args.json:  # the last, so that nothing is lost with who reads it
         error = {"expected calibration error": round(calibration.error, 6)}
         print(json.dumps({**result.to_dict(), **error}, indent=2))
     else:
         print(result, f"\n{calibration}", sep="\n")
-    if args.out:
-        files.write_text(os.path.join(args.out, "predictions.csv"),
-                         _predictions(test.faces, probabilities))
-        pictures = draw(args.out, test.faces, probabilities, result)
-        run = _describe(args, test, calibration)
-        write_report(args.out, run, result, pictures)
-        page = write_html_report(args.out, run, result, pictures)
+    if page:
         print(f"{page} holds the report.", file=sys.stderr)
 
 
-def _predictions(faces, probabilities):
+def _write(args, test, probabilities, result, calibration):
+    """Write table, pictures and report; return the path of the page."""
+    with files.csv_writer(os.path.join(args.out, TABLE)) as table:
+        _predictions(table, test.faces, probabilities)
+    pictures = draw(args.out, test.faces, probabilities, result)
+    run = _describe(args, test, calibration)
+    write_report(args.out, run, result, pictures)
+    return write_html_report(args.out, run, result, pictures)
+
+
+def _predictions(table, faces, probabilities):
     """A line a picture: file, truth, prediction, and what each class got."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["path", "true", "predicted", *faces.classes])
+    table.writerow(["path", "true", "predicted", *faces.classes])
     for path, label, row in zip(faces.paths, faces.labels, probabilities):
-        writer.writerow([path, faces.classes[label], faces.classes[row.argmax()],
-                         *(f"{p:.6f}" for p in row)])
-    return text.getvalue()
+        table.writerow([path, faces.classes[label], faces.classes[row.argmax()],
+                        *(f"{p:.6f}" for p in row)])
 
 
 def _describe(args, test, calibration):

@@ -17,19 +17,19 @@ import collections
 import contextlib
 import itertools
 import json
-import os
 import sys
 
 from ..data.readers.folders import IMAGE_ENDINGS
 from ..data.readers.listing import expand
 from ..device.arrays import DEVICES, resolve
-from ..errors import DatasetError, SettingError, VideoError
-from ..files import csv_writer, make_folder
+from ..errors import DatasetError, SettingError, VideoError, visible
+from ..files import check_target, csv_writer, make_folder
 from ..predict.predictor import Face, Predictor
 from ..predict.tracking import Tracker
 from ..predict.video import VIDEO_ENDINGS, Video, follow, write_video
 from ..progress import Progress
 from ..report.annotate import Copies, annotate_faces
+from .cli import StreamError
 
 BOX = ("left", "top", "width", "height")
 
@@ -70,7 +70,7 @@ def main(args):
     _check(args)
     predictor = Predictor.load(args.model, args.device)
     copies = Copies(make_folder(args.out)) if args.out else None
-    statuses, results = collections.Counter(), []
+    statuses, results, args.unheard = collections.Counter(), [], None
     with contextlib.ExitStack() as stack:
         row = (stack.enter_context(csv_writer(args.csv)).writerow if args.csv
                else lambda values: None)
@@ -79,6 +79,8 @@ def main(args):
             statuses[result["status"]] += 1
             if args.json:
                 results.append(result)
+    if args.unheard:
+        raise args.unheard
     if args.json:
         print(json.dumps(results, indent=2))
     print(f"{_count(photos, videos)}: " + ", ".join(
@@ -100,15 +102,26 @@ def _check(args):
         raise SettingError("--every: expected a whole number from 1, got "
                            f"{args.every}.")
     if args.csv:
-        make_folder(os.path.dirname(args.csv) or ".")
+        check_target(args.csv)
 
 
 def _tell(args, result, lines):
-    """Print a result, unless it is JSON's turn at the end."""
-    if "error" in result:
-        print(f"error: {result['error']}", file=sys.stderr)
-    elif not args.json:
-        print(*lines, sep="\n")
+    """Print a result, unless it is JSON's turn at the end.
+
+    If that cannot be, files that were asked for are written all the same; the error is
+    raised when they are whole.
+    """
+    if args.unheard:
+        return
+    try:
+        if "error" in result:
+            print(f"error: {visible(result['error'])}", file=sys.stderr)
+        elif not args.json:
+            print(*map(visible, lines), sep="\n")
+    except StreamError as error:
+        if not args.csv and not args.out:
+            raise
+        args.unheard = error
 
 
 # --- photos ----------------------------------------------------------------------

@@ -15,8 +15,8 @@ import shutil
 from dataclasses import dataclass
 
 from ..device.arrays import resolve
-from ..errors import SettingError
-from ..files import make_folder
+from ..errors import SettingError, visible
+from ..files import hold_folder
 from ..progress import Progress
 from ..report import plots
 from ..report.search_plot import search_curve
@@ -47,18 +47,22 @@ def script(argv, parser):
         raise SettingError("--folds: expected one split for all trials, got "
                            f"{fixed.args.folds} folds. Leave it out.")
     resolve(fixed.args.device)  # before the work that would be in vain without it
-    make_folder(args.out)
+    hold_folder(args.out, ["report.md", "search.png"])
+    objective = Objective(words, parts(fixed), args.out)
     result = search_space(
-        Objective(words, parts(fixed), args.out), space, args.strategy, args.trials,
+        objective, space, args.strategy, args.trials,
         args.seed, args.jobs, args.at_once, args.out, args.resume,
         about={"options": words}, progress=fixed.progress)
+    for one in result.trials:  # one whose process died has left its folder
+        shutil.rmtree(objective.folder(one.settings), ignore_errors=True)
     best = command(trial(words, result.best_settings, best_folder, parser.prog).args)
-    print(result)
-    print(f"\nbest validation accuracy {result.best_score:.4f} of {len(result.trials)} "
-          f"trials. To train with these settings, and to test:\n\n{best}")
     program = (["python", f"examples/{parser.prog}"] if parser.prog.endswith(".py")
                else parser.prog.split())
-    write(args, shlex.join([*program, *argv]), fixed.args, result, best)
+    report = write(args, shlex.join([*program, *argv]), fixed.args, result, best)
+    print(result)  # the last, so that nothing is lost with who reads it
+    print(f"\nbest validation accuracy {result.best_score:.4f} of {len(result.trials)} "
+          f"trials. To train with these settings, and to test:\n\n{visible(best)}")
+    print(f"\n{report} holds the report, {os.path.join(args.out, RECORD)} the trials.")
     return result
 
 
@@ -125,10 +129,13 @@ class Objective:
     parts: tuple
     out: str
 
+    def folder(self, settings):
+        """By its settings, so that an interrupted trial goes on where it stopped."""
+        name = hashlib.sha256(ascii((self.words, settings)).encode()).hexdigest()
+        return os.path.join(self.out, f"trial-{name[:12]}")
+
     def __call__(self, settings):
-        # By its settings, so that an interrupted trial goes on where it stopped.
-        name = hashlib.sha256(repr((self.words, settings)).encode()).hexdigest()
-        folder = os.path.join(self.out, f"trial-{name[:12]}")
+        folder = self.folder(settings)
         one = trial(self.words, settings, folder, progress=Progress(enabled=False))
         one.args.resume = True
         try:
@@ -141,13 +148,13 @@ class Objective:
 
 
 def write(args, command, fixed, result, best):
-    """Write the report and its picture."""
+    """Write the report and its picture; return the report's path."""
     title = f"Search for {fixed.script}"
     figure = search_curve(result.trials, f"{title}, strategy {args.strategy}",
                           "best validation accuracy")
     plots.save(figure, os.path.join(args.out, "search.png"))
     settings = vars(args) | {"space": ", ".join(args.space)}
-    report = write_search_report(args.out, {
+    return write_search_report(args.out, {
         "title": title, "command": command, "best": best, "seed": args.seed,
         "method": f"Strategy {args.strategy}, {len(result.trials)} trials. The score "
                   "of a trial is the best accuracy on the validation part; the test "
@@ -156,4 +163,3 @@ def write(args, command, fixed, result, best):
         "settings": {k: v for k, v in settings.items() if v is not None},
         "versions": versions()}, result,
         [("search.png", "The score of each trial, and the best so far.")])
-    print(f"\n{report} holds the report, {os.path.join(args.out, RECORD)} the trials.")

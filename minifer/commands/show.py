@@ -11,8 +11,8 @@
 import numpy as np
 
 from .. import layers
-from ..device.arrays import DEVICES
-from ..errors import NoFaceError, SettingError
+from ..device.arrays import DEVICES, resolve
+from ..errors import NoFaceError, SettingError, visible
 from ..evaluation import explain
 from ..faces.cropping import extract
 from ..faces.images import read_image
@@ -65,6 +65,8 @@ def arguments(parser):
 
 def main(args):
     """Draw the picture that was asked for."""
+    resolve(getattr(args, "device", "cpu"))
+    plots.check_picture(args.out)
     plots.save(args.main(args), args.out)
     print(f"{args.out} holds the picture.")
 
@@ -115,7 +117,7 @@ def _face(args):
     crops = crops[:, None]
     saturations, = predictor.saturations(crops)
     face = Face(tuple(boxes[0].tolist()), saturations)
-    print(f"{args.photo}: face at {face.box}: {face}")
+    print(f"{visible(args.photo)}: face at {face.box}: {face}")
     return predictor, crops, face
 
 

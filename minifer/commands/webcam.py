@@ -15,9 +15,11 @@ import sys
 
 from ..device.arrays import DEVICES, resolve
 from ..errors import BackendUnavailable, VideoError
+from ..files import check_target
 from ..predict.predictor import Predictor
+from ..predict.tracking import Tracker
 from ..predict.video import write_video
-from ..predict.webcam import Camera, at_rate, live, open_window
+from ..predict.webcam import Camera, at_rate, check_camera, live, open_window
 
 
 def arguments(parser):
@@ -39,6 +41,10 @@ def arguments(parser):
 def main(args):
     """Watch until the window is closed; 1 if there is no camera or no window."""
     resolve(args.device)
+    check_camera(args.camera)
+    Tracker(args.smooth)
+    if args.record:
+        check_target(args.record)
     predictor = Predictor.load(args.model, args.device)
     stopped = False
     try:

@@ -26,6 +26,7 @@ import numpy as np
 from ..errors import BackendUnavailable, CaptureError, SettingError
 from .emuarray import EmuArray
 from .recording import refuse
+from .threads import default_threads
 
 __all__ = ["DEVICES", "resolve", "device_of", "on_gpu", "to_device", "to_host",
            "as_array", "contiguous", "address", "compute_capability", "synchronize",
@@ -53,10 +54,11 @@ def resolve(name):
     Raises
     ------
     SettingError
-        If there is no such device.
+        If there is no such device, or MINIFER_NUM_THREADS is no number of threads.
     BackendUnavailable
         If it cannot be used on this machine; the message says what to do.
     """
+    default_threads()  # on all devices something runs on the CPU's threads
     if name == "auto":
         try:
             _cupy()

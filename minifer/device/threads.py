@@ -19,16 +19,27 @@ __all__ = ["Workers", "default_threads", "blas_kernels"]
 
 
 def default_threads():
-    """Cores this process may use, or ``MINIFER_NUM_THREADS``."""
+    """Cores this process may use, or ``MINIFER_NUM_THREADS``.
+
+    Raises
+    ------
+    SettingError
+        If that is no whole number from 1 to 64, or to 8 a core where this is more:
+        each thread takes memory, and beyond the cores none makes anything faster.
+    """
     text = os.environ.get("MINIFER_NUM_THREADS")
     if text is None:
         if hasattr(os, "sched_getaffinity"):
             return len(os.sched_getaffinity(0))
         return os.cpu_count() or 1
-    if not text.isdigit() or int(text) < 1:
+    most = max(64, 8 * (os.cpu_count() or 1))
+    digits = text.strip().lstrip("0")
+    if not (digits.isascii() and digits.isdigit() and len(digits) < 7
+            and int(digits) <= most):
         raise SettingError(
-            f"MINIFER_NUM_THREADS: expected a whole number >= 1, got {text!r}.")
-    return int(text)
+            f"MINIFER_NUM_THREADS: expected a whole number from 1 to {most}, got "
+            f"{text[:40]!r}. Unset it for a thread a core.")
+    return int(digits)
 
 
 def blas_kernels():

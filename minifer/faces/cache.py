@@ -14,7 +14,7 @@ import numpy as np
 
 from .._types import FilePath
 from ..errors import OutputError
-from ..files import make_folder, write_bytes
+from ..files import make_folder, open_file, write_bytes
 
 __all__ = ["CropCache", "cache_folder"]
 
@@ -66,7 +66,7 @@ class CropCache:
     def get(self, key: str) -> np.ndarray | None:
         """Return the crops (K, size, size) of ``key``, or None if not there."""
         try:
-            with open(self._path(key), "rb") as file:
+            with open_file(self._path(key)) as file:
                 entry = file.read()
         except OSError:
             return None  # absent or unreadable: the caller computes it again

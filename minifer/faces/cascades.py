@@ -8,6 +8,7 @@ import os
 import threading
 
 from ..errors import BackendUnavailable
+from ..files import utf8_path
 from . import images
 
 __all__ = ["FACE", "EYE", "load"]
@@ -53,4 +54,5 @@ def _read(cv2, name):
         raise BackendUnavailable(
             f"Finding faces needs OpenCV 4, but the installed OpenCV "
             f"{cv2.__version__} {missing}. Install it: {images.REMEDY_CV2}")
-    return cv2.CascadeClassifier(path)
+    with utf8_path(path) as name:
+        return cv2.CascadeClassifier(name)

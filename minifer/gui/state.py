@@ -5,14 +5,13 @@ never changed, only replaced; so the thread that works and the window that shows
 hold the same ones.
 """
 
-import csv
 import dataclasses
-import io
 import os
 
 import numpy as np
 
 from ..faces.images import load_cv2
+from ..files import csv_text
 from ..report.annotate import annotate_photo
 
 __all__ = ["Choice", "FoundFace", "Verdict", "State", "name_of", "shown", "draw",
@@ -222,14 +221,11 @@ def table(state, choice):
         Columns photo, face, left, top, width, height (pixels), eyes, model, class,
         saturation (0…1).
     """
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["photo", "face", "left", "top", "width", "height", "eyes",
-                     "model", "class", "saturation"])
+    rows = [["photo", "face", "left", "top", "width", "height", "eyes", "model",
+             "class", "saturation"]]
     for face in shown(state, choice):
         for verdict in state.verdicts:
             values = verdict.saturations[face.number - 1] if verdict.saturations else {}
-            writer.writerows([state.photo, face.number, *face.box, face.eyes,
-                              verdict.path, name, f"{value:.6f}"]
-                             for name, value in values.items())
-    return text.getvalue()
+            rows += ([state.photo, face.number, *face.box, face.eyes, verdict.path,
+                      name, f"{value:.6f}"] for name, value in values.items())
+    return csv_text(rows)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
@@ -15,7 +16,7 @@ import numpy as np
 from .._types import FilePath
 from ..errors import OutputError, SettingError, VideoError
 from ..faces.images import load_cv2, quiet
-from ..files import atomic_path, make_folder
+from ..files import atomic_path, make_folder, utf8_path
 from .tracking import Tracker
 
 __all__ = ["VIDEO_ENDINGS", "Frame", "Video", "open_capture", "write_video", "follow"]
@@ -125,10 +126,15 @@ def open_capture(source: str | int) -> Any:
     """
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # read at the first video
     cv2 = load_cv2()
+    if not isinstance(source, str):
+        if sys.platform.startswith("linux") and not os.path.exists(
+                f"/dev/video{source}"):
+            return cv2.VideoCapture()  # of nothing; some drivers end the process
+        with quiet(cv2):
+            return cv2.VideoCapture(source, cv2.CAP_ANY)
     # Other decoders that OpenCV would try next complain on the terminal.
-    how = cv2.CAP_FFMPEG if isinstance(source, str) else cv2.CAP_ANY
-    with quiet(cv2):
-        return cv2.VideoCapture(source, how)
+    with quiet(cv2), utf8_path(source) as name:
+        return cv2.VideoCapture(name, cv2.CAP_FFMPEG)
 
 
 @contextlib.contextmanager
@@ -186,9 +192,9 @@ class _Writer:
         cv2 = load_cv2()
         if self.out is None:
             H, W = picture.shape[:2]
-            with quiet(cv2):
+            with quiet(cv2), utf8_path(self.path) as name:
                 self.out = cv2.VideoWriter(
-                    self.path, cv2.VideoWriter_fourcc(*"mp4v"), self.fps, (W, H))
+                    name, cv2.VideoWriter_fourcc(*"mp4v"), self.fps, (W, H))
         self.out.write(cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
         self.frames += 1
 

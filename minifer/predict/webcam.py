@@ -14,12 +14,12 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from ..errors import BackendUnavailable, VideoError
+from ..errors import BackendUnavailable, SettingError, VideoError
 from ..faces.images import load_cv2
 from ..report.annotate import annotate_faces
 from .video import Frame, follow, open_capture
 
-__all__ = ["Camera", "live", "at_rate", "open_window"]
+__all__ = ["Camera", "check_camera", "live", "at_rate", "open_window"]
 
 #: Frames a second of a recording, where the camera does not say.
 USUAL_RATE = 25.0
@@ -31,7 +31,7 @@ class Camera:
     Parameters
     ----------
     number : int, default 0
-        Number of the camera in the system.
+        Number of the camera in the system, 0 to 99.
 
     Attributes
     ----------
@@ -40,11 +40,14 @@ class Camera:
 
     Raises
     ------
+    SettingError
+        If that is no such number.
     VideoError
         If there is no such camera, or another program has it.
     """
 
     def __init__(self, number: int = 0):
+        check_camera(number)
         cv2 = load_cv2()
         self.number, self._capture = number, open_capture(number)
         if not self._capture.isOpened():
@@ -68,6 +71,20 @@ class Camera:
                             cv2.cvtColor(picture, cv2.COLOR_BGR2RGB))
         finally:
             self._capture.release()
+
+
+def check_camera(number):
+    """Refuse what OpenCV would not take for a camera's number.
+
+    It reads 200 as "camera 0 of another driver", and some drivers end the process.
+
+    Raises
+    ------
+    SettingError
+        If that is no whole number from 0 to 99.
+    """
+    if type(number) is not int or not 0 <= number <= 99:
+        raise SettingError(f"camera: expected a number from 0 to 99, got {number!r}.")
 
 
 def live(predictor: Any, frames: Iterable[Frame],

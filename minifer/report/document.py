@@ -20,6 +20,8 @@ import numbers
 import urllib.parse
 from typing import NamedTuple
 
+from ..errors import visible
+
 __all__ = ["Strong", "Mono", "Note", "Table", "Items", "Code", "Picture", "Section",
            "pairs", "is_number", "plain", "to_markdown"]
 
@@ -85,9 +87,9 @@ def is_number(value):
 
 
 def plain(value):
-    """A cell as text on one line; floats to six digits."""
+    """A cell as text on one line, controls shown; floats to six digits."""
     text = f"{value:.6g}" if isinstance(value, float) else str(value)
-    return " ".join(text.split())
+    return visible(" ".join(text.split()))
 
 
 def to_markdown(title, blocks):
@@ -122,7 +124,7 @@ def _markdown(block):
         case Items(items):
             return "\n".join(f"- {_inline(item, False)}" for item in items)
         case Code(text):
-            return text and f"```sh\n{text}\n```"
+            return text and f"```sh\n{visible(text)}\n```"
         case Picture(name, caption):
             caption = _inline(caption)
             return f"![{caption}]({urllib.parse.quote(name)})\n\n*{caption}*"

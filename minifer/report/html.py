@@ -22,7 +22,7 @@ import os
 from html import escape
 
 from .. import files
-from ..errors import ImageError
+from ..errors import ImageError, visible
 from .document import (Code, Items, Mono, Note, Picture, Section, Strong, Table,
                        is_number, plain)
 from .text import run_report
@@ -174,7 +174,7 @@ def _html(block, folder):
             points = _lines(f"<li>{_inline(item)}</li>" for item in items)
             return points and f"<ul>\n{points}\n</ul>"
         case Code(text):
-            return text and f"<pre><code>{escape(text)}</code></pre>"
+            return text and f"<pre><code>{escape(visible(text))}</code></pre>"
         case Picture(name, caption):
             caption = escape(plain(caption))
             return (f'<figure><img src="{_data_uri(os.path.join(folder, name))}" '

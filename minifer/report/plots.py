@@ -12,11 +12,11 @@ import numpy as np
 
 from ..errors import ShapeError
 from .annotate import annotate_photo
-from .style import (BLUE, GREY, INK, ORANGE, RED, ax_headline, bare, blank, headline,
-                    save, tidy)
+from .style import (BLUE, GREY, INK, ORANGE, RED, ax_headline, bare, blank,
+                    check_picture, headline, save, tidy)
 
 __all__ = ["learning_curves", "confusion_matrix", "filters", "activations",
-           "most_wrong", "annotate_photo", "save"]
+           "most_wrong", "annotate_photo", "save", "check_picture"]
 
 
 def learning_curves(history, best_epoch=None, title="Learning curves",

@@ -12,11 +12,13 @@ https://jfly.uni-koeln.de/color/).
 """
 
 import os
+import re
 
 from .. import files
-from ..errors import SettingError
+from ..errors import SettingError, visible
 
-__all__ = ["blank", "headline", "ax_headline", "tidy", "bare", "save"]
+__all__ = ["blank", "headline", "ax_headline", "tidy", "bare", "save",
+           "check_picture"]
 
 BLUE, ORANGE, RED = "#0072B2", "#E69F00", "#D55E00"
 INK, GREY, HAIRLINE = "#222222", "#6b6b6b", "#d9d9d9"
@@ -113,10 +115,47 @@ def save(figure, path):
     OutputError
         If the file cannot be written.
     """
-    path = os.fspath(path)
-    if not path.lower().endswith(".png"):
-        raise SettingError(f"{path}: expected a name that ends in .png. "
-                           "Pictures are written as PNG only.")
+    _check_name(path)
+    _show_names(figure.figure)
     with files.atomic_write(path) as file:
         figure.figure.savefig(file, format="png", facecolor="white",
                               metadata={"Software": None})
+
+
+def check_picture(path):
+    """Prove that a picture can be written there, before the work of drawing it.
+
+    Raises
+    ------
+    SettingError, OutputError
+        As :func:`save`.
+    """
+    _check_name(path)
+    files.check_target(path)
+
+
+def _check_name(path):
+    if not os.fspath(path).lower().endswith(".png"):
+        raise SettingError(f"{path}: expected a name that ends in .png. "
+                           "Pictures are written as PNG only.")
+
+
+def _show_names(figure):
+    """Let names that stand in a picture be text, whatever is in them.
+
+    Matplotlib takes what is between two ``$`` for a formula, and stops at half letters.
+    """
+    from matplotlib.text import Text
+    from matplotlib.ticker import FixedFormatter
+
+    def shown(text):
+        text = visible(text, "\n")
+        return text if "\\math" in text else re.sub(r"(?<!\\)\$", r"\\$", text)
+
+    for text in figure.findobj(Text):
+        text.set_text(shown(text.get_text()))
+    for ax in figure.axes:
+        for axis in (ax.xaxis, ax.yaxis):
+            names = axis.get_major_formatter()
+            if isinstance(names, FixedFormatter):  # it writes the labels anew
+                names.seq = [shown(name) for name in names.seq]

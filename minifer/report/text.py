@@ -9,8 +9,6 @@ epoch,train_loss,valid_loss,valid_accuracy,seconds,learning_rate
 1,1.9,,,3.5,
 """
 
-import csv
-import io
 import os
 import shlex
 
@@ -59,12 +57,9 @@ def history_csv(history):
     """
     others = {key: None for epoch in history for key in epoch
               if key not in HISTORY_COLUMNS}
-    text = io.StringIO()
-    writer = csv.DictWriter(text, [*HISTORY_COLUMNS, *others],
-                            lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(history)
-    return text.getvalue()
+    columns = [*HISTORY_COLUMNS, *others]
+    return files.csv_text([columns, *([epoch.get(name) for name in columns]
+                                      for epoch in history)])
 
 
 def write_history(path, history):

@@ -9,12 +9,12 @@ import time
 from .. import layers, random
 from ..device.arrays import resolve
 from ..evaluation.metrics import evaluate
-from ..files import make_folder
+from ..files import hold_folder
 from ..progress import Progress
 from ..training.trainer import Trainer
 from ..weights.model_file import Model, load_model, load_params
 from .options import check_training, command, stop_rule, trainer_options
-from .record import describe_run, draw, write_run
+from .record import REPORTS, describe_run, draw, write_run
 
 __all__ = ["Experiment", "load_best"]
 
@@ -62,10 +62,11 @@ class Experiment:
 
     @classmethod
     def start(cls, argv, parser):
-        """Read a command line; find the device and make the folder that it names."""
+        """Read a command line; find the device and lock the folder that it names."""
         args = cls.parse(argv, parser)
         device = resolve(args.device)  # before work that would be in vain without it
-        make_folder(args.out)
+        hold_folder(args.out, [*REPORTS, "run.json", "history.csv", "model.npz",
+                               "checkpoint.npz"])
         if device != args.device:
             print(f"training on {device}", flush=True)
         return cls(args)
@@ -77,7 +78,6 @@ class Experiment:
         test, result, model, probabilities, protocol = self.outcome(faces)
         evaluation = evaluate(probabilities, test.labels, faces.classes, test.subjects,
                               seed=self.args.seed, **protocol)
-        print(evaluation)
         self.write(faces, test, result, model, probabilities, evaluation)
         return evaluation
 
@@ -134,7 +134,7 @@ class Experiment:
                      {"command": command(self.args), "seed": self.args.seed})
 
     def write(self, faces, test, result, model, probabilities, evaluation):
-        """Write pictures, history, record and report into --out."""
+        """Write pictures, history, record and report into --out; print the verdict."""
         out = self.args.out
         pictures = draw(out, test, probabilities, evaluation, result, model)
         record = describe_run(self.args, *self.about(), faces, result, evaluation,

@@ -16,8 +16,11 @@ from ..report.text import write_history, write_report
 from .data import DRAWN
 from .options import command
 
-__all__ = ["draw", "draw_first_layer", "describe_run", "describe_data", "versions",
-           "write_run", "best_accuracy"]
+__all__ = ["REPORTS", "draw", "draw_first_layer", "describe_run", "describe_data",
+           "versions", "write_run", "best_accuracy"]
+
+#: Names of the files that tell of a run.
+REPORTS = "report.md", "report.html"
 
 
 def draw(out, faces, probabilities, evaluation, result=None, model=None):
@@ -119,12 +122,16 @@ def versions():
 
 
 def write_run(out, record, result, evaluation, pictures):
-    """Write history, record and report into a folder, beside pictures and model."""
+    """Write history, record and report into a folder, and print the evaluation.
+
+    In this order: what was printed can be lost, with who reads it.
+    """
     write_history(os.path.join(out, "history.csv"), result.history)
     write_json(os.path.join(out, "run.json"), record)
     record = record | {"results": {}}
     report = write_report(out, record, evaluation, pictures)
     write_html_report(out, record, evaluation, pictures)
+    print(evaluation)
     print(f"\n{report} holds the report, {os.path.join(out, 'model.npz')} the model.")
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..errors import SettingError, check_seed
+from ..files import lock_folder
 from ..progress import Progress
 from .processes import outcomes
 from .space import check_space, space_size
@@ -118,6 +119,8 @@ def search(objective, space, strategy="anneal", trials=30, seed=0, jobs=1, at_on
     SettingError
         For a space, number or name that makes no sense, for a record of another
         search, and if not one trial succeeded.
+    OutputError
+        If the folder cannot be written, or another search is at work in it.
     SearchInterrupted
         On Ctrl-C. Trials that run are stopped; the record has those that had ended.
 
@@ -138,23 +141,25 @@ def search(objective, space, strategy="anneal", trials=30, seed=0, jobs=1, at_on
         raise SettingError(f"strategy: expected one of {', '.join(STRATEGIES)}, got "
                            f"{strategy!r}.")
     walk = STRATEGIES[strategy](space, seed)
-    record = Record({"strategy": strategy, "seed": seed, "at_once": at_once,
-                     "space": {name: repr(one) for name, one in space.items()},
-                     "about": about or {}, "trials": trials}, folder, resume)
+    about = {"strategy": strategy, "seed": seed, "at_once": at_once,
+             "space": {name: repr(one) for name, one in space.items()},
+             "about": about or {}, "trials": trials}
     progress = progress or Progress(enabled=False)
-    if record.trials:
-        progress.line(f"continuing after {len(record.trials)} trials")
-    try:
-        for first in range(1, trials + 1, at_once):
-            numbers = range(first, min(first + at_once, trials + 1))
-            proposals = dict(zip(numbers, walk.ask(numbers)))
-            _run(objective, proposals, jobs, record, progress)
-            walk.tell([record.trials[number] for number in numbers])
-    except KeyboardInterrupt as error:
-        kept = "nothing saved" if folder is None else (
-            f"saved in {os.fspath(folder)}; --resume continues")
-        raise SearchInterrupted(
-            f"stopped after {len(record.trials)} trials: {kept}") from error
+    with contextlib.nullcontext() if folder is None else lock_folder(folder):
+        record = Record(about, folder, resume)
+        if record.trials:
+            progress.line(f"continuing after {len(record.trials)} trials")
+        try:
+            for first in range(1, trials + 1, at_once):
+                numbers = range(first, min(first + at_once, trials + 1))
+                proposals = dict(zip(numbers, walk.ask(numbers)))
+                _run(objective, proposals, jobs, record, progress)
+                walk.tell([record.trials[number] for number in numbers])
+        except KeyboardInterrupt as error:
+            kept = "nothing saved" if folder is None else (
+                f"saved in {os.fspath(folder)}; --resume continues")
+            raise SearchInterrupted(
+                f"stopped after {len(record.trials)} trials: {kept}") from error
     return _result([record.trials[number] for number in range(1, trials + 1)])
 
 

@@ -100,24 +100,32 @@ def _in_processes(objective, proposals, jobs):
                 number, process, started = running[ours]
                 outcome = _receive(ours, process, started)
                 del running[ours]
+                _close(ours, process)
                 yield number, outcome
     finally:
         with _deaf_to_ctrl_c():  # a second one must not leave any behind
-            for _, process, _ in running.values():
+            for ours, (_, process, _) in running.items():
                 if process.pid is not None:
                     process.terminate()
                     process.join()
+                _close(ours, process)
 
 
 def _receive(connection, process, started):
     try:
         outcome = connection.recv()
-    except EOFError:
+    except (EOFError, OSError):  # it died before it spoke, or while it did
         outcome = None
     process.join()
     return outcome or Outcome(
         None, f"its process died with exit code {process.exitcode}",
         time.perf_counter() - started)
+
+
+def _close(connection, process):
+    """Give back the system's handles at once, not when Python gets round to it."""
+    connection.close()
+    process.close()
 
 
 @contextlib.contextmanager

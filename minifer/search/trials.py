@@ -10,7 +10,7 @@ import os
 from dataclasses import asdict, dataclass
 
 from ..errors import SettingError
-from ..files import make_folder, remove_leftovers, write_text
+from ..files import make_folder, open_file, remove_leftovers, write_text
 
 __all__ = ["Trial", "Record", "RECORD"]
 
@@ -124,7 +124,7 @@ def read_record(path):
         If the file cannot be read or is of another kind.
     """
     try:
-        with open(path, encoding="utf-8") as file:
+        with open_file(path, "r", encoding="utf-8") as file:
             search, *lines = map(json.loads, file)
         trials = [Trial(**line) for line in lines]
         if not isinstance(search["trials"], int):

@@ -12,6 +12,7 @@ True
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import time
@@ -26,7 +27,7 @@ from ..compiled.functions import function
 from ..device.threads import default_threads
 from ..errors import NotFiniteError, SettingError, check_seed
 from ..expressions import Expression, Variable
-from ..files import digest, make_folder, remove_leftovers
+from ..files import digest, lock_folder, remove_leftovers
 from ..progress import Progress
 from ..random import Stream
 from ..weights import architecture
@@ -215,6 +216,8 @@ class Trainer:
         NotFiniteError
             If the loss is not finite; it names the layer. The checkpoint of the
             epoch before stands.
+        OutputError
+            If the folder cannot be written, or another run is at work in it.
         """
         classes = self.network.output_shape[1]
         check_samples(images, labels, classes)
@@ -229,14 +232,15 @@ class Trainer:
             self._settings, **describe_data(images, labels, valid),
             # Some schedules depend on where the end is.
             schedule_epochs=epochs if self.schedule in (quarters, cosine) else None)
-        place, threads = self._start(folder, resume)
-        self._fitted = True
-        self._plan(max(len(images), len(valid[0]) if valid else 0), threads)
-        batches = self._batches(images, labels, self.flip, self.augment,
-                                last=self._run_settings["last_batch"])
-        batches.sizes(len(batches))  # refuses to drop all
-        valid = valid and self._batches(*valid)
-        with interrupt_flag() as interrupted:
+        alone = contextlib.nullcontext() if folder is None else lock_folder(folder)
+        with alone, interrupt_flag() as interrupted:
+            place, threads = self._start(folder, resume)
+            self._fitted = True
+            self._plan(max(len(images), len(valid[0]) if valid else 0), threads)
+            batches = self._batches(images, labels, self.flip, self.augment,
+                                    last=self._run_settings["last_batch"])
+            batches.sizes(len(batches))  # refuses to drop all
+            valid = valid and self._batches(*valid)
             while not (place["history"] and any(r(place["history"]) for r in rules)):
                 self._epoch(batches, valid, place, folder, interrupted)
             place["finished"] = True
@@ -279,7 +283,7 @@ class Trainer:
                  "history": [], "best": None, "finished": False}
         if folder is None:
             return place, None
-        path = os.path.join(make_folder(folder), CHECKPOINT)
+        path = os.path.join(folder, CHECKPOINT)
         for name in (CHECKPOINT, MODEL):
             remove_leftovers(os.path.join(folder, name))
         if not os.path.exists(path):

@@ -20,7 +20,7 @@ from .. import layers
 from .._types import Array, FilePath
 from .._version import __version__
 from ..errors import WeightsError
-from ..files import atomic_write
+from ..files import atomic_write, open_file
 from . import architecture
 
 __all__ = ["Model", "save_model", "load_model", "load_params", "read_arrays",
@@ -210,7 +210,7 @@ def read_arrays(path: FilePath) -> tuple[dict[str, np.ndarray], Any]:
         If it is missing, damaged, a pickle, or holds Python objects.
     """
     try:
-        with open(path, "rb") as file:
+        with open_file(path) as file:
             if file.read(2) != b"PK":
                 raise WeightsError(
                     f"{path}: expected an .npz file, got something else (a pickle, "

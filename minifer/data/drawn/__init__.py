@@ -31,7 +31,7 @@ import numpy as np
 from ..._types import FilePath, OnProgress
 from ...errors import DatasetError, SettingError
 from ...faces.images import load_cv2
-from ...files import make_folder, write_bytes, write_json, write_text
+from ...files import make_folder, open_file, write_bytes, write_json, write_text
 from .drawing import Portrait, draw_sitting
 from .people import EMOTIONS, draw_peak, draw_person, intensities
 
@@ -150,7 +150,7 @@ def _finished(folder, settings):
         raise DatasetError(f"{folder}: expected an empty folder or one with {MARKER}, "
                            f"found {sorted(present)[0]!r}. {remedy}")
     try:
-        with open(os.path.join(folder, MARKER), encoding="utf-8") as file:
+        with open_file(os.path.join(folder, MARKER), "r", encoding="utf-8") as file:
             found = json.load(file)
         finished = found.pop("finished")
     except (OSError, ValueError, AttributeError, KeyError, TypeError) as error:

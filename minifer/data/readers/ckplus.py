@@ -24,6 +24,7 @@ import numpy as np
 
 from ..._types import FilePath, OnProgress
 from ...errors import DatasetError, LabelError, SettingError
+from ...files import open_file
 from ...faces.cropping import CropSettings, prepare
 from ...faces.images import raise_unreadable
 from ..dataset import EMOTIONS, Dataset
@@ -273,7 +274,7 @@ def _label_file(root, subject, sequence):
 def _read_code(path):
     """Read one label file: a number 0 to 7, written as a float."""
     try:
-        with open(path, "rb") as file:
+        with open_file(path) as file:
             text = file.read(1000).decode("utf-8-sig", errors="replace").strip()
     except OSError as error:
         raise LabelError(f"{path}: could not be read ({error.strerror}). Check its "

@@ -6,9 +6,7 @@ sorted by class, which :func:`~minifer.data.readers.folders.load_folders` reads.
 
 from __future__ import annotations
 
-import csv
 import dataclasses
-import io
 import os
 import pathlib
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +15,7 @@ from ..._types import FilePath, OnProgress
 from ...errors import DatasetError, ImageError
 from ...faces.cropping import CropSettings, extract
 from ...faces.images import raise_unreadable, read_image, write_png
-from ...files import make_folder, new_folder, write_bytes
+from ...files import csv_writer, make_folder, new_folder
 from .folders import IMAGE_ENDINGS
 from .listing import tree
 
@@ -125,9 +123,11 @@ def save_faces(photos: FilePath, folder: FilePath,
         if strict:
             raise_unreadable([ImageError(one.error) for one in found if one.error],
                              len(names))
-        # names of files that are no valid Unicode keep their bytes
-        write_bytes(os.path.join(new, TABLE),
-                    _table(found).encode("utf-8", "surrogateescape"))
+        with csv_writer(os.path.join(new, TABLE)) as table:
+            table.writerow(COLUMNS)
+            for one in found:
+                for row in one.rows():
+                    table.writerow([row.get(name) for name in COLUMNS])
     return found
 
 
@@ -150,12 +150,3 @@ def _save(photos, name, folder, settings, which):
     for file, crop in zip(files, crops):
         write_png(os.path.join(folder, file), crop)
     return FaceFiles(name, "ok", tuple(map(tuple, boxes.tolist())), files)
-
-
-def _table(found):
-    text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    for one in found:
-        writer.writerows(one.rows())
-    return text.getvalue()

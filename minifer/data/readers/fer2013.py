@@ -23,6 +23,7 @@ import numpy as np
 
 from ..._types import FilePath
 from ...errors import DatasetError
+from ...files import open_file
 from ..copies import exact_copies
 from ..split_dataset import SplitDataset
 
@@ -123,8 +124,8 @@ class open_table:
     def __init__(self, path):
         self.path = os.fspath(path)
         try:
-            self._file = open(path, newline="", encoding="utf-8-sig",
-                              errors="replace")
+            self._file = open_file(path, "r", newline="", encoding="utf-8-sig",
+                                   errors="replace")
         except OSError as error:
             raise DatasetError(f"{path}: expected a CSV file, got "
                                f"'{error.strerror}'. Check the path.") from error

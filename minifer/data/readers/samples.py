@@ -22,7 +22,7 @@ import numpy as np
 
 from ..._types import FilePath
 from ...errors import DatasetError, LeakageWarning, SettingError, check_seed
-from ...files import make_folder, new_folder, write_bytes
+from ...files import make_folder, new_folder, open_file, write_bytes
 from ..split_dataset import SplitDataset
 from ..splits import split_by_subject
 from .listing import files
@@ -169,7 +169,7 @@ def _read_folder(folder):
 def _unpack(path):
     """Read one sample; nothing in the file is trusted."""
     try:
-        with open(path, "rb") as file, warnings.catch_warnings():
+        with open_file(path) as file, warnings.catch_warnings():
             warnings.simplefilter("error")
             version = np.lib.format.read_magic(file)
             shape, _, kind = (np.lib.format.read_array_header_1_0(file)

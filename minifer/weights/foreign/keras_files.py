@@ -16,6 +16,7 @@ import numpy as np
 
 from ..._types import FilePath
 from ...errors import BackendUnavailable, WeightsError, one_line, quoted
+from ...files import open_file
 
 __all__ = ["read_keras"]
 
@@ -55,6 +56,7 @@ def read_keras(path: FilePath) -> dict[str, np.ndarray]:
             f"{path}: expected h5py, which reads HDF5 files, got none. Install it: "
             "pip install minifer[keras].") from error
     try:
+        open_file(path).close()  # HDF5 would wait for a pipe
         size = os.path.getsize(path)
     except OSError as error:
         raise WeightsError(f"{path}: could not be read ({error.strerror}).") from error

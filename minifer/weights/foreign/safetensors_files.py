@@ -15,6 +15,7 @@ import numpy as np
 
 from ..._types import FilePath
 from ...errors import WeightsError, one_line, quoted
+from ...files import open_file
 
 __all__ = ["read_safetensors"]
 
@@ -47,7 +48,7 @@ def read_safetensors(path: FilePath) -> dict[str, np.ndarray]:
     load_torch_params : puts them into a network, where names are torchvision's.
     """
     try:
-        with open(path, "rb") as file:
+        with open_file(path) as file:
             data = file.read()
         header, body = _split(data)
         return _arrays(header, body)

@@ -20,6 +20,7 @@ import numpy as np
 
 from ..._types import FilePath
 from ...errors import WeightsError, one_line, quoted
+from ...files import open_file
 from .pickles import Refused, run_pickle
 
 __all__ = ["read_torch"]
@@ -97,7 +98,7 @@ def read_torch(path: FilePath, entry: str | None = None) -> dict[str, np.ndarray
     load_torch_params : puts them into a network.
     """
     try:
-        with open(path, "rb") as file:
+        with open_file(path) as file:
             zipped = file.read(4) == b"PK\3\4"
             file.seek(0)
             if zipped:
