@@ -1,4 +1,5 @@
-// Softmax and cross-entropy, row by row of scores z (N, K).
+// Softmax and cross-entropy, row by row of scores z (N, K); sigmoid and cross-entropy,
+// element by element, at the end.
 //
 //     p[n,k] = exp(z[n,k] - m[n]) / sum over j of exp(z[n,j] - m[n])
 //     loss[n] = sum over k of t[n,k] (m[n] + log(sum over j) - z[n,k])
@@ -127,4 +128,42 @@ extern "C" __global__ void crossentropy_backward(const real* dlosses /*[N]*/,
     for (index_t k = threadIdx.x; k < K; k += 32)
         dlogits[n * K + k] = dlosses[n] * (exp(z[k] - m) / sum * total
                                            - target(classes, soft, weights, n, k, K));
+}
+
+// --- binary cross-entropy -----------------------------------------------------
+
+// log(1 + exp(z)), where exp never overflows.
+__device__ inline real log_1_exp(real z)
+{
+    return (z > 0 ? z : 0) + log1p(exp(-fabs(z)));
+}
+
+// loss = t log(1 + exp(-z)) + (1 - t) log(1 + exp(z)): of a sigmoid that has rounded
+// to 0 or 1 the logarithm would be infinite.
+extern "C" __global__ void sigmoid_crossentropy_forward(const real* logits /*[n]*/,
+                                                        const real* targets /*[n]*/,
+                                                        real* losses /*[n]*/,
+                                                        index_t n)
+{
+    index_t i = GLOBAL_INDEX;
+    if (i >= n) return;
+    real z = logits[i], t = targets[i], loss = 0;
+    // Where t is 0 a loss of infinity must not matter: 0 * inf is NaN.
+    if (t != 0) loss += t * log_1_exp(-z);
+    if (t != 1) loss += (1 - t) * log_1_exp(z);
+    losses[i] = z != z ? z : loss;
+}
+
+// dz = dloss ((1 - t) p - t (1 - p)), with 1 - p as exact as p.
+extern "C" __global__ void sigmoid_crossentropy_backward(const real* dlosses /*[n]*/,
+                                                         const real* logits /*[n]*/,
+                                                         const real* targets /*[n]*/,
+                                                         real* dlogits /*[n]*/,
+                                                         index_t n)
+{
+    index_t i = GLOBAL_INDEX;
+    if (i >= n) return;
+    real z = logits[i], t = targets[i], e = exp(-fabs(z));
+    real p = (z >= 0 ? 1 : e) / (1 + e), q = (z >= 0 ? e : 1) / (1 + e);
+    dlogits[i] = dlosses[i] * ((1 - t) * p - t * q);
 }

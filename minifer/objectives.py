@@ -25,8 +25,8 @@ from .expressions import Apply, Expression, as_expression
 from .ops import activation, loss
 
 __all__ = ["categorical_crossentropy", "softmax_crossentropy",
-           "binary_crossentropy", "squared_error", "aggregate",
-           "categorical_accuracy"]
+           "binary_crossentropy", "sigmoid_crossentropy", "squared_error",
+           "aggregate", "categorical_accuracy"]
 
 
 def categorical_crossentropy(predictions: Array | Expression,
@@ -55,10 +55,8 @@ def categorical_crossentropy(predictions: Array | Expression,
     expression that ends in a softmax is fused with it and computed from the
     logits, which is exact however sure the network is.
     """
-    from_softmax = (isinstance(predictions, Apply)
-                    and predictions.op is activation.softmax_forward)
-    if from_softmax:
-        logits = predictions.inputs[0]  # type: ignore
+    logits = _logits_of(activation.softmax_forward, predictions)
+    if logits is not None:
         return softmax_crossentropy(logits, targets, class_weights)
     return _objective(loss.categorical_crossentropy_forward,
                       loss.categorical_crossentropy_backward,
@@ -88,9 +86,40 @@ def binary_crossentropy(predictions: Array | Expression,
     Parameters
     ----------
     predictions, targets : arrays or expressions of one shape, in [0, 1]
+
+    Returns
+    -------
+    array or expression of that shape
+
+    Notes
+    -----
+    Probabilities are not clipped: a 0 or 1 where the target says otherwise gives
+    infinity. An expression that ends in a sigmoid is fused with it and computed from
+    the scores, which is exact however sure the network is.
     """
+    logits = _logits_of(activation.sigmoid_forward, predictions)
+    if logits is not None:
+        return sigmoid_crossentropy(logits, targets)
     return _objective(loss.binary_crossentropy_forward,
                       loss.binary_crossentropy_backward, predictions, targets)
+
+
+def sigmoid_crossentropy(logits: Array | Expression,
+                         targets: Array | Expression) -> Any:
+    """:func:`binary_crossentropy` of ``sigmoid(logits)``, in one stable step.
+
+    Parameters
+    ----------
+    logits : array or expression
+        A network's output before its sigmoid.
+    targets : array or expression of that shape, in [0, 1]
+
+    Returns
+    -------
+    array or expression of that shape
+    """
+    return _objective(loss.sigmoid_crossentropy_forward,
+                      loss.sigmoid_crossentropy_backward, logits, targets)
 
 
 def squared_error(a: Array | Expression, b: Array | Expression) -> Any:
@@ -110,11 +139,15 @@ def aggregate(losses: Array | Expression, weights: Array | None = None,
 
     Parameters
     ----------
-    losses : array or expression, shape (N,)
-    weights : array (N,), optional
-        One for each sample.
+    losses : array or expression, shape (N,) or (N, ...)
+    weights : array or expression, optional
+        One for each sample, (N,) or (N, 1, ...), or one for each loss.
     mode : {'mean', 'sum', 'normalized_sum'}
         'normalized_sum' divides the weighted sum by the sum of the weights.
+
+    Returns
+    -------
+    float or expression
     """
     if mode not in ("mean", "sum", "normalized_sum"):
         raise SettingError(
@@ -124,7 +157,8 @@ def aggregate(losses: Array | Expression, weights: Array | None = None,
         raise SettingError("aggregate: mode 'normalized_sum' expects weights.")
     if weights is not None:
         losses = (Apply(_weight, _weight_backward, losses, as_expression(weights))
-                  if isinstance(losses, Expression) else losses * weights)
+                  if isinstance(losses, Expression)
+                  else _weight(as_array(losses), weights)[0])
     if mode == "mean":
         return losses.mean()
     total = losses.sum()
@@ -155,6 +189,12 @@ def categorical_accuracy(predictions: Array | Expression, targets: Array | Expre
     return _accuracy(predictions, as_array(targets), top_k)[0]
 
 
+def _logits_of(op, predictions):
+    """What predictions are this op of, if they are an expression that ends in it."""
+    ends_in_op = isinstance(predictions, Apply) and predictions.op is op
+    return predictions.inputs[0] if ends_in_op else None
+
+
 def _objective(forward, backward, predictions, targets, *constants):
     """The op on arrays at once, on expressions as an expression."""
     for class_weights in constants:
@@ -183,6 +223,15 @@ def _check_weights(weights):
 
 def _weight(losses, weights):
     weights = as_array(weights).astype(losses.dtype, copy=False)
+    given = weights.shape
+    if weights.ndim == 1:
+        weights = weights.reshape(given + (1,) * (losses.ndim - 1))
+    if weights.ndim != losses.ndim or any(
+            n not in (1, m) for n, m in zip(weights.shape, losses.shape)) or (
+            weights.shape[:1] != losses.shape[:1]):
+        raise ShapeError(
+            f"aggregate: expected a weight for each of the {losses.shape[:1]} samples, "
+            f"or for each of the {losses.shape} losses, got shape {given}.")
     return losses * weights, (weights,)
 
 

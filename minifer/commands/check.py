@@ -8,9 +8,16 @@
 The checks come in an order: the file loads; shapes and types; values, against
 minifer's own; gradients, measured by small steps in float64; inputs not changed in
 place; and the time it takes, beside minifer's. The first one that fails ends it, and
-where the result is that of a known mistake, the mistake is named. The file runs in a
-process of its own with a time limit, so a loop without end does no harm; but it can do
-whatever you can do, so read another person's file before you run it.
+where the result is that of a known mistake, the mistake is named.
+
+The file runs in a process of its own, with limits of time (--limit), memory (--memory),
+prints (1 MB) and written files (256 MiB each); on Windows with those of time and prints
+alone. At the end that process and all that it has started are ended, even those that
+have left its group where there is /proc. Results are signed, so that what the file
+prints or writes to open descriptors is not taken for one. It is not a sandbox: the file
+can read, write and send whatever you can, its processes have each a limit of their own,
+and cunning code could change the checks that run beside it. Read another person's file
+before you run it, and give marks for what you have read.
 
 Exit code: 0 all passed, 1 a check failed, 2 wrong use.
 """
@@ -32,6 +39,8 @@ def arguments(parser):
                                            "that exists")
     add("--limit", type=float, default=exercises.TIME_LIMIT,
         help="seconds that one check may take")
+    add("--memory", type=float, default=exercises.MEMORY_LIMIT,
+        help="GiB that the file may take")
     add("--json", action="store_true", help="print one object for machines")
 
 
@@ -78,7 +87,8 @@ def _write_template(args):
 
 def _check(args):
     found = []
-    for finding in exercises.run_file(args.name, args.file, args.limit):
+    for finding in exercises.run_file(args.name, args.file, args.limit,
+                                      args.memory):
         found.append(finding)
         if not args.json:
             _show(finding)

@@ -15,6 +15,7 @@ from ..expressions import evaluate, gradients
 from ..layers import get_all_layers, get_all_params
 from ..ops.outer_product import OuterProduct
 from ..updates.update import PIECE, run_alone
+from .blame import blame, too_sure
 from .cpu.plan import CpuPlan
 from .gpu.plan import GpuPlan
 from .gpu.replay import Replay
@@ -131,7 +132,7 @@ class CpuDriver(_Driver):
                 if not all_finite(found[param], run):
                     raise NotFiniteError(
                         f"training: the gradient of '{param.name}' is not finite. "
-                        "Lower the learning rate.")
+                        + (too_sure(done) or "Lower the learning rate."))
             self.updates(found, run)
 
 
@@ -270,31 +271,3 @@ def all_finite(array, run=run_alone):
 
     run(task, len(flat), PIECE)
     return bool(np.isfinite(sums).all())
-
-
-def blame(loss, given):
-    """Say which layer the first value that is not finite comes from.
-
-    The pass is run again layer by layer, with the same dropout masks.
-    """
-    passes = network_passes([loss])
-    streams = {layer.stream for one in passes for layer in get_all_layers(one.outputs)
-               if hasattr(layer, "stream")}
-    for stream in streams:
-        stream.step -= 1
-    done = evaluate([loss], given)
-    for one in passes:
-        tape = done[one][1]
-        for layer in tape.order:
-            place = repr(layer)
-            for param in layer.params:
-                if not np.isfinite(param.value).all():
-                    return (f"training: parameter '{param.name or 'W'}' of layer "
-                            f"{place} is not finite. Lower the learning rate.")
-            if not np.isfinite(tape.values[layer]).all():
-                what = "input" if layer in tape.given else "output"
-                return (f"training: the {what} of layer {place} is not finite. "
-                        + ("Check the images for NaN." if what == "input" else
-                           "Lower the learning rate or scale the input."))
-    return ("training: the loss is not finite although every layer's output is. "
-            "Check the targets and class weights.")

@@ -33,8 +33,8 @@ class Plan:
     outputs : list of Layer
     options : dict
         Options of the pass, such as ``deterministic``.
-    logits : bool
-        Leave out the outputs' nonlinearity.
+    logits : collection of Layer
+        Layers that leave out their nonlinearity.
     batch : int
         Most images at once; smaller batches need no new plan.
     training : bool
@@ -204,7 +204,7 @@ class Plan:
         return self.above.get(layer) if self.readers[layer] == 1 else None
 
     def _is_logits(self, layer):
-        return self.logits and layer in self.outputs
+        return layer in self.logits
 
 
 def halves(layer):

@@ -138,7 +138,8 @@ def fused_heads(loss, wanted):
             continue
         output, = losses.inputs[:1]
         run, = output.inputs
-        if (_readers(losses, wanted) == _readers(output, wanted)
+        if len(run.outputs) == 1 and (
+                _readers(losses, wanted) == _readers(output, wanted)
                 == _readers(run, wanted) == 1):
             found[run] = losses
     return found

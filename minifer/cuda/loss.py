@@ -10,7 +10,8 @@ from ..device.arrays import contiguous
 from .loader import kernel
 
 __all__ = ["softmax_forward", "softmax_backward", "softmax_crossentropy_forward",
-           "softmax_crossentropy_backward", "class_numbers"]
+           "softmax_crossentropy_backward", "sigmoid_crossentropy_forward",
+           "sigmoid_crossentropy_backward", "class_numbers"]
 
 ROWS = 8  # rows of a block, each of one warp
 
@@ -66,6 +67,31 @@ def softmax_crossentropy_backward(dlosses, cache):
     return dlogits
 
 
+def sigmoid_crossentropy_forward(logits, targets):
+    """Sigmoid and binary cross-entropy in one; a target that is NaN gives NaN.
+
+    Parameters
+    ----------
+    logits, targets : device arrays of one shape
+
+    Returns
+    -------
+    losses : device array of that shape
+    cache : tuple
+    """
+    cache = contiguous(logits), _as(targets, logits)
+    losses = np.empty_like(cache[0])
+    _elements("sigmoid_crossentropy_forward", *cache, losses)
+    return losses, cache
+
+
+def sigmoid_crossentropy_backward(dlosses, cache):
+    """``dz = dloss * (p - t)``, p being the sigmoid of z."""
+    dlogits = np.empty_like(cache[0])
+    _elements("sigmoid_crossentropy_backward", contiguous(dlosses), *cache, dlogits)
+    return dlogits
+
+
 def class_numbers(targets, K):
     """Class numbers as int32. What is no class stays none, however large it is.
 
@@ -82,6 +108,12 @@ def class_numbers(targets, K):
 
 def _as(array, like):
     return contiguous(array.astype(like.dtype, copy=False))
+
+
+def _elements(name, *arrays):
+    """Launch a kernel of one thread an element."""
+    n = arrays[0].size
+    kernel("loss.cu", name, arrays[0])(*arrays, n, threads=n)
 
 
 def _rows(name, *args):

@@ -15,9 +15,10 @@ import importlib
 
 from ..errors import SettingError
 from .base import Exercise, Finding
-from .child import TIME_LIMIT, run_file
+from .running import MEMORY_LIMIT, TIME_LIMIT, run_file
 
-__all__ = ["EXERCISES", "Exercise", "Finding", "TIME_LIMIT", "exercise", "run_file"]
+__all__ = ["EXERCISES", "Exercise", "Finding", "MEMORY_LIMIT", "TIME_LIMIT", "exercise",
+           "run_file"]
 
 #: Name -> what it is about, in the order of the course.
 EXERCISES = {

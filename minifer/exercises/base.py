@@ -10,7 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .student import Fault, Student
+from ..errors import SettingError
+from .student import Fault, Student, told
 
 __all__ = ["Exercise", "Finding", "against", "as_result", "check_like", "compare",
            "is_like", "name_mistake", "same", "seconds"]
@@ -74,9 +75,16 @@ class Exercise:
             try:
                 note = check()
             except Fault as fault:
-                yield Finding(title, False, str(fault))
+                yield Finding(title, False, _plain(fault))
                 return
-            yield Finding(title, True, note or "")
+            except Exception as error:  # of what came from the file, or of what it did
+                if title == checks[0][0] and isinstance(error, SettingError):
+                    raise  # there is no file to read
+                yield Finding(title, False, _plain(
+                    f"the check itself failed on what came from the file: {told(error)}"
+                ))
+                return
+            yield Finding(title, True, _plain(note or ""))
 
     def load(self, student):
         """The first check: the file defines what it should."""
@@ -89,11 +97,23 @@ class Exercise:
         raise NotImplementedError
 
 
+def _plain(text):
+    """A text that every terminal can show: one line, not too long, no control codes."""
+    text = " ".join(str(text).split())
+    text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode()
+                   for c in text)
+    return text if len(text) <= 1000 else text[:999] + "…"
+
+
 def as_result(name, value):
     """What a student returned, as an array; a fault if it is none."""
     if value is None:
         raise Fault(f"{name}: expected an array, got None. Is a return missing?")
-    value = np.asarray(value)
+    try:
+        value = np.asarray(value)
+    except Exception as error:
+        raise Fault(f"{name}: expected an array, got a {type(value).__name__} that is "
+                    f"none: {told(error)}") from error
     if value.dtype.kind not in "biuf":
         raise Fault(f"{name}: expected an array of numbers, got {value.dtype}.")
     return value

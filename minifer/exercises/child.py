@@ -1,121 +1,68 @@
-"""A student's file in a process of its own, which may loop for ever, or crash.
-
-The child writes a line of JSON when a check begins and when it is done. The parent
-kills it if a check takes longer than the limit. What the file prints goes to standard
-error, so that ``--json`` stays readable.
-"""
+"""The process that a student's file runs in: it checks, and tells what it found."""
 
 import json
 import os
-import queue
 import signal
-import subprocess
 import sys
 import threading
 
-from ..errors import MiniferError, SettingError
-from .base import Finding
+from ..errors import MiniferError
+from . import exercise
+from .bounds import limit_this_process
+from .channel import KEY_SIZE, Sender
 
-__all__ = ["TIME_LIMIT", "main", "run_file"]
-
-#: Seconds that one check may take.
-TIME_LIMIT = 10.0
-#: Seconds until a child has started, on a busy machine.
-START_LIMIT = 120.0
+__all__ = ["main"]
 
 
-def run_file(name, path, limit=TIME_LIMIT):
-    """Check a file in a process of its own.
-
-    Parameters
-    ----------
-    name : str
-        Name of the exercise.
-    path : str
-        The student's file.
-    limit : float > 0
-        Seconds that each check may take.
-
-    Yields
-    ------
-    Finding
-        As the checks end, up to the first that has not passed.
-
-    Raises
-    ------
-    SettingError
-        If the limit is not above 0, or the file cannot be read.
-    """
-    if not limit > 0:
-        raise SettingError(f"limit: expected seconds above 0, got {limit:g}.")
-    program = (f"import sys; sys.path[:] = {sys.path!r}; "
-               f"from minifer.exercises.child import main; main({name!r}, {path!r})")
-    child = subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.DEVNULL,
-                             stdout=subprocess.PIPE, text=True, encoding="utf-8")
-    lines = queue.SimpleQueue()
-    reader = threading.Thread(target=_read, args=(child.stdout, lines), daemon=True)
-    reader.start()
-    try:
-        yield from _findings(child, lines, limit)
-    finally:
-        child.kill()
-        child.wait()
-        reader.join()
-        child.stdout.close()
-
-
-def _read(stream, lines):
-    """Put every line into the queue, and None when the stream ends."""
-    for line in stream:
-        lines.put(line)
-    lines.put(None)
-
-
-def _findings(child, lines, limit):
-    title, patience = "the check starts", max(limit, START_LIMIT)
-    while True:
-        try:
-            line = lines.get(timeout=patience)
-        except queue.Empty:
-            yield Finding(title, False, (
-                f"it took more than {patience:g} s. Is there a loop without end? "
-                "--limit gives it more time."))
-            return
-        if line is None:
-            yield Finding(title, False, f"the process {_death(child.wait())}")
-            return
-        kind, content = json.loads(line)
-        if kind == "began":
-            title, patience = content, limit
-        elif kind == "finding":
-            yield Finding(*content)
-        elif kind == "error":
-            raise SettingError(content)
-        else:
-            return
-
-
-def _death(code):
-    """How a process ended that should not have."""
-    if code < 0:
-        return f"was killed by {signal.Signals(-code).name}."
-    return f"ended with exit code {code}: does the file end it?"
-
-
-def main(name, path):
-    """Run the checks, in the child."""
-    results = os.fdopen(os.dup(1), "w", encoding="utf-8")
+def main():
+    """Read the task from standard input, run the checks, tell them over fd 1."""
+    sender, me = Sender(os.dup(1), _read(KEY_SIZE)), os.getpid()
+    task = json.loads(_line())
     os.dup2(2, 1)  # print of the student's file
+    parent = os.dup(0)
+    with open(os.devnull, "rb") as nothing:
+        os.dup2(nothing.fileno(), 0)
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
 
-    def tell(kind, content=None):
-        print(json.dumps([kind, content]), file=results, flush=True)
+    def tell(*content):
+        if os.getpid() != me:  # a fork that the file has made
+            os._exit(0)
+        sender.send(*content)
 
-    from . import exercise
     try:
-        for finding in exercise(name).examine(path, lambda title: tell("began", title)):
+        checks = exercise(task["name"])
+        limit_this_process(task["memory"], task["cpu_seconds"])
+        for finding in checks.examine(task["path"], lambda title: tell("began", title)):
             tell("finding", finding)
     except MiniferError as error:
         tell("error", str(error))
     tell("end")
     sys.stderr.flush()
     os._exit(0)  # without waiting for threads that the file has left behind
+
+
+def _end_with(parent):
+    """Wait until the parent is no more, then end with all that was started."""
+    try:
+        while os.read(parent, 1):
+            pass
+    except OSError:  # the file has closed it
+        return
+    if hasattr(os, "killpg"):
+        os.killpg(0, signal.SIGKILL)
+    os._exit(1)
+
+
+def _read(count):
+    """The next bytes of standard input, and not one more."""
+    data = b""
+    while len(data) < count:
+        data += os.read(0, count - len(data)) or sys.exit("check: no task came.")
+    return data
+
+
+def _line():
+    data = b""
+    while not data.endswith(b"\n"):
+        data += _read(1)
+    return data

@@ -3,7 +3,9 @@
 import ast
 import difflib
 import inspect
+import io
 import os
+import stat
 import sys
 import tokenize
 import traceback
@@ -12,7 +14,9 @@ import warnings
 
 from ..errors import SettingError, one_line
 
-__all__ = ["Fault", "Student"]
+__all__ = ["Fault", "Student", "told"]
+
+MOST = 10**6  # bytes of a file
 
 
 class Fault(Exception):
@@ -46,9 +50,12 @@ class Student:
                 tree = ast.parse(source, self.path)
                 code = compile(tree, self.path, "exec")
         except SyntaxError as error:
-            raise Fault(f"line {error.lineno}: {error.msg}.") from error
+            where = f"line {error.lineno}: " if error.lineno else ""
+            raise Fault(f"{where}{error.msg}.") from error
         except ValueError as error:
             raise Fault(f"the file is no Python text: {one_line(error)}.") from error
+        except (RecursionError, MemoryError) as error:
+            raise Fault("the file is nested too deeply for Python to read.") from error
         self.lines = {node.name: node.lineno for node in tree.body
                       if isinstance(node, (ast.FunctionDef, ast.ClassDef))}
         self.module = types.ModuleType("student")
@@ -61,13 +68,26 @@ class Student:
 
     def _read(self):
         try:
-            with tokenize.open(self.path) as file:
-                return file.read()
+            kind = os.stat(self.path).st_mode
+            if not stat.S_ISREG(kind):  # to open a FIFO would wait for ever
+                what = "a folder" if stat.S_ISDIR(kind) else "a device or a pipe"
+                raise SettingError(
+                    f"{self.path}: expected a Python file, got {what}.")
+            with open(self.path, "rb") as file:
+                data = file.read(MOST + 1)
         except OSError as error:
             raise SettingError(f"{self.path}: expected a Python file, got "
                                f"'{error.strerror or error}'.") from error
-        except (SyntaxError, UnicodeDecodeError) as error:
-            raise Fault(f"the file is no UTF-8 text: {one_line(error)}.") from error
+        if len(data) > MOST:
+            raise SettingError(f"{self.path}: expected a Python file of at most "
+                               f"{MOST:,} bytes, got a longer one.")
+        try:
+            encoding, _ = tokenize.detect_encoding(io.BytesIO(data).readline)
+            text = io.TextIOWrapper(io.BytesIO(data), encoding)
+            return text.read()
+        except (SyntaxError, UnicodeError, LookupError) as error:
+            raise Fault("the file is no UTF-8 text, and does not say its encoding: "
+                        f"{one_line(error)}. Save it as UTF-8.") from error
 
     def need_function(self, name, arguments):
         """A fault unless the file defines a function that takes these arguments."""
@@ -76,7 +96,10 @@ class Student:
             close = difflib.get_close_matches(name, self.lines, 1)
             hint = f" Line {self.lines[close[0]]} defines {close[0]}." if close else ""
             raise Fault(f"expected a function {name}({arguments}), found none.{hint}")
-        signature = inspect.signature(function)
+        try:
+            signature = inspect.signature(function)
+        except ValueError:  # a builtin that does not say
+            return
         try:
             signature.bind(*arguments.split(", "))
         except TypeError:
@@ -93,8 +116,17 @@ class Student:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # an overflow shows in the result
                 return function(*arguments)
-        except (Exception, SystemExit) as error:
+        except BaseException as error:  # SystemExit too, and a student's own
             lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__)
                      if frame.filename == self.path]
             where = f"line {lines[-1]}: " if lines else ""
-            raise Fault(f"{where}{type(error).__name__}: {one_line(error)}") from error
+            raise Fault(f"{where}{told(error)}") from error
+
+
+def told(error):
+    """An error's type and text in one line, even if it cannot say its text."""
+    try:
+        text = one_line(error)
+    except BaseException:  # its own __str__ may raise anything
+        text = "it has no text"
+    return f"{type(error).__name__}: {text}"

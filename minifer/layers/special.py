@@ -16,7 +16,7 @@ class ActivatedLayer(Layer):
     A subclass gives ``linear_forward(x) -> (z, cache)`` and
     ``linear_backward(dz, cache, need_dx) -> (dx, gradients)``; the
     nonlinearity is applied here, once for all. With ``logits=True`` it is left
-    out, for losses that fuse it (softmax with cross-entropy).
+    out, for losses that fuse it (cross-entropy with softmax or sigmoid).
     """
 
     def __init__(self, incoming: Layer | Shape,

@@ -5,14 +5,17 @@ its two halves are :func:`~minifer.layers.tape.forward` and
 :meth:`Tape.backward() <minifer.layers.tape.Tape.backward>`.
 """
 
+from collections import Counter
+
 import numpy as np
 
-from .. import nonlinearities
 from ..errors import SettingError
 from ..expressions import Apply, Expression, Variable
-from ..ops.activation import softmax_backward, softmax_forward
+from ..nonlinearities import Nonlinearity
+from ..ops import activation
 from .base import Layer
 from .input import InputLayer
+from .shape import FlattenLayer, ReshapeLayer
 from .tape import forward, get_all_layers
 
 __all__ = ["NetworkPass", "Output", "output_of"]
@@ -57,8 +60,8 @@ class Output(Expression):
 def output_of(layer_or_layers, variables, **options):
     """The output of a network as an expression; see ``layers.get_output``.
 
-    A network that ends in softmax is run up to its logits, so that a
-    cross-entropy that follows can fuse with the softmax.
+    A network that ends in softmax or sigmoid is run up to its logits, so that a
+    cross-entropy that follows can fuse with it.
 
     Parameters
     ----------
@@ -84,12 +87,33 @@ def output_of(layer_or_layers, variables, **options):
                 f"InputLayers, got {type(variable).__name__} for {layer!r}.")
     outputs = ([layer_or_layers] if isinstance(layer_or_layers, Layer)
                else list(layer_or_layers))
-    ends = [getattr(layer, "nonlinearity", None) for layer in outputs]
-    fuse = (len(outputs) == 1 and ends[0] is nonlinearities.softmax
-            and "logits" in outputs[0].forward_options)
-    network_pass = NetworkPass(outputs, options, fuse, variables)
-    results = [Output(network_pass, i) for i in range(len(outputs))]
-    if fuse:
-        results = [Apply(softmax_forward, softmax_backward, r)
-                   for r in results]
+    ends = [_end(layer, outputs) for layer in outputs]
+    network_pass = NetworkPass(outputs, options, [end for end in ends if end],
+                               variables)
+    results = []
+    for i, end in enumerate(ends):
+        result = Output(network_pass, i)
+        if end:
+            name = end.nonlinearity.name
+            result = Apply(getattr(activation, f"{name}_forward"),
+                           getattr(activation, f"{name}_backward"), result)
+        results.append(result)
     return results[0] if isinstance(layer_or_layers, Layer) else results
+
+
+def _end(output, outputs):
+    """The layer whose softmax or sigmoid can be done after all others; or None.
+
+    It is the output itself. A sigmoid may have its shape changed behind it, since it
+    works on each element alone. No other layer and no other output may read it.
+    """
+    readers = Counter(i for one in get_all_layers(outputs) for i in one.incomings)
+    readers.update(set(outputs))
+    end = output
+    while type(end) in (FlattenLayer, ReshapeLayer) and readers[end] == 1:
+        end, = end.incomings
+    f = getattr(end, "nonlinearity", None)
+    fusible = type(f) is Nonlinearity and (
+        f.name == "sigmoid" or f.name == "softmax" and end is output)
+    return end if (fusible and readers[end] == 1
+                   and "logits" in end.forward_options) else None

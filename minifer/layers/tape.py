@@ -11,7 +11,7 @@ import difflib
 import functools
 import warnings
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from .._types import Array
@@ -58,8 +58,8 @@ def get_all_layers(layer: Layers,
 
 
 def forward(layer_or_layers: Layers, inputs: Array | dict[Layer, Array],
-            deterministic: bool = False, logits: bool = False, keep: bool = True,
-            **kwargs: Any) -> tuple[Any, Tape]:
+            deterministic: bool = False, logits: bool | Collection[Layer] = False,
+            keep: bool = True, **kwargs: Any) -> tuple[Any, Tape]:
     """Run a network and keep what its gradients need.
 
     Parameters
@@ -71,8 +71,8 @@ def forward(layer_or_layers: Layers, inputs: Array | dict[Layer, Array],
         a layer in the middle.
     deterministic : bool, default False
         True for prediction: no dropout, batch norm by running averages.
-    logits : bool, default False
-        Leave out the nonlinearity of the output layer(s).
+    logits : bool or collection of Layer, default False
+        Leave out the nonlinearity of the output layer(s), or of these layers.
     keep : bool, default True
         False saves memory where no gradient is wanted: the tape stays empty.
     **kwargs
@@ -103,7 +103,10 @@ def forward(layer_or_layers: Layers, inputs: Array | dict[Layer, Array],
         given = {layer: to_device(x, device) for layer, x in given.items()}
     _warn_unknown_options(order, kwargs)
     kwargs["deterministic"] = deterministic
-    ys, tape = run(order, outputs, given, kwargs, logits, keep)
+    if logits is True:
+        feeding = {i for one in order for i in one.incomings}
+        logits = [one for one in outputs if one not in feeding]
+    ys, tape = run(order, outputs, given, kwargs, logits or (), keep)
     return (ys if isinstance(layer_or_layers, (list, tuple)) else ys[0]), tape
 
 
@@ -203,7 +206,7 @@ def that_learn(order, wanted, given=()):
     return learns
 
 
-def run(order, outputs, given, options, logits=False, keep=True):
+def run(order, outputs, given, options, logits=(), keep=True):
     """Run layers in order.
 
     Parameters
@@ -215,8 +218,8 @@ def run(order, outputs, given, options, logits=False, keep=True):
         Outputs that are not computed but given; InputLayers check theirs.
     options : dict
         Each layer gets those that its ``forward`` names.
-    logits : bool
-        Whether outputs leave out their nonlinearity (those that feed no layer).
+    logits : collection of Layer
+        Those that leave out their nonlinearity, if they can.
     keep : bool
         Whether to note what the way back needs.
 
@@ -229,7 +232,6 @@ def run(order, outputs, given, options, logits=False, keep=True):
     values = tape.values
     readers = Counter(i for layer in order for i in layer.incomings)
     readers.update(outputs)
-    feeding = {i for layer in order for i in layer.incomings}
     for layer in order:
         if layer in given:
             values[layer] = given[layer]
@@ -237,8 +239,7 @@ def run(order, outputs, given, options, logits=False, keep=True):
                 values[layer], _ = layer.forward(given[layer])
             continue
         mine = {k: v for k, v in options.items() if k in layer.forward_options}
-        if logits and layer in outputs and layer not in feeding and (
-                "logits" in layer.forward_options):
+        if layer in logits and "logits" in layer.forward_options:
             mine["logits"] = True
         if not layer.incomings or None in layer.incomings:
             layer.fail("an incoming layer", "a shape only",

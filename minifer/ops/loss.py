@@ -4,8 +4,11 @@ Targets of the cross-entropies are class numbers, int of shape (N,), or soft
 targets, float of shape (N, K): a distribution over the classes. Class weights
 (K,) make mistakes on rare classes cost more.
 
-A class number out of range is refused on the CPU. On a device its loss is NaN, and
-its gradient too: to look first, the CPU would have to wait for the device.
+Targets of the binary cross-entropies are shares, of the shape of the predictions.
+
+A class number out of range is refused on the CPU, and so are shares and probabilities
+outside [0, 1]. On a device their loss is NaN, and its gradient too: to look first, the
+CPU would have to wait for the device.
 """
 
 import numpy as np
@@ -13,11 +16,12 @@ import numpy as np
 from ..cuda import loss as loss_kernels
 from ..device.arrays import as_array, device_of, on_gpu, to_device
 from ..errors import ShapeError
-from .activation import softmax_forward
+from .activation import sigmoid_forward, softmax_forward, softplus_forward
 from .dispatch import on_device
 
 __all__ = ["softmax_crossentropy_forward", "softmax_crossentropy_backward",
            "categorical_crossentropy_forward", "categorical_crossentropy_backward",
+           "sigmoid_crossentropy_forward", "sigmoid_crossentropy_backward",
            "binary_crossentropy_forward", "binary_crossentropy_backward",
            "squared_error_forward", "squared_error_backward"]
 
@@ -43,6 +47,7 @@ def softmax_crossentropy_forward(logits, targets, class_weights=None):
     losses : array, shape (N,)
     cache : tuple
     """
+    logits = _floats(logits)
     targets, class_weights = _checked(targets, logits, class_weights)
     if on_gpu(logits):
         return loss_kernels.softmax_crossentropy_forward(
@@ -75,8 +80,8 @@ def categorical_crossentropy_forward(predictions, targets, class_weights=None):
     Parameters
     ----------
     predictions : array, shape (N, K)
-        Probabilities, rows sum to 1. Nothing is clipped: a probability of 0
-        for the true class gives infinity.
+        Probabilities, rows sum to 1; numbers outside [0, 1] are refused. Nothing
+        is clipped: a probability of 0 for the true class gives infinity.
     targets, class_weights
         As in :func:`softmax_crossentropy_forward`.
 
@@ -85,7 +90,11 @@ def categorical_crossentropy_forward(predictions, targets, class_weights=None):
     losses : array, shape (N,)
     cache : tuple
     """
+    predictions = _floats(predictions)
     t = weighted_targets(targets, predictions, class_weights)
+    predictions = _shares(predictions, "categorical_crossentropy", "predictions",
+                          "End the network in a softmax, or give its scores to "
+                          "softmax_crossentropy.")
     with np.errstate(divide="ignore"):
         terms = np.where(t == 0, 0, t * np.log(np.where(t == 0, 1, predictions)))
     return -terms.sum(axis=1), (predictions, t)
@@ -98,23 +107,64 @@ def categorical_crossentropy_backward(dlosses, cache):
         return np.where(t == 0, 0, -dlosses[:, None] * t / np.where(t == 0, 1, p))
 
 
-def binary_crossentropy_forward(predictions, targets):
-    """``-(t log p + (1 - t) log(1 - p))`` for each element.
+def sigmoid_crossentropy_forward(logits, targets):
+    r"""Sigmoid and binary cross-entropy in one, from logits, for each element.
+
+    .. math:: \ell = t \log(1 + e^{-z}) + (1 - t) \log(1 + e^z)
+
+    Each logarithm is exact however large its z: a sigmoid rounds to 1 from a score
+    of 17 on in float32, and its logarithm of 1 - p is then infinite.
 
     Parameters
     ----------
-    predictions, targets : arrays of one shape, values in [0, 1]
+    logits : array
+        Scores z of any size, ±1000 too.
+    targets : array of that shape, values in [0, 1]
 
     Returns
     -------
     losses : array of that shape
     cache : tuple
     """
-    t = as_array(targets).astype(predictions.dtype, copy=False)
-    if t.shape != predictions.shape:
-        raise ShapeError(
-            f"binary_crossentropy: expected targets of the predictions' shape "
-            f"{predictions.shape}, got {t.shape}.")
+    logits = _floats(logits)
+    t = _binary_targets(targets, logits)
+    if on_gpu(logits):
+        return loss_kernels.sigmoid_crossentropy_forward(logits, t)
+    yes, no = softplus_forward(-logits)[0], softplus_forward(logits)[0]
+    # Where t is 0 a loss of infinity must not matter: 0 · ∞ is NaN.
+    return t * np.where(t == 0, 0, yes) + (1 - t) * np.where(t == 1, 0, no), (logits, t)
+
+
+@on_device(loss_kernels)
+def sigmoid_crossentropy_backward(dlosses, cache):
+    r"""``dz = dloss * (p - t)``, "prediction minus target", p being the sigmoid of z.
+
+    It is computed as :math:`(1 - t)\,p - t\,(1 - p)` with 1 - p as the sigmoid of -z,
+    so that it stays right where p rounds to 1.
+    """
+    logits, t = cache
+    p, q = sigmoid_forward(logits)[0], sigmoid_forward(-logits)[0]
+    return dlosses * ((1 - t) * p - t * q)
+
+
+def binary_crossentropy_forward(predictions, targets):
+    """``-(t log p + (1 - t) log(1 - p))`` for each element.
+
+    Parameters
+    ----------
+    predictions, targets : arrays of one shape, values in [0, 1]
+        Nothing is clipped: a 0 where t > 0, or a 1 where t < 1, gives infinity.
+
+    Returns
+    -------
+    losses : array of that shape
+    cache : tuple
+    """
+    predictions = _floats(predictions)
+    t = _binary_targets(targets, predictions)
+    predictions = _shares(predictions, "binary_crossentropy", "predictions",
+                          "End the network in a sigmoid, or give its scores to "
+                          "sigmoid_crossentropy.")
     losses = -(_t_log(t, predictions) + _t_log(1 - t, 1 - predictions))
     return losses, (predictions, t)
 
@@ -136,6 +186,7 @@ def squared_error_forward(a, b):
     losses : array of a's shape
     cache : tuple
     """
+    a = _floats(a)
     b = as_array(b).astype(a.dtype, copy=False)
     if b.shape not in (a.shape, ()):
         raise ShapeError(
@@ -160,6 +211,37 @@ def weighted_targets(targets, scores, class_weights=None):
         If the shapes do not fit or a class number is outside 0..K-1.
     """
     return _weighted(*_checked(targets, scores, class_weights), scores)
+
+
+def _floats(array):
+    """Whole numbers as float64: the targets take the type of what they are held
+    against, and would lose their fractions."""
+    array = as_array(array)
+    return array.astype(np.float64) if array.dtype.kind in "biu" else array
+
+
+def _binary_targets(targets, scores):
+    """Targets as an array of the scores' shape and type, values in [0, 1]."""
+    t = as_array(targets)
+    if t.shape != scores.shape:
+        raise ShapeError(
+            f"binary_crossentropy: expected targets of the predictions' shape "
+            f"{scores.shape}, got {t.shape}.")
+    return _shares(t.astype(scores.dtype, copy=False), "binary_crossentropy", "targets",
+                   "Labels of -1 and 1 become (labels + 1) / 2.")
+
+
+def _shares(array, loss, what, remedy):
+    """An array of numbers in [0, 1], but for rounding and the small steps by which
+    gradients are measured; NaN is found elsewhere."""
+    slack = 0.01
+    outside = (array < -slack) | (array > 1 + slack)
+    if on_gpu(array):
+        return np.where(outside, np.nan, array).astype(array.dtype, copy=False)
+    if outside.any():
+        raise ShapeError(f"{loss}: expected {what} in [0, 1], got numbers from "
+                         f"{array.min():.3g} to {array.max():.3g}. {remedy}")
+    return array
 
 
 def _checked(targets, scores, class_weights):

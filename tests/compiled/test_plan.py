@@ -53,7 +53,7 @@ def compare(outputs, x, training=True, algorithm="auto", cancels=False):
         stream.step -= training
     for p, value in zip(statistics, start):
         p.set_value(value)
-    plan = CpuPlan(outputs, {"deterministic": not training}, False, len(x), training,
+    plan = CpuPlan(outputs, {"deterministic": not training}, (), len(x), training,
                    THREADS, algorithm)
     found = plan.run({source: x})
     for planned, y in zip(found, ys):
@@ -312,7 +312,7 @@ def test_frozen_batch_norm_is_planned(training):
         p.set_value(np.abs(normal(p.shape, 4)))
     layers.freeze(body)
     compare(DenseLayer(body, 3), normal((5, 3, 9, 8)), training)
-    plan = CpuPlan([body], {}, False, 5, training, THREADS)
+    plan = CpuPlan([body], {}, (), 5, training, THREADS)
     assert [step.algorithm for step in plan.steps[1:3]] == ["fused", "fused"]
 
 

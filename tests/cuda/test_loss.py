@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from helpers import reference
-from helpers.checking import check_op, normal
+from helpers.checking import check_op, normal, off_zero
 from helpers.devices import DEVICES, moved, on_device
 from helpers.orders import in_every_order, on_emulator
 from helpers.tolerances import assert_close
@@ -287,3 +287,34 @@ def test_a_probability_of_zero(device):
     losses, dp = run_loss(device, p, targets, name="categorical_crossentropy")
     np.testing.assert_array_equal(losses, [0, np.inf, np.inf])
     np.testing.assert_array_equal(dp, [[-1, 0], [-0.5, -np.inf], [0, -np.inf]])
+
+
+# --- sigmoid and binary cross-entropy ------------------------------------------
+
+@on_each_device
+@pytest.mark.parametrize("shape", [(4,), (33, 1), (7, 5), (2, 3, 4), (0, 2)])
+@pytest.mark.parametrize("scale", [1, 100, 1000])
+def test_sigmoid_crossentropy(device, shape, scale):
+    rng = np.random.default_rng(1)
+    for targets in (rng.uniform(0, 1, shape), rng.integers(0, 2, shape)):
+        check_loss("sigmoid_crossentropy", device, off_zero(shape) * scale,
+                   targets=targets)
+
+
+@on_each_device
+def test_shares_outside_0_to_1_give_nan(device):
+    z, t = moved([np.zeros(3), np.array([0.5, -1.0, 2.0])], device)
+    p = to_device(np.full(3, 0.5), device)
+    for found in (loss.sigmoid_crossentropy_forward(z, t),
+                  loss.binary_crossentropy_forward(p, t),
+                  loss.binary_crossentropy_forward(t, p)):
+        np.testing.assert_array_equal(np.isnan(to_host(found[0])), [False, True, True])
+
+
+@on_each_device
+def test_a_sure_score_of_infinity_costs_nothing(device):
+    z, t = moved([np.array([np.inf, -np.inf, np.nan]), np.array([1, 0, 1])], device)
+    losses, cache = loss.sigmoid_crossentropy_forward(z, t)
+    dz = loss.sigmoid_crossentropy_backward(to_device(np.ones(3), device), cache)
+    for found in (losses, dz):
+        np.testing.assert_array_equal(to_host(found), [0, 0, np.nan])

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from helpers.solutions import RELU, SOLUTIONS, examine, spoil
+from helpers.solutions import RELU, SOLUTIONS, examine, run, spoil
 from minifer import exercises
 from minifer.commands import cli
 from minifer.errors import SettingError
@@ -121,12 +121,6 @@ def test_calls_of_a_student_keep_the_line_of_the_file(tmp_path):
 
 # --- in a process of its own -----------------------------------------------------
 
-def run(source, folder, limit=exercises.TIME_LIMIT):
-    path = folder / "student.py"
-    path.write_text(source)
-    return list(exercises.run_file("relu", str(path), limit))
-
-
 def test_in_a_process_of_its_own_the_findings_are_the_same(tmp_path):
     found = run("print('hello')\n" + RELU, tmp_path)
     here = examine("relu", RELU, tmp_path)
@@ -155,6 +149,11 @@ def test_wrong_use_is_refused(tmp_path):
         list(exercises.run_file("relu", str(tmp_path / "gone.py")))
     with pytest.raises(SettingError, match="seconds above 0"):
         run(RELU, tmp_path, 0)
+    for limit in (float("inf"), float("nan"), 1e9, -1):
+        with pytest.raises(SettingError, match="seconds above 0, at most 86400"):
+            run(RELU, tmp_path, limit)
+        with pytest.raises(SettingError, match="GiB above 0"):
+            list(exercises.run_file("relu", "x.py", memory=limit))
     with pytest.raises(SettingError, match="expected an exercise, one of dense"):
         exercises.exercise("rule")
 

@@ -255,6 +255,19 @@ def binary_crossentropy(predictions, targets):
     return y
 
 
+def sigmoid_crossentropy(logits, targets):
+    """Binary cross-entropy of sigmoid(logits) for each element, without overflow."""
+    y = np.zeros(logits.shape)
+    for at in np.ndindex(y.shape):
+        z, t = float(logits[at]), float(targets[at])
+        log_1_exp = math.log1p(math.exp(-abs(z)))
+        if t != 0:
+            y[at] += t * (max(-z, 0.0) + log_1_exp)
+        if t != 1:
+            y[at] += (1 - t) * (max(z, 0.0) + log_1_exp)
+    return y
+
+
 def squared_error(a, b):
     """(a - b)^2 for each element, without a half in front."""
     y = np.zeros(a.shape)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from helpers import reference
-from helpers.checking import RANDOM_SHAPES, check_op, normal
+from helpers.checking import RANDOM_SHAPES, check_op, normal, off_zero
 from minifer.errors import ShapeError
 from minifer.ops import loss
 from minifer.ops.activation import softmax_forward
@@ -159,9 +159,69 @@ def test_binary_crossentropy_of_certain_predictions():
     np.testing.assert_array_equal(dp, [1, -1, -np.inf, np.inf])
 
 
-def test_binary_targets_that_do_not_fit_are_refused():
+@RANDOM_SHAPES
+@given(shape=st.lists(st.integers(1, 4), min_size=1, max_size=3).map(tuple),
+       scale=st.sampled_from([1, 17, 100, 1000]), soft=st.booleans())
+def test_sigmoid_crossentropy(shape, scale, soft):
+    targets = np.random.default_rng(1).uniform(0, 1, shape)
+    check_loss("sigmoid_crossentropy", off_zero(shape) * scale,
+               targets=targets if soft else targets.round())
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+@pytest.mark.parametrize("t", [0.0, 0.25, 1.0])
+def test_scores_of_any_size_have_an_exact_loss_and_gradient(dtype, t):
+    z = np.array([-1000, -100, -17, 0, 17, 100, 1000], dtype)
+    losses, cache = loss.sigmoid_crossentropy_forward(z, np.full(7, t))
+    dz = loss.sigmoid_crossentropy_backward(np.ones(7, dtype), cache)
+    with np.errstate(over="ignore"):
+        p, q = (1 / (1 + np.exp(-s * np.float64(z))) for s in (1, -1))
+    assert losses.dtype == dz.dtype == dtype
+    eps, tiny = np.finfo(dtype).eps, 2 * np.finfo(dtype).smallest_subnormal
+    t = float(np.asarray(t, dtype))
+    np.testing.assert_allclose(losses, reference.sigmoid_crossentropy(z, np.full(7, t)),
+                               rtol=4 * eps, atol=tiny)
+    np.testing.assert_allclose(dz, (1 - t) * p - t * q, rtol=4 * eps, atol=tiny)
+
+
+def test_a_sure_score_of_infinity_costs_nothing():
+    z = np.array([np.inf, -np.inf, np.nan])
+    with np.errstate(invalid="ignore"):
+        losses, cache = loss.sigmoid_crossentropy_forward(z, np.array([1, 0, 1]))
+    np.testing.assert_array_equal(losses, [0, 0, np.nan])
+    dz = loss.sigmoid_crossentropy_backward(np.ones(3), cache)
+    np.testing.assert_array_equal(dz, [0, 0, np.nan])
+
+
+BINARY = ["binary_crossentropy", "sigmoid_crossentropy"]
+
+
+@pytest.mark.parametrize("name", BINARY)
+def test_binary_targets_that_do_not_fit_are_refused(name):
+    forward = getattr(loss, name + "_forward")
     with pytest.raises(ShapeError, match=r"shape \(3, 1\), got \(3,\)"):
-        loss.binary_crossentropy_forward(np.full((3, 1), 0.5), np.ones(3))
+        forward(np.full((3, 1), 0.5), np.ones(3))
+    with pytest.raises(ShapeError, match=r"targets in \[0, 1\].* -1 to 1.*\+ 1\) / 2"):
+        forward(np.full(3, 0.5), np.array([-1, 1, 1]))
+
+
+@pytest.mark.parametrize("name, end", [("binary_crossentropy", "sigmoid"),
+                                       ("categorical_crossentropy", "softmax")])
+def test_predictions_that_are_no_probabilities_are_refused(name, end):
+    for p in ([[1.5, 0.2]], [[-0.1, 1]]):
+        with pytest.raises(ShapeError, match=f"in a {end}, or give .* to {end}_cr"):
+            getattr(loss, name + "_forward")(np.array(p), np.array([[1.0, 0.0]]))
+
+
+def test_whole_numbers_do_not_round_their_targets():
+    zero = np.zeros((1, 2), int)
+    half = np.array([[0.5, 0.5]])
+    for name, expected in (("softmax_crossentropy", np.log(2)),
+                           ("sigmoid_crossentropy", np.log(2)), ("squared_error", 0.25),
+                           ("binary_crossentropy", np.inf),
+                           ("categorical_crossentropy", np.inf)):
+        losses, _ = getattr(loss, name + "_forward")(zero, half)
+        np.testing.assert_allclose(losses, np.full(losses.shape, expected))
 
 
 @pytest.mark.parametrize("shape", [(4,), (1, 1), (3, 4), (2, 3, 4)])
