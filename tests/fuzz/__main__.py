@@ -13,11 +13,12 @@ import argparse
 import collections
 import datetime
 import gc
-import importlib.metadata
+import importlib.util
 import os
 import pathlib
 import platform
 import random
+import re
 import shutil
 import sys
 import tempfile
@@ -28,9 +29,13 @@ for _name in ("OPENBLAS_NUM_THREADS", "MINIFER_NUM_THREADS", "OMP_NUM_THREADS"):
 _TESTS = pathlib.Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(_TESTS), str(_TESTS.parent)]
 
+import numpy  # noqa: E402
+
+import minifer  # noqa: E402
 from fuzz.formats import damage  # noqa: E402
 from fuzz.readers import READERS  # noqa: E402
-from fuzz.worker import Limits, Outcome, judge, run_all  # noqa: E402
+from fuzz.worker import Limits, judge, run_all  # noqa: E402
+from minifer.faces.images import load_cv2  # noqa: E402
 
 #: Columns of the table, and what they count. The last five are bad.
 VERDICTS = {
@@ -48,12 +53,13 @@ SHOWN = 5
 
 def main(argv=None, readers=READERS):
     args = parse(argv, readers)
-    readers = {one.name: one for one in readers if args.only in (None, one.name)}
+    readers = {one.name: one for one in readers
+               if not args.only or one.name in args.only}
     work = pathlib.Path(tempfile.mkdtemp(prefix="minifer-fuzz-valid-"))
     try:
         valid = dict(prepare(readers, work, args))
         if args.case is not None:
-            return one_case(valid[args.only], args)
+            return one_case(*valid.values(), args)
         started, done = time.monotonic(), collections.defaultdict(list)
         for (name, number), outcome in run_all(
                 cases(valid, args, started), args.jobs, args.limits.seconds):
@@ -62,8 +68,8 @@ def main(argv=None, readers=READERS):
             done[name].append((number, outcome))
             show_progress(done, args, started)
         text = "\n".join(report(done, readers, args, time.monotonic() - started))
-        print(text)
-        if args.append:
+        print(text, *examples(done), sep="\n")
+        if args.append:  # without examples: some may end other people's programs
             with open(args.append, "a", encoding="utf-8") as file:
                 file.write("\n" + text + "\n")
         return int(any(outcome.verdict in BAD for outcomes in done.values()
@@ -81,17 +87,17 @@ def parse(argv, readers):
     add("--minutes", type=float, default=float("inf"), help="end after so long")
     add("--seed", type=int, default=1)
     add("--jobs", type=int, default=len(os.sched_getaffinity(0)))
-    add("--only", metavar="READER", help="one reader",
-        choices=[one.name for one in readers])
-    add("--case", type=int, help="rerun this one case of --only, and show it whole")
+    add("--only", metavar="READER", action="append", default=[],
+        choices=[one.name for one in readers], help="this reader; may be repeated")
+    add("--case", type=int, help="rerun this one case of --only READER")
     add("--keep", metavar="FOLDER", help="with --case: keep its files there")
     add("--seconds", type=float, default=Limits().seconds, help="time of a case")
     add("--memory", type=int, default=Limits().memory,
         help="MB that a case may take beyond what the whole file takes")
     add("--append", metavar="PAGE", help="write the result at the end of a page, too")
     args = parser.parse_args(argv)
-    if args.case is not None and args.only is None:
-        parser.error("--case needs --only")
+    if args.case is not None and len(args.only) != 1:
+        parser.error("--case needs --only, once")
     args.limits = Limits(args.seconds, args.memory)
     args.command = "make fuzz ARGS=\"{}\"".format(
         " ".join(sys.argv[1:] if argv is None else argv))
@@ -119,7 +125,10 @@ class Valid:
         rng = random.Random(f"{seed} {self.reader.name} {number}")
         shutil.copytree(self.tree, folder, dirs_exist_ok=True)
         path = folder / self.path
-        path.write_bytes(damage(rng, self.data, self.reader.kind))
+        data = self.data
+        while data == self.data:  # a line changed for an equal one is no damage
+            data = damage(rng, self.data, self.reader.kind)
+        path.write_bytes(data)
         return path
 
 
@@ -201,7 +210,6 @@ def report(done, readers, args, seconds):
         "; *noise*: something was printed besides. Libraries that may die outside: "
         + ", ".join(sorted({f"{one.outside}" for one in readers.values()
                             if one.outside}) or ["none"]) + ".")
-    yield from examples(done)
 
 
 def row(name, count, noise):
@@ -210,35 +218,29 @@ def row(name, count, noise):
 
 
 def examples(done):
-    """The first cases of each bad kind, and of vague errors."""
+    """The first cases of each bad kind, and of vague errors, by reader and place."""
     for verdict in ("vague", *BAD):
         found = collections.defaultdict(list)
         for name, outcomes in done.items():
             for number, outcome in outcomes:
                 if outcome.verdict == verdict:
-                    found[name, outcome.text.split(": ")[0]].append((number, outcome))
+                    place = re.sub(r"\d+ MB", "", outcome.text).split(": ")[0]
+                    found[name, place].append((number, outcome.text))
         for (name, _), same in found.items():
-            same.sort(key=lambda one: one[0])
-            numbers = ", ".join(str(number) for number, _ in same[:SHOWN])
-            yield (f"\n{verdict}, {len(same)} times: `--only \"{name}\" --case "
-                   f"{same[0][0]}` (also {numbers}): {same[0][1].text[:160]}")
+            same.sort()
+            others = "".join(f", {number}" for number, _ in same[1:SHOWN])
+            yield (f"\n{verdict}, {len(same)} times: --only \"{name}\" --case "
+                   f"{same[0][0]}{others}\n    {same[0][1]}")
 
 
 def versions():
     """Machine and versions."""
-    names = [f"{name} {importlib.metadata.version(name)}"
-             for name in ("numpy", "h5py", "opencv-python-headless")
-             if any(importlib.metadata.packages_distributions().get(package)
-                    for package in (name, "cv2")) and installed(name)]
-    return (f"Python {platform.python_version()}, {', '.join(names)}, "
-            f"{platform.system()}, {platform.machine()}, {os.cpu_count()} cores")
-
-
-def installed(name):
-    try:
-        return importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
-        return None
+    found = {"minifer": minifer, "NumPy": numpy, "OpenCV": load_cv2()}
+    if importlib.util.find_spec("h5py"):
+        found["h5py"] = importlib.import_module("h5py")
+    names = ", ".join(f"{name} {one.__version__}" for name, one in found.items())
+    return (f"Python {platform.python_version()}, {names}, {platform.system()}, "
+            f"{platform.machine()}, {os.cpu_count()} cores")
 
 
 if __name__ == "__main__":

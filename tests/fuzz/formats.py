@@ -5,13 +5,14 @@ import hashlib
 import io
 import json
 import pickletools
+import re
 import struct
 import zipfile
 import zlib
 
 import numpy as np
 
-from .mutations import ODD, any_bytes, json_text, json_value, several, text
+from fuzz.mutations import ODD, any_bytes, json_text, json_value, several, text
 
 __all__ = ["FORMATS", "damage"]
 
@@ -111,6 +112,10 @@ def summed_before(rng, data):
 
 # --- zip: .npz and .pth -----------------------------------------------------------
 
+#: MB that a packed member unpacks to.
+BOMB = 320
+
+
 def archive(rng, data):
     """Change the members of a zip archive; its checksums are right again."""
     with zipfile.ZipFile(io.BytesIO(data)) as file:
@@ -158,20 +163,20 @@ def _write(members, how, bomb):
             new.NameToInfo.pop(name, None)
             new.writestr(info, content)
         if bomb:
-            info = zipfile.ZipInfo(bomb)
-            info.compress_type = zipfile.ZIP_DEFLATED
-            with new.open(info, "w") as member:
-                header = _npy(np.zeros(0, np.float32)).replace(b"(0,)", b"(%d,)" % 2**27)
-                member.write(header)
-                for _ in range(512):
+            new.compression = zipfile.ZIP_DEFLATED
+            with new.open(bomb, "w") as member:
+                header = _npy(np.zeros(0, np.float32))
+                member.write(header.replace(b"(0,)", b"(%d,)" % (BOMB * 2 ** 18)))
+                for _ in range(BOMB):
                     member.write(bytes(2 ** 20))
     return file.getvalue()
 
 
 def _lie(rng, data):
     """Let headers say another size, way of packing, flag or place than is true."""
-    data, magic = bytearray(data), rng.choice((b"PK\1\2", b"PK\3\4", b"PK\5\6"))
-    places = [at for at in range(len(data) - 46) if data[at:at + 4] == magic]
+    magic = rng.choice((b"PK\1\2", b"PK\3\4", b"PK\5\6"))
+    places = [match.start() for match in re.finditer(magic, data)]
+    data = bytearray(data)
     if places:
         size, offset = rng.choice(((2, 6), (2, 8), (2, 10), (2, 12), (4, 16), (4, 18),
                                    (4, 20), (4, 22), (4, 24), (2, 28), (4, 42)))

@@ -6,6 +6,7 @@ types), and the numbers.
 """
 
 import contextlib
+import importlib.util
 import io
 import json
 import math
@@ -25,7 +26,7 @@ from minifer import data, layers, search
 from minifer.data.drawn import MARKER
 from minifer.data.readers.samples import load_samples, save_samples
 from minifer.data.readers.softlabels import SOFT_CLASSES
-from minifer.errors import MiniferError, NotFiniteError, SettingError, WeightsError
+from minifer.errors import NotFiniteError, SettingError, WeightsError
 from minifer.exercises.student import Fault, Student
 from minifer.faces.cropping import CropSettings, extract, prepare
 from minifer.faces.images import load_cv2, read_colour, read_image, write_png
@@ -151,7 +152,9 @@ def torch_arrays():
 
 
 def make_torch(form):
-    return lambda folder: torch_bytes.write(folder / "weights.pth", torch_arrays(), form)
+    def make(folder):
+        return torch_bytes.write(folder / "weights.pth", torch_arrays(), form)
+    return make
 
 
 def make_torchscript(folder):
@@ -251,8 +254,9 @@ def make_votes(folder):
 def columns(faces):
     """A data set in two: what it says of its images, and the images."""
     notes = {reason: value for reason, value in faces.notes.items() if value}
-    return ([faces.classes, faces.images.shape, str(faces.images.dtype), notes,
-             faces.usage.tolist()], numbers([faces.images, faces.labels, faces.targets]))
+    return ([faces.classes, *shapes({"images": faces.images}), notes,
+             faces.usage.tolist()],
+            numbers([faces.images, faces.labels, faces.targets]))
 
 
 def make_emotion(folder):
@@ -319,8 +323,9 @@ def make_deep_png(folder):
 
 def read_picture(path):
     grey, colour = read_image(path), read_colour(path)
-    if (grey.dtype, colour.dtype, *grey.shape, 3) != (np.uint8, np.uint8, *colour.shape):
-        raise Wrong(f"pictures {grey.dtype} {grey.shape}, {colour.dtype} {colour.shape}")
+    if (*grey.shape, 3) != colour.shape or {grey.dtype, colour.dtype} != {
+            np.dtype(np.uint8)}:
+        raise Wrong(f"{shapes({'grey': grey, 'colour': colour})}")
     crops, boxes = extract(grey, CropSettings(size=24))
     return [grey.shape, crops.shape], numbers([grey, colour, crops, boxes])
 
@@ -430,6 +435,16 @@ def read_exercise(path):
     return sorted(student.lines.items()), path.read_bytes()
 
 
+def keras():
+    """A reader for each of Keras's ways to name arrays, where h5py is installed."""
+    if importlib.util.find_spec("h5py"):
+        read = read_foreign(foreign.read_keras, foreign.load_keras_params)
+        for name, root, leaf in (("Keras weights", "", "{0}/{0}/{2}:0"),
+                                 ("Keras model", "model_weights/", "{0}/{0}/{2}:0"),
+                                 ("Keras 3", "layers/", "{0}/vars/{1}")):
+            yield Reader(name, "hdf5", make_keras(root, leaf.format), read, "HDF5")
+
+
 def pictures():
     """A reader for each kind of picture that this OpenCV writes."""
     cv2 = load_cv2()
@@ -458,12 +473,7 @@ READERS = [
     Reader("TorchScript", "zip", make_torchscript, READ_TORCH),
     Reader("safetensors", "safetensors", make_safetensors,
            read_foreign(foreign.read_safetensors, foreign.load_torch_params)),
-    *(Reader(name, "hdf5", make_keras(root, leaf),
-             read_foreign(foreign.read_keras, foreign.load_keras_params), "HDF5")
-      for name, root, leaf in (
-        ("Keras weights", "", "{0}/{0}/{2}:0".format),
-        ("Keras model", "model_weights/", "{0}/{0}/{2}:0".format),
-        ("Keras 3", "layers/", "{0}/vars/{1}".format))),
+    *keras(),
     Reader("FER2013", "text", make_fer, lambda path: columns(data.load_fer2013(path))),
     Reader("FER2013 of ICML", "text", make_icml,
            lambda path: columns(data.load_fer2013(path))),

@@ -5,6 +5,7 @@ milliseconds, and a case can do no harm to the next one. What a case found comes
 through a pipe, as JSON; a case that says nothing in its time is killed.
 """
 
+import hashlib
 import json
 import os
 import pathlib
@@ -19,9 +20,8 @@ import traceback
 import warnings
 from typing import Any, Callable, NamedTuple
 
+from fuzz.readers import Wrong
 from minifer.errors import MiniferError, one_line
-
-from .readers import Wrong
 
 __all__ = ["Limits", "Outcome", "judge", "run_all"]
 
@@ -57,7 +57,7 @@ class Outcome(NamedTuple):
     text : str
         The error, in a line.
     noise : str
-        What stood on stderr, unless it names the file.
+        What was printed meanwhile.
     memory : float
         MB by which the process grew while it read.
     content : list or None
@@ -112,7 +112,6 @@ def _compared(content, expected):
 
 
 def _digest(part):
-    import hashlib
     data = part if isinstance(part, bytes) else repr(part).encode("utf-8", "replace")
     return hashlib.sha256(data).hexdigest()
 
@@ -219,8 +218,9 @@ def _child(task: Callable, folder, pipe):
             sys.stdout.flush()
             said.seek(0)
             noise = said.read(4000).decode("utf-8", "replace")
-        answer = outcome._replace(noise=one_line(noise) if noise.strip() else "")
-        os.write(pipe, json.dumps(answer).encode())
+        if noise.strip() and not outcome.noise:
+            outcome = outcome._replace(noise=one_line(noise))
+        os.write(pipe, json.dumps(outcome).encode())
     except BaseException as error:  # a fault of the fuzzer's own
         os.write(pipe, json.dumps(Outcome(
             "traceback", f"in the fuzzer: {_where(error)}")).encode())
