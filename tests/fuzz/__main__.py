@@ -39,7 +39,7 @@ from minifer.faces.images import load_cv2  # noqa: E402
 
 #: Columns of the table, and what they count. The last five are bad.
 VERDICTS = {
-    "clear": "one of minifer's errors, in one line that names the file",
+    "clear": "one of minifer's errors, in one line that names the file or its folder",
     "vague": "one of minifer's errors that does not name the file",
     "equal": "read as if it were whole", "numbers": "read with other numbers",
     "structure": "read with other shapes, names or types, or with parts left out",
@@ -114,8 +114,9 @@ class Valid:
 
     def task(self, number, args):
         """What a case does, given an empty folder."""
-        def task(folder):
+        def task(folder, begin):
             path = self.write(number, args.seed, folder)
+            begin()
             return judge(self.reader, path, args.limits, self.outcome.content,
                          self.outcome.memory)
         return task
@@ -135,11 +136,12 @@ class Valid:
 def prepare(readers, work, args):
     """Yield each reader's name and its valid file, made and read in a child."""
     def task(reader):
-        def make(folder):
+        def make(folder, begin):
             tree = work / reader.name
             tree.mkdir()
             path = reader.make(tree).relative_to(tree)
             shutil.copytree(tree, folder, dirs_exist_ok=True)
+            begin()
             outcome = judge(reader, folder / path, args.limits, beyond=1024)
             return outcome._replace(text=str(path), noise=outcome.text)
         return make

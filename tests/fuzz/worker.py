@@ -5,6 +5,7 @@ milliseconds, and a case can do no harm to the next one. What a case found comes
 through a pipe, as JSON; a case that says nothing in its time is killed.
 """
 
+import dataclasses
 import hashlib
 import json
 import os
@@ -26,6 +27,10 @@ from minifer.errors import MiniferError, one_line
 __all__ = ["Limits", "Outcome", "judge", "run_all"]
 
 MB = 2 ** 20
+#: Seconds that damaging a file may take, on a machine with other work.
+GETTING_READY = 300
+#: What a child says when its time begins: a blank before the JSON.
+BEGIN = b" "
 
 
 class Limits(NamedTuple):
@@ -50,10 +55,11 @@ class Outcome(NamedTuple):
     Attributes
     ----------
     verdict : str
-        ``clear``: one of minifer's errors, in one line that names the file; ``vague``:
-        one that does not; ``equal``, ``numbers``, ``structure``: read as the undamaged
-        file, with other numbers, or with other shapes, names or types; ``wrong``: what
-        no file may give; ``traceback``, ``hang``, ``memory``, ``crash``.
+        ``clear``: one of minifer's errors, in one line that names the file or its
+        folder; ``vague``: one that does not; ``equal``, ``numbers``, ``structure``:
+        read as the undamaged file, with other numbers, or with other shapes, names or
+        types; ``wrong``: what no file may give; ``traceback``, ``hang``, ``memory``,
+        ``crash``.
     text : str
         The error, in a line.
     noise : str
@@ -91,7 +97,7 @@ def judge(reader, path, limits, expected=None, beyond=0.0):
         verdict, text = _compared(content, expected), ""
     except MiniferError as error:
         text = str(error)
-        clear = "\n" not in text and path.name in text
+        clear = "\n" not in text and (path.name in text or str(path.parent) in text)
         verdict, text = "clear" if clear else "vague", f"{type(error).__name__}: {text}"
     except Wrong as error:
         verdict, text = "wrong", str(error)
@@ -140,14 +146,15 @@ def _limit_memory(more):
 
 # --- processes ----------------------------------------------------------------
 
-class _Running(NamedTuple):
-    """A child, what it works on, and when its time is over."""
+@dataclasses.dataclass
+class _Running:
+    """A child, what it works on, what it said, and when its time is over."""
 
     pid: int
     key: Any
     folder: str
-    heard: bytearray
     end: float
+    heard: bytes = b""
 
 
 def run_all(cases, jobs, seconds):
@@ -156,11 +163,11 @@ def run_all(cases, jobs, seconds):
     Parameters
     ----------
     cases : iterable of (key, task)
-        ``task(folder)`` returns an :class:`Outcome`; its folder is empty, and removed
-        behind it.
+        ``task(folder, begin)`` returns an :class:`Outcome`; its folder is empty, and
+        removed behind it. It calls ``begin()`` when its time begins.
     jobs : int
     seconds : float
-        How long a task may take.
+        How long a task may take from there.
 
     Yields
     ------
@@ -171,16 +178,18 @@ def run_all(cases, jobs, seconds):
     try:
         while True:
             while len(running) < jobs and (case := next(cases, None)) is not None:
-                pipe, child = _start(*case, seconds)
+                pipe, child = _start(*case)
                 running[pipe] = child
             if not running:
                 return
             wait = max(0, min(one.end for one in running.values()) - time.monotonic())
             for pipe in select.select(list(running), [], [], wait)[0]:
-                data = os.read(pipe, 65536)
-                running[pipe].heard.extend(data)
+                data, child = os.read(pipe, 65536), running[pipe]
+                if not child.heard:
+                    child.end = time.monotonic() + seconds
+                child.heard += data
                 if not data:
-                    child = running.pop(pipe)
+                    del running[pipe]
                     yield child.key, _end(pipe, child)
             late = [pipe for pipe, one in running.items()
                     if time.monotonic() > one.end]
@@ -195,14 +204,14 @@ def run_all(cases, jobs, seconds):
             _end(pipe, child)
 
 
-def _start(key, task, seconds):
+def _start(key, task):
     folder = tempfile.mkdtemp(prefix="minifer-fuzz-")
     ours, theirs = os.pipe()
     pid = os.fork()
     if pid == 0:
         _child(task, folder, theirs)
     os.close(theirs)
-    return ours, _Running(pid, key, folder, bytearray(), time.monotonic() + seconds)
+    return ours, _Running(pid, key, folder, time.monotonic() + GETTING_READY)
 
 
 def _child(task: Callable, folder, pipe):
@@ -213,7 +222,7 @@ def _child(task: Callable, folder, pipe):
             os.dup2(said.fileno(), 1)
             os.dup2(said.fileno(), 2)
             warnings.simplefilter("default")
-            outcome = task(pathlib.Path(folder))
+            outcome = task(pathlib.Path(folder), lambda: os.write(pipe, BEGIN))
             sys.stderr.flush()
             sys.stdout.flush()
             said.seek(0)
@@ -233,7 +242,7 @@ def _end(pipe, child):
     os.close(pipe)
     status = os.waitpid(child.pid, 0)[1]
     shutil.rmtree(child.folder, ignore_errors=True)
-    if child.heard:
+    if child.heard.strip():
         return Outcome(*json.loads(child.heard))
     how = (f"signal {os.WTERMSIG(status)}" if os.WIFSIGNALED(status)
            else f"exit {os.waitstatus_to_exitcode(status)}")
