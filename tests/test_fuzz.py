@@ -10,11 +10,13 @@ import subprocess
 import sys
 import zipfile
 import zlib
+from collections import Counter
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from fuzz import formats, mutations
+from fuzz import formats, load, mutations
 from helpers.runs import TESTS, environment
 from helpers.torch_bytes import write
 from minifer.faces.images import encode_png
@@ -40,7 +42,7 @@ def counts(table):
 
 def test_planted_faults_are_seen_and_rerun():
     code, out, err = script("helpers/planted_readers.py", "--cases", "14", "--seconds",
-                            "4", "--memory", "64")
+                            "2", "--memory", "64")
     assert code == 1, err
     found = {name: {column for column, n in row.items() if n and column != "tried"}
              for name, row in counts(out).items()}
@@ -73,6 +75,22 @@ def test_load_compares_every_answer():
     answers, _, wrong, errors, hanging, died = map(int, re.search(
         r"\n\| (\d[^\n]*) \|\n", out)[1].replace(",", "").split(" | "))
     assert answers > 4 and (wrong, errors, hanging, died) == (0, 0, 0, 0), out + err
+
+
+def test_load_sees_wrong_answers_and_errors(tmp_path):
+    load.make(tmp_path)
+    heard = []
+    load.work(tmp_path, {"1 crops": "other", "no question": ""}, .3, 2, 0,
+              SimpleNamespace(send=heard.append))
+    (counts, wrong, errors, hanging, marks), = heard
+    assert wrong["1 crops"] == counts["1 crops"] > 0 == hanging and len(marks) == 4
+    assert set(errors) == {"no question: KeyError: 'no question'"}
+    args = SimpleNamespace(processes=1, threads=2, seconds=.3, command="")
+    for bad in (heard, [None]):
+        assert load.report(bad, 2, args)[1] is False
+    fine = counts, Counter(), [], 0, [(100, 100)] * 3 + [(100, 105)]
+    grown = *fine[:4], [(100, 100)] * 3 + [(100, 130)]
+    assert load.report([fine], 2, args)[1] and not load.report([grown], 2, args)[1]
 
 
 # --- damage reaches the reader ------------------------------------------------

@@ -86,7 +86,7 @@ def parse(argv, readers):
     add("--cases", type=int, default=2000, help="cases of all readers (default 2000)")
     add("--minutes", type=float, default=float("inf"), help="end after so long")
     add("--seed", type=int, default=1)
-    add("--jobs", type=int, default=len(os.sched_getaffinity(0)))
+    add("--jobs", type=int, default=os.cpu_count(), help="cases at a time")
     add("--only", metavar="READER", action="append", default=[],
         choices=[one.name for one in readers], help="this reader; may be repeated")
     add("--case", type=int, help="rerun this one case of --only READER")
