@@ -10,6 +10,9 @@ import pytest
 TESTS = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(TESTS), str(TESTS.parent)]
 
+#: Scripts with make targets of their own, not tests.
+collect_ignore = ["fuzz"]
+
 # Started in the background by a shell, tests would hand on that Ctrl-C is ignored.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
