@@ -133,6 +133,7 @@ def test_a_file_cut_in_the_middle_of_a_row(table):
     ("emotion,pixels,Usage\n", "no rows at all"),
     ("pixels\n1 2 3\n", "found pixels. This is a test table without labels"),
     ("a,b,c\n1,2,3\n", "expected the columns emotion, pixels and Usage, found a, b, c"),
+    ('emotion,"pix\n3,1 2', "Usage, found emotion, pix 3,1 2. Is it"),  # in one line
     ('emotion,pixels,Usage\n0,"' + "1 " * 99999, "line 2: expected a row of a CSV"),
     ("emotion,pixels,Usage\n0,1 2,Training\n", "no good one .wrong number of pixels 1"),
 ])

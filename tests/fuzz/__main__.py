@@ -19,6 +19,7 @@ import pathlib
 import platform
 import random
 import re
+import shlex
 import shutil
 import sys
 import tempfile
@@ -100,7 +101,7 @@ def parse(argv, readers):
         parser.error("--case needs --only, once")
     args.limits = Limits(args.seconds, args.memory)
     args.command = "make fuzz ARGS=\"{}\"".format(
-        " ".join(sys.argv[1:] if argv is None else argv))
+        shlex.join(sys.argv[1:] if argv is None else argv))
     return args
 
 

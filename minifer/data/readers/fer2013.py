@@ -113,7 +113,7 @@ class open_table:
     """Read a CSV file row by row with the line numbers of an editor.
 
     A context manager and iterator of ``(line, fields)``; empty lines are
-    skipped. ``header`` is the first row, without blanks and in small letters.
+    skipped. ``header`` is the first row, without needless blanks, in small letters.
 
     Raises
     ------
@@ -137,7 +137,7 @@ class open_table:
         except DatasetError:
             self._file.close()
             raise
-        self.header = [name.strip().lower() for name in header]
+        self.header = [" ".join(name.split()).lower() for name in header]
         return self
 
     def __exit__(self, *_):
