@@ -1,13 +1,17 @@
 """Judge photos and videos with a trained model: minifer predict PATH... [options].
 
-A PATH is a photo, a video (.mp4 .avi .mov .mkv .webm), a folder, which stands for all
-photos and videos in it and below, or a pattern such as ``party/*.jpg``. Every face is
-found and gets the saturation of each expression, 0...1, sum 1. What cannot be read
-gets a line that says why, and the others go on. Photos come first, then videos.
+A PATH is a photo, a video (.mp4 .mov .avi .mkv .webm ...), a folder, which stands for
+all photos and videos in it and below, or a pattern such as ``party/*.jpg``. Every face
+is found and gets the saturation of each expression, 0...1, sum 1. What cannot be read
+gets a line that says why, and the others go on; so does a video that ends before all of
+its frames were there. Other files in a folder are counted, not read. Photos come first,
+then videos.
 
 --csv writes a table. Of photos: a row each, with the number of faces, and label and
 saturations of the largest. Of videos: a row for each face on each frame; a face keeps
 its number from frame to frame, and its saturations are smoothed over --smooth seconds.
+Seconds are those that the file gives to its frames; where its pixels are not square,
+places are those in the picture stretched until they are.
 
 Exit code 1 if no face was judged. The same for a few photos, to be read:
 examples/predict.py.
@@ -17,16 +21,18 @@ import collections
 import contextlib
 import itertools
 import json
+import os
 import sys
 
-from ..data.readers.folders import IMAGE_ENDINGS
 from ..data.readers.listing import expand
 from ..device.arrays import DEVICES, resolve
 from ..errors import DatasetError, SettingError, VideoError, visible
+from ..faces.formats import IMAGE_ENDINGS, VIDEO_ENDINGS, is_video
 from ..files import check_target, csv_writer, make_folder
 from ..predict.predictor import Face, Predictor
+from ..predict.recording import at_rate, write_video
 from ..predict.tracking import Tracker
-from ..predict.video import VIDEO_ENDINGS, Video, follow, write_video
+from ..predict.video import Video, follow
 from ..progress import Progress
 from ..report.annotate import Copies, annotate_faces
 from .cli import StreamError
@@ -41,7 +47,7 @@ def arguments(parser):
     add("--model", metavar="FILE", default="runs/ck/model.npz",
         help="a model file, as minifer train writes it")
     add("--out", metavar="FOLDER", help="write copies with boxes and labels there: "
-        "NAME_faces.png of a photo, NAME_faces.mp4 of a video")
+        "NAME_faces.png of a photo, NAME_faces.webm of a video")
     add("--csv", metavar="FILE", help="write a table, whole or not at all")
     add("--json", action="store_true", help="print JSON; of a video, a mean a face")
     add("--which", choices=("all", "largest"), default="all",
@@ -57,13 +63,13 @@ def arguments(parser):
 def main(args):
     """Judge the photos, then the videos; 1 if no face was judged."""
     resolve(args.device)
-    names = expand(args.paths, IMAGE_ENDINGS + VIDEO_ENDINGS)
+    names, others = expand(args.paths, IMAGE_ENDINGS + VIDEO_ENDINGS)
     if not names:
         raise DatasetError(f"{', '.join(args.paths)}: expected photos or videos, found "
-                           f"none. Files end in {', '.join(IMAGE_ENDINGS)}, or "
-                           f"{', '.join(VIDEO_ENDINGS)}.")
-    videos = [name for name in names if name.lower().endswith(VIDEO_ENDINGS)]
-    photos = [name for name in names if not name.lower().endswith(VIDEO_ENDINGS)]
+                           f"none{_others(others)}. Their names end in .jpg, .png, "
+                           ".mp4 and the like.")
+    videos = [name for name in names if is_video(name)]
+    photos = [name for name in names if not is_video(name)]
     if args.csv and videos and photos:
         raise SettingError("--csv: expected photos or videos, whose tables differ, got "
                            f"{_count(photos, videos)}. Judge them in two calls.")
@@ -76,15 +82,18 @@ def main(args):
                else lambda values: None)
         for result in itertools.chain(_photos(args, predictor, photos, copies, row),
                                       _videos(args, predictor, videos, copies, row)):
-            statuses[result["status"]] += 1
+            status, comma, _ = result["status"].partition(",")
+            statuses[status] += 1
+            statuses["not whole"] += bool(comma)
             if args.json:
                 results.append(result)
     if args.unheard:
         raise args.unheard
     if args.json:
         print(json.dumps(results, indent=2))
+    told = ["ok", "no face", "unreadable"] + ["not whole"] * bool(statuses["not whole"])
     print(f"{_count(photos, videos)}: " + ", ".join(
-        f"{statuses[status]} {status}" for status in ("ok", "no face", "unreadable")),
+        f"{statuses[status]} {status}" for status in told) + _others(others),
         file=sys.stderr if args.json else sys.stdout)
     return 0 if statuses["ok"] else 1
 
@@ -93,6 +102,15 @@ def _count(photos, videos):
     """As in "3 photos and 1 video"."""
     counts = [(len(photos), "photo"), (len(videos), "video")]
     return " and ".join(f"{n} {word}{'s' * (n > 1)}" for n, word in counts if n)
+
+
+def _others(names):
+    """As in "; 3 other files (a.txt, b.pdf, ...)"."""
+    if not names:
+        return ""
+    few = ", ".join(visible(os.path.basename(name)) for name in names[:2])
+    return (f"; {len(names)} other file{'s' * (len(names) > 1)} "
+            f"({few}{', ...' * (len(names) > 2)})")
 
 
 def _check(args):
@@ -157,35 +175,41 @@ def _videos(args, predictor, names, copies, row):
     for name in names:
         result, faces = {"video": name}, []
         try:
-            faces, frames = _video(args, predictor, name, copies, row)
+            faces, frames, missing = _video(args, predictor, name, copies, row)
         except VideoError as error:
             result |= {"status": "unreadable", "error": str(error)}
         else:
-            result |= {"status": "ok" if faces else "no face", "frames": frames,
-                       "faces": [face.to_dict() for face in faces]}
-        _tell(args, result, [f"{name}: {face}" for face in faces or ["no face"]])
+            read, there = missing or (0, 0)
+            short = (f", {read} of {there} frames" if there else
+                     f", {read} frames, then the file was cut" if read else "")
+            result |= {"status": ("ok" if faces else "no face") + short,
+                       "frames": frames, "faces": [face.to_dict() for face in faces]}
+        lines = [f"{name}: {face}" for face in faces]
+        if "," in result["status"] or not faces:
+            lines.append(f"{name}: {result['status']}")
+        _tell(args, result, lines)
         yield result
 
 
 def _video(args, predictor, name, copies, row):
-    """Judge a video; return what was seen of each face, and the number of frames."""
+    """Judge a video; what was seen of each face, how many frames, what is missing."""
     video = Video(name, args.every)
     faces, frames = {}, 0
     with contextlib.ExitStack() as stack:
         if copies:
-            write = stack.enter_context(
-                write_video(copies.name(name, ".mp4"), video.fps))
+            record = at_rate(stack.enter_context(write_video(
+                copies.name(name, ".webm"), video.fps)), video.fps)
         bar = stack.enter_context(Progress(not args.json).bar(video.total, name))
         for frame, tracks in follow(predictor, video, args.smooth, args.which):
             if copies:
-                write(annotate_faces(frame.picture, tracks))
+                record(annotate_faces(frame.picture, tracks), frame.seconds)
             for face in tracks:
                 faces.setdefault(face.number, _Seen(face.number)).add(frame, face)
                 row([name, frame.number, f"{frame.seconds:.3f}", face.number, *face.box,
                      face.label, *_cells(face.saturations)])
             frames += 1
             bar.update(1)
-    return list(faces.values()), frames
+    return list(faces.values()), frames, video.missing
 
 
 class _Seen:

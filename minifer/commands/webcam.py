@@ -17,9 +17,9 @@ from ..device.arrays import DEVICES, resolve
 from ..errors import BackendUnavailable, VideoError
 from ..files import check_target
 from ..predict.predictor import Predictor
+from ..predict.recording import at_rate, write_video
 from ..predict.tracking import Tracker
-from ..predict.video import write_video
-from ..predict.webcam import Camera, at_rate, check_camera, live, open_window
+from ..predict.webcam import Camera, check_camera, live, open_window
 
 
 def arguments(parser):
@@ -29,7 +29,8 @@ def arguments(parser):
         help="a model file, as minifer train writes it")
     add("--camera", type=int, metavar="N", default=0,
         help="which camera: 0 is the first")
-    add("--record", metavar="FILE", help="write what the window shows to an .mp4 file")
+    add("--record", metavar="FILE", help="write what the window shows to a "
+        ".webm file, which browsers play, or an .mp4 file")
     add("--which", choices=("all", "largest"), default="all",
         help="judge all faces, or the largest")
     add("--smooth", type=float, metavar="SECONDS", default=0.5,

@@ -1,8 +1,9 @@
 """Faces: photos read, faces found and cropped, the same in training and prediction.
 
-``images.py`` reads files and is the only one that imports OpenCV, ``cascades.py``
-finds faces, ``cropping.py`` cuts them out, ``cache.py`` remembers crops,
-``preprocessing.py`` makes crops a network's input.
+``images.py`` reads files and is the only one that imports OpenCV; ``formats.py`` knows
+their names, ``headers.py`` what they say of themselves, ``quiet.py`` keeps decoders off
+the terminal. ``cascades.py`` finds faces, ``cropping.py`` cuts them out, ``cache.py``
+remembers crops, ``preprocessing.py`` makes crops a network's input.
 """
 
 from typing import TYPE_CHECKING
@@ -15,8 +16,10 @@ _HOMES = {
     "CROP_VERSION": "cropping", "Preprocessing": "preprocessing",
     "ColourPreprocessing": "preprocessing", "CropCache": "cache",
     "cache_folder": "cache", "read_image": "images", "read_colour": "images",
-    "decode": "images", "to_grey": "images", "write_png": "images",
-    "load_cv2": "images", "outermost": "boxes", "shared_area": "boxes",
+    "decode": "images", "grey_of": "images", "to_grey": "images",
+    "write_png": "images", "load_cv2": "images", "is_image": "formats",
+    "is_video": "formats", "IMAGE_ENDINGS": "formats", "VIDEO_ENDINGS": "formats",
+    "outermost": "boxes", "shared_area": "boxes",
 }
 
 if TYPE_CHECKING:  # the same, for those who read and never run
@@ -24,7 +27,9 @@ if TYPE_CHECKING:  # the same, for those who read and never run
     from .cache import CropCache, cache_folder
     from .cropping import (CROP_VERSION, CropSettings, crop, extract, find_eyes,
                            find_faces, prepare)
-    from .images import decode, load_cv2, read_colour, read_image, to_grey, write_png
+    from .formats import IMAGE_ENDINGS, VIDEO_ENDINGS, is_image, is_video
+    from .images import (decode, grey_of, load_cv2, read_colour, read_image, to_grey,
+                         write_png)
     from .preprocessing import ColourPreprocessing, Preprocessing
 
 __all__ = list(_HOMES)

@@ -32,8 +32,9 @@ from .images import to_grey
 __all__ = ["CropSettings", "find_faces", "find_eyes", "crop", "extract", "prepare",
            "to_grey", "cache_folder"]
 
-#: Raise it when :func:`extract` changes, so that no old crop is taken for new.
-CROP_VERSION = 1
+#: Raise it when :func:`extract` or ``images.decode`` changes, so that no old crop is
+#: taken for new.
+CROP_VERSION = 2
 
 #: Eyes lie in so much of a face, from its top; below, nostrils look like eyes.
 EYES_ABOVE = 0.6

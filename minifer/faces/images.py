@@ -1,9 +1,12 @@
 """Image files in and out: checked before they are decoded, written whole.
 
 OpenCV decodes; this file adds what it leaves out. OpenCV says ``None`` for
-every kind of trouble and may hand back a half-grey picture for a JPEG that was
-cut in the middle. Here each kind of bad file gets its own one-line
+every kind of trouble, may hand back a half-grey picture for a JPEG that was
+cut or damaged in the middle, and takes gigabytes for a small file that asks for
+them. Here each kind of bad file gets its own one-line
 :class:`~minifer.errors.ImageError` that names the file and the remedy.
+
+There is one way from colours to grey, :func:`grey_of`, for files, frames and arrays.
 
 >>> import numpy as np
 >>> data = encode_png(np.full((30, 40), 7, np.uint8))
@@ -18,7 +21,6 @@ there). Copy or download it again, or remove it.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
 import threading
@@ -28,13 +30,24 @@ import numpy as np
 from .._types import FilePath
 from ..errors import BackendUnavailable, ImageError, ShapeError
 from ..files import write_bytes
+from .headers import read_header, turned
+from .quiet import heard
 
 __all__ = ["read_image", "read_colour", "read_bytes", "decode", "content_hash",
-           "encode_png", "write_png", "to_grey", "raise_unreadable", "load_cv2",
-           "quiet"]
+           "encode_png", "write_png", "grey_of", "to_grey", "raise_unreadable",
+           "load_cv2"]
 
 #: Shorter sides than this cannot show a face (the cascade looks at 24 pixels).
 SMALLEST_SIDE = 24
+
+#: More pixels are not decoded: those of a camera of 108 megapixels, and some.
+LARGEST = 120_000_000
+
+#: Larger files are not read: such a picture in 16 bits a colour takes less.
+LARGEST_FILE = 8 * LARGEST
+
+#: Formats that hold numbers of 16 bits of which fewer may be in use.
+_DEEP = ("PNG", "TIFF", "JPEG 2000", "PNM", "PAM")
 
 REMEDY_CV2 = 'pip install "opencv-python-headless<5"'
 
@@ -51,6 +64,7 @@ def load_cv2():
     """
     # While one thread imports OpenCV, whose loader takes its place in sys.modules and
     # only then adds cv2.data, another would get it half done.
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # read at the first video
     try:
         with _importing:
             import cv2
@@ -67,19 +81,27 @@ def read_image(path: FilePath) -> np.ndarray:
     Parameters
     ----------
     path : str or path-like
-        A JPEG, PNG, BMP or WebP file, grey or colour; the content decides,
-        not the ending of the name.
+        A file of a format that OpenCV reads (JPEG, PNG, BMP, WebP, TIFF, GIF, AVIF,
+        ...), grey or colour; the content decides, not the ending of the name.
 
     Returns
     -------
     ndarray (H, W), uint8
-        0 is black, 255 white, turned as the EXIF orientation says.
+        0 is black, 255 white, turned as the EXIF orientation says. Colours are
+        weighed as :func:`grey_of` does. Of 16 bits so many count as are used: the
+        largest value decides whether white is at 8, 10, 12, 14 or 16 bits.
 
     Raises
     ------
     ImageError
-        If the file is missing, a folder, empty, truncated, not an image, or
-        has a side of less than 24 pixels.
+        If the file is missing, a folder, empty, truncated, damaged as far as its
+        format tells, not an image, has a side of less than 24 pixels, or more than
+        120 million pixels.
+
+    Notes
+    -----
+    A JPEG has no checksum. Damage is noticed where its codes no longer fit, as nearly
+    always when bytes are missing or overwritten; one changed bit may go unnoticed.
     """
     return decode(read_bytes(path), path)
 
@@ -107,7 +129,7 @@ def read_bytes(path):
     Raises
     ------
     ImageError
-        If the file is missing, a folder, not readable, or empty.
+        If the file is missing, a folder, not readable, empty, or nearly a gigabyte.
     """
     path = os.fspath(path)
     if os.path.isdir(path):
@@ -119,6 +141,10 @@ def read_bytes(path):
         raise ImageError(f"{path}: expected an image file, got a pipe or a "
                          "device. Save the image to a file first.")
     try:
+        size = os.path.getsize(path)
+        if size > LARGEST_FILE:
+            raise ImageError(f"{path}: {size // 10**6:,d} MB: too large for an image "
+                             "that can be decoded. Scale it down.")
         with open(path, "rb") as file:
             data = file.read()
     except OSError as error:
@@ -149,30 +175,67 @@ def decode(data: bytes, name: FilePath, colour: bool = False) -> np.ndarray:
     Raises
     ------
     ImageError
-        If ``data`` is truncated, not an image, or too small.
+        As :func:`read_image`.
     """
     cv2 = load_cv2()
-    if not _is_whole(data):
+    header = read_header(data)
+    if header and header.trouble:
+        raise ImageError(f"{name}: {header.trouble}")
+    if header and header.width * header.height * header.cost > LARGEST:
         raise ImageError(
-            f"{name}: the image is truncated (only {len(data)} bytes are "
-            "there). Copy or download it again, or remove it.")
-    flag = cv2.IMREAD_COLOR if colour else cv2.IMREAD_GRAYSCALE
-    with quiet(cv2):
-        try:
-            image = cv2.imdecode(np.frombuffer(data, np.uint8), flag)
-        except cv2.error:  # such as more pixels than OpenCV agrees to hold
-            image = None
-    if image is None:
+            f"{name}: {header.width}x{header.height} pixels: too many to be decoded "
+            f"({header.kind}). Scale it to at most {LARGEST // header.cost // 10**6} "
+            "million pixels.")
+    picture, words = _pixels(cv2, data, header) if header else (None, "")
+    damage = next((line for line in words.splitlines()
+                   if line.startswith(("Corrupt JPEG", "libpng error"))), None)
+    if damage:
+        raise ImageError(f"{name}: the image is damaged ({damage.strip()}). Copy or "
+                         "download it again, or, if it looks right in an image "
+                         "program, save it again from there.")
+    if picture is None:
+        remedy = "Save"
+        if header and header.kind in ("GIF", "AVIF"):
+            remedy = (f"OpenCV reads {header.kind} from 4.12 on, this is "
+                      f"{cv2.__version__}. Update it, or save")
         raise ImageError(
-            f"{name}: expected a JPEG, PNG, BMP or WebP image, got {len(data)} "
-            f"bytes that cannot be decoded (they start with {data[:4]!r}). "
-            "Save it again from an image program, or remove it.")
-    height, width = image.shape[:2]
+            f"{name}: expected a JPEG, PNG, BMP, WebP, TIFF, GIF or AVIF image, got "
+            f"{len(data)} bytes that cannot be decoded (they start with "
+            f"{data[:4]!r}). {remedy} it as JPEG or PNG from an image program, or "
+            "remove it.")
+    height, width = picture.shape[:2]
     if min(height, width) < SMALLEST_SIDE:
         raise ImageError(
             f"{name}: {width}x{height} pixels: too small to hold a face. Use "
             f"an image of at least {SMALLEST_SIDE} pixels a side.")
-    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB) if colour else image
+    if not colour:
+        return grey_of(picture)
+    return picture if picture.ndim == 3 else np.stack([picture] * 3, axis=2)
+
+
+def _pixels(cv2, data, header):
+    """The upright picture, uint8 (H, W) or RGB (H, W, 3), and the decoder's words."""
+    flags = cv2.IMREAD_ANYCOLOR
+    if header.kind in _DEEP:
+        flags |= cv2.IMREAD_ANYDEPTH
+    if header.turn is not None:
+        flags |= cv2.IMREAD_IGNORE_ORIENTATION
+
+    def work():
+        try:
+            return cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+        except cv2.error:  # a damaged file, most likely
+            return None
+
+    picture, words = heard(cv2, work)
+    if picture is None or picture.dtype not in (np.uint8, np.uint16):
+        return None, words
+    if picture.dtype == np.uint16:
+        used = int(picture.max()).bit_length()
+        picture = (picture >> max(0, used + used % 2 - 8)).astype(np.uint8)
+    if picture.ndim == 3:
+        picture = cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
+    return turned(picture, header.turn), words
 
 
 def content_hash(data):
@@ -219,12 +282,31 @@ def write_png(path: FilePath, image: np.ndarray) -> None:
     write_bytes(path, encode_png(image))
 
 
-def to_grey(batch: np.ndarray) -> np.ndarray:
-    """Turn a batch of colour images grey.
+def grey_of(picture: np.ndarray) -> np.ndarray:
+    """The grey values of a picture, from a file, a film or a camera.
 
     .. math:: Y = 0.299\\,R + 0.587\\,G + 0.114\\,B
 
-    the luma of ITU-R BT.601, as OpenCV and the JPEG format use it.
+    the luma of ITU-R BT.601, as OpenCV rounds it: with whole numbers, to the nearest
+    but for differences of a hundredth.
+
+    Parameters
+    ----------
+    picture : ndarray (H, W) or (H, W, 3), uint8
+        Grey, which is returned as it is, or red, green, blue.
+
+    Returns
+    -------
+    ndarray (H, W), uint8
+    """
+    if picture.ndim == 2:
+        return picture
+    cv2 = load_cv2()
+    return cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
+
+
+def to_grey(batch: np.ndarray) -> np.ndarray:
+    """Turn a batch of colour images grey, as :func:`grey_of` does with one picture.
 
     Parameters
     ----------
@@ -253,6 +335,9 @@ def to_grey(batch: np.ndarray) -> np.ndarray:
             f"green, blue), got shape {batch.shape}.")
     if batch.shape[1] == 1:
         return batch
+    if batch.dtype == np.uint8 and batch.size:
+        return np.stack([grey_of(np.ascontiguousarray(image.transpose(1, 2, 0)))
+                         for image in batch])[:, None]
     red, green, blue = (batch[:, k:k + 1] for k in range(3))
     grey = 0.299 * red + 0.587 * green + 0.114 * blue
     if np.issubdtype(batch.dtype, np.integer):
@@ -284,67 +369,3 @@ def raise_unreadable(errors, total):
         f"{len(errors)} of {total} images cannot be used: {first}"
         f"{' …' if len(errors) > 3 else ''} Replace or remove them and start "
         "again: the good ones are kept and not searched twice.")
-
-
-def _is_whole(data):
-    """Whether an image file has its end; junk behind the end is tolerated."""
-    if data.startswith(b"\xff\xd8"):
-        return _jpeg_is_whole(data)
-    if data.startswith(b"\x89PNG\r\n\x1a\n"):
-        return _png_is_whole(data)
-    if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
-        return len(data) >= 8 + int.from_bytes(data[4:8], "little")
-    return True  # OpenCV refuses a cut BMP, and anything that is no image
-
-
-def _jpeg_is_whole(data):
-    """Step over the header segments, then look for the end marker FF D9.
-
-    Searching the whole file would find the end of the thumbnail that cameras
-    put into the header. In the pixel data FF is always followed by 00 or by a
-    restart number, so FF D9 there is the end and nothing else.
-    """
-    at = 2
-    while data[at:at + 1] == b"\xff" and data[at + 1:at + 2] != b"\xda":
-        if data[at + 1:at + 2] == b"\xff":
-            at += 1  # a fill byte
-        else:
-            at += 2 + int.from_bytes(data[at + 2:at + 4], "big")
-    return data.find(b"\xff\xd9", at) >= 0
-
-
-def _png_is_whole(data):
-    """Step from chunk to chunk (length, kind, content, checksum) to IEND."""
-    at = 8
-    while at + 12 <= len(data):
-        kind = data[at + 4:at + 8]
-        at += 12 + int.from_bytes(data[at:at + 4], "big")
-        if kind == b"IEND":
-            return at <= len(data)
-    return False
-
-
-SILENT = 0  # OpenCV's number for it
-_quiet_lock = threading.Lock()
-_quiet_now = {"users": 0, "level": None}
-
-
-@contextlib.contextmanager
-def quiet(cv2):
-    """Keep OpenCV's warnings off the screen in a block: our error says it better.
-
-    The level is global, so the first thread in sets it and the last thread
-    out puts the old one back.
-    """
-    logging = getattr(cv2.utils, "logging", cv2)  # up to OpenCV 4.12 in cv2 itself
-    with _quiet_lock:
-        if _quiet_now["users"] == 0:
-            _quiet_now["level"] = logging.setLogLevel(SILENT)
-        _quiet_now["users"] += 1
-    try:
-        yield
-    finally:
-        with _quiet_lock:
-            _quiet_now["users"] -= 1
-            if _quiet_now["users"] == 0:
-                logging.setLogLevel(_quiet_now["level"])

@@ -102,8 +102,8 @@ class Analysis:
 
     def _read(self, path, settings):
         data = images.read_bytes(path)
-        self._grey = images.decode(data, path)
         picture = images.decode(data, path, colour=True)
+        self._grey = images.grey_of(picture)
         faces = tuple(
             FoundFace(number, tuple(int(value) for value in box),
                   len(find_eyes(self._grey, box)))

@@ -6,6 +6,7 @@ import urllib.parse
 
 from .. import files
 from ..errors import BackendUnavailable, NoFaceError, OutputError, SettingError
+from ..faces.formats import IMAGE_ENDINGS
 from ..faces.images import write_png
 from .analysis import Analysis
 from .bars import Bars
@@ -18,7 +19,8 @@ __all__ = ["Window", "make_root", "path_of"]
 #: Milliseconds between two looks at what the worker has found.
 POLL = 40
 LETTERS = 11  # points
-PHOTOS = [("Photos", "*.jpg *.jpeg *.png *.bmp *.webp"), ("All files", "*")]
+PHOTOS = [("Photos", " ".join(f"*{ending}" for ending in IMAGE_ENDINGS)),
+          ("All files", "*")]
 HINT = ("Open a photo: Ctrl+O\n\nor paste its path above and press Enter{drop}.\n\n"
         "Add the models that analysis it: Ctrl+M.\n"
         "`minifer train ck` makes one.")

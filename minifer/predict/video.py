@@ -1,28 +1,31 @@
-"""Videos in and out, frame by frame: a few frames are in memory, never all.
+"""Videos in, frame by frame: a few frames are in memory, never all.
 
-OpenCV decodes and encodes. Pictures here are RGB, as everywhere in minifer.
+OpenCV decodes. Pictures here are RGB, as everywhere in minifer.
 """
 
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from .._types import FilePath
-from ..errors import OutputError, SettingError, VideoError
-from ..faces.images import load_cv2, quiet
-from ..files import atomic_path, make_folder, utf8_path
+from ..errors import SettingError, VideoError
+from ..faces.images import LARGEST, grey_of, load_cv2
+from ..faces.quiet import quiet
+from ..files import utf8_path
+from .containers import family, is_cut
 from .tracking import Tracker
 
-__all__ = ["VIDEO_ENDINGS", "Frame", "Video", "open_capture", "write_video", "follow"]
+__all__ = ["Frame", "Video", "open_capture", "follow"]
 
-#: Files that are taken for videos.
-VIDEO_ENDINGS = (".mp4", ".avi", ".mov", ".mkv", ".webm")
+#: So many frames are looked at to find out a film's rate.
+PROBE = 60
 
 
 class Frame(NamedTuple):
@@ -46,6 +49,9 @@ class Frame(NamedTuple):
 class Video:
     """A video file, to iterate over its frames.
 
+    Times are those in the file: many films, such as those of telephones and browsers,
+    have no steady rate. Pixels that are not square are stretched until they are.
+
     Parameters
     ----------
     path : str
@@ -55,14 +61,17 @@ class Video:
     Attributes
     ----------
     fps : float
-        Taken frames a second.
+        Taken frames a second that suit a copy: the film's rate if it is steady, else
+        that of its quick passages.
     total : int
-        Taken frames, as the file says; it may be wrong, or 0 if it does not say.
+        Taken frames, as the file says or its length tells; it may be wrong, or 0 if
+        nothing tells.
 
     Raises
     ------
     VideoError
-        If there is no such file, or no frame in it that can be decoded.
+        If there is no such file, or no frame in it that can be decoded, or what it
+        says of its rate or its pixels cannot be.
     SettingError
         If ``every`` is not a whole number from 1.
     """
@@ -75,25 +84,63 @@ class Video:
         with self._opened() as capture:
             self.file_fps = capture.get(cv2.CAP_PROP_FPS)
             frames = max(0, int(capture.get(cv2.CAP_PROP_FRAME_COUNT)))
+            self.aspect = self._aspect(cv2, capture)
+            size = [int(capture.get(side)) for side in (cv2.CAP_PROP_FRAME_WIDTH,
+                                                        cv2.CAP_PROP_FRAME_HEIGHT)]
+            if size[0] * size[1] * max(self.aspect, 1 / self.aspect) > LARGEST:
+                raise self._error(f"its frames have {size[0]}x{size[1]} pixels, too "
+                                  "many to be decoded")
             if not capture.read()[0]:
                 raise self._error("it holds no frame that can be decoded")
-        if not 0 < self.file_fps < 10000:  # also NaN
-            raise self._error(f"it says {self.file_fps} frames a second")
-        self.fps, self.total = self.file_fps / every, -(-frames // every)
+            if not 0 < self.file_fps < 10000:  # also NaN
+                raise self._error(f"it says {self.file_fps} frames a second")
+            clock = _Clock(1 / self.file_fps)
+            times = [clock.seconds(cv2, capture)]
+            while len(times) < PROBE and capture.grab():
+                times.append(clock.seconds(cv2, capture))
+        self.family = family(self.path)
+        self.file_frames, pace = _rates(times, self.file_fps, frames, self.family)
+        self.length = frames / self.file_fps
+        self.fps, self.total = pace / every, -(-self.file_frames // every)
+        self._gap = 1 / pace
+        self._seen = self._last = self._pause = 0
 
     def __iter__(self):
         """Yield each :class:`Frame`, up to the end or the first damaged one."""
         cv2 = load_cv2()
         with self._opened() as capture:
-            number = 0
+            clock = _Clock(self._gap)
+            self._seen = self._last = self._pause = 0
             while capture.grab():
-                if number % self.every == 0:
+                seconds = clock.seconds(cv2, capture)
+                if self._seen % self.every == 0:
                     ok, picture = capture.retrieve()
                     if not ok:
                         break
-                    yield Frame(number, number / self.file_fps,
-                                cv2.cvtColor(picture, cv2.COLOR_BGR2RGB))
-                number += 1
+                    yield Frame(self._seen, seconds, self._square(cv2, picture))
+                self._pause = max(self._pause, seconds - self._last)
+                self._last = seconds
+                self._seen += 1
+
+    @property
+    def missing(self) -> tuple[int, int] | None:
+        """Frames that were read, and frames that there should be, if they are fewer.
+
+        Known when the film was iterated over to its end. An MP4 file counts its
+        frames; an AVI file says how long it is; of these and of Matroska and WebM,
+        missing bytes are noticed. The second number is 0 if the file was cut and does
+        not say how many there should be.
+        """
+        short = is_cut(self.path)
+        if self.family == "mp4":
+            short |= self._seen < self.file_frames
+        elif self.family != "matroska":  # which counts from its recorder's start
+            patience = 1.5 * max(self._pause, self._gap)
+            if self.family != "avi":  # whose sound may be the longer
+                patience += min(1, self.length / 10)
+            short |= self.length - self._last > patience
+        complete = 0 < self.file_frames <= self._seen
+        return (self._seen, self.file_frames) if short and not complete else None
 
     @contextlib.contextmanager
     def _opened(self):
@@ -108,9 +155,68 @@ class Video:
         finally:
             capture.release()
 
+    def _aspect(self, cv2, capture):
+        """Width of a pixel by its height, of the upright picture."""
+        wide, high = (capture.get(side) for side in (cv2.CAP_PROP_SAR_NUM,
+                                                     cv2.CAP_PROP_SAR_DEN))
+        if not (wide > 0 and high > 0):
+            return 1.0  # it does not say
+        if not 1 / 8 <= wide / high <= 8:
+            raise self._error(f"it says its pixels are {wide:g}:{high:g}")
+        turned = (capture.get(cv2.CAP_PROP_ORIENTATION_AUTO)
+                  and capture.get(cv2.CAP_PROP_ORIENTATION_META) % 180)
+        return high / wide if turned else wide / high
+
+    def _square(self, cv2, picture):
+        """The picture in RGB, with pixels as wide as they are high."""
+        picture = cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
+        if self.aspect == 1:
+            return picture
+        height, width = picture.shape[:2]
+        return cv2.resize(picture, (round(width * max(1, self.aspect)),
+                                    round(height * max(1, 1 / self.aspect))))
+
     def _error(self, what):
-        return VideoError(f"{self.path}: expected a video that can be read "
-                          f"({' '.join(VIDEO_ENDINGS)}), but {what}.")
+        return VideoError(f"{self.path}: expected a video that can be read (.mp4, "
+                          f".mov, .avi, .mkv, .webm, ...), but {what}.")
+
+
+class _Clock:
+    """Seconds since the first frame, from the position that a capture tells.
+
+    Some files have frames without a time, or times that fall: then the usual gap
+    passes. ``gap`` is that, in seconds.
+    """
+
+    def __init__(self, gap):
+        self.gap, self.first, self.last = gap, None, None
+
+    def seconds(self, cv2, capture):
+        position = capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
+        if self.first is None:
+            self.first, self.last = position, 0.0
+        else:
+            now = round(position - self.first, 6)
+            self.last = (now if self.last < now < math.inf
+                         else round(self.last + self.gap, 6))
+        return self.last
+
+
+def _rates(times, fps, frames, family):
+    """How many frames there should be, and the pace that suits a copy.
+
+    A file without a steady rate often says 1,000 frames a second, or a mean that is
+    much slower than its quick passages.
+    """
+    gaps = np.diff(times)
+    if not len(gaps):
+        return frames, min(fps, 1000)
+    quick = float(np.quantile(gaps, 0.2))
+    pace = fps if abs(fps * quick - 1) < 0.15 else min(max(1 / quick, 1), 60)
+    steady = abs(fps * float(np.median(gaps)) - 1) < 0.1
+    if not steady and family != "mp4":  # the number was made from length and rate
+        frames = round(frames / fps / gaps.mean())
+    return frames, pace
 
 
 def open_capture(source: str | int) -> Any:
@@ -124,7 +230,6 @@ def open_capture(source: str | int) -> Any:
     -------
     cv2.VideoCapture
     """
-    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # read at the first video
     cv2 = load_cv2()
     if not isinstance(source, str):
         if sys.platform.startswith("linux") and not os.path.exists(
@@ -135,78 +240,6 @@ def open_capture(source: str | int) -> Any:
     # Other decoders that OpenCV would try next complain on the terminal.
     with quiet(cv2), utf8_path(source) as name:
         return cv2.VideoCapture(name, cv2.CAP_FFMPEG)
-
-
-@contextlib.contextmanager
-def write_video(path: FilePath, fps: float) -> Iterator[Callable[[np.ndarray], Any]]:
-    """Write an ``.mp4`` file (MPEG-4 part 2), whole or not at all.
-
-    Parameters
-    ----------
-    path : str
-        Replaced when the block ends well. Its folder is created if it is missing.
-    fps : float
-        Frames a second.
-
-    Yields
-    ------
-    function
-        ``write(picture)`` adds a frame, uint8 (H, W, 3), RGB, all of one size. The
-        format wants even sides: of an odd one the last row or column is left out.
-
-    Raises
-    ------
-    SettingError
-        If the name does not end in ``.mp4``.
-    OutputError
-        If it cannot be written.
-    VideoError
-        If no frame was written.
-    """
-    path = os.fspath(path)
-    if not path.lower().endswith(".mp4"):
-        raise SettingError(f"{path}: expected a name that ends in .mp4.")
-    make_folder(os.path.dirname(path) or ".")
-    with atomic_path(path) as temporary:
-        writer = _Writer(temporary, fps)
-        try:
-            yield writer.write
-        finally:
-            if writer.out is not None:
-                writer.out.release()
-        if not writer.frames:
-            raise VideoError(f"{path}: expected frames to write, got none.")
-        if not writer.is_whole():
-            raise OutputError(f"{path}: the video could not be written. What stood "
-                              "there before is untouched; free some space or choose "
-                              "another folder.")
-
-
-class _Writer:
-    """OpenCV's writer, opened with the first frame; it reports no trouble by itself."""
-
-    def __init__(self, path, fps):
-        self.path, self.fps, self.out, self.frames = path, fps, None, 0
-
-    def write(self, picture):
-        cv2 = load_cv2()
-        if self.out is None:
-            H, W = picture.shape[:2]
-            with quiet(cv2), utf8_path(self.path) as name:
-                self.out = cv2.VideoWriter(
-                    name, cv2.VideoWriter_fourcc(*"mp4v"), self.fps, (W, H))
-        self.out.write(cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
-        self.frames += 1
-
-    def is_whole(self):
-        """Whether the last frame is there, and the index behind it that finds it."""
-        cv2 = load_cv2()
-        capture = open_capture(self.path)
-        capture.set(cv2.CAP_PROP_POS_FRAMES, self.frames - 1)
-        whole = (capture.get(cv2.CAP_PROP_FRAME_COUNT) == self.frames
-                 and capture.read()[0])
-        capture.release()
-        return whole
 
 
 def follow(predictor: Any, frames: Iterable[Frame], smooth: float = 0.5,
@@ -239,5 +272,4 @@ def follow(predictor: Any, frames: Iterable[Frame], smooth: float = 0.5,
 
 
 def _grey(frame):
-    cv2 = load_cv2()
-    return cv2.cvtColor(frame.picture, cv2.COLOR_RGB2GRAY)
+    return grey_of(frame.picture)

@@ -19,7 +19,7 @@ from ..faces.images import load_cv2
 from ..report.annotate import annotate_faces
 from .video import Frame, follow, open_capture
 
-__all__ = ["Camera", "check_camera", "live", "at_rate", "open_window"]
+__all__ = ["Camera", "check_camera", "live", "open_window"]
 
 #: Frames a second of a recording, where the camera does not say.
 USUAL_RATE = 25.0
@@ -119,42 +119,6 @@ def live(predictor: Any, frames: Iterable[Frame],
         if show and not show(picture):
             break
     return count
-
-
-def at_rate(write: Callable[..., Any], fps: float) -> Callable[..., Any]:
-    """Bring frames that come now and then to the steady rate of a video.
-
-    Parameters
-    ----------
-    write : function
-        ``write(picture)`` adds a frame to a video.
-    fps : float
-
-    Returns
-    -------
-    function
-        ``record(picture, seconds)`` writes a picture as often as keeps the video as
-        long as the time that passed: twice after a pause, not at all if it comes early.
-
-    Examples
-    --------
-    >>> written = []
-    >>> record = at_rate(written.append, fps=10)
-    >>> for picture, seconds in [("a", 5.0), ("b", 5.1), ("c", 5.12), ("d", 5.4)]:
-    ...     record(picture, seconds)
-    >>> "".join(written)
-    'abddd'
-    """
-    state = {"first": None, "written": 0}
-
-    def record(picture, seconds):
-        if state["first"] is None:
-            state["first"] = seconds
-        due = int((seconds - state["first"]) * fps + 1e-6) + 1
-        for _ in range(due - state["written"]):
-            write(picture)
-        state["written"] = max(due, state["written"])
-    return record
 
 
 # --- windows -------------------------------------------------------------------

@@ -4,6 +4,7 @@ import csv
 import json
 import os
 
+import cv2
 import numpy as np
 import pytest
 
@@ -52,8 +53,8 @@ def table(path):
 
 def test_folders_patterns_and_names(album, monkeypatch):
     def names(*words):
-        return [os.path.relpath(path, album) for path in expand(
-            [album / word for word in words], (".png", ".jpg"))]
+        found, _ = expand([album / word for word in words], (".png", ".jpg"))
+        return [os.path.relpath(path, album) for path in found]
 
     assert names("") == ["a.JPG", "b.png", "sub/both.png", "sub/cut.png"]
     assert names("*.png", "sub") == ["b.png", "sub/both.png", "sub/cut.png"]
@@ -65,12 +66,13 @@ def test_folders_patterns_and_names(album, monkeypatch):
 def test_a_name_that_looks_like_a_pattern(tmp_path):
     for name in ("a[1].png", "a1.png"):
         write_png(tmp_path / name, WALL)
-    assert expand([tmp_path / "a[1].png"], ()) == [str(tmp_path / "a[1].png")]
+    assert expand([tmp_path / "a[1].png"], ()) == ([str(tmp_path / "a[1].png")], [])
 
 
 def test_links_that_lead_in_circles(album):
     (album / "sub" / "loop").symlink_to(album)
-    assert len(expand([album], (".png", ".jpg"))) == 4
+    found, others = expand([album], (".png", ".jpg"))
+    assert len(found) == 4 and others == [str(album / "notes.txt")]
 
 
 # --- photos ------------------------------------------------------------------
@@ -99,7 +101,8 @@ def test_a_folder_gets_a_row_each(judge, album, tmp_path):
     assert [line.split(":")[0] for line in lines] == [
         str(album / name) for name in ("a.JPG", "b.png", "sub/both.png",
                                        "sub/both.png")]
-    assert summary == "4 photos: 2 ok, 1 no face, 1 unreadable"
+    assert summary == ("4 photos: 2 ok, 1 no face, 1 unreadable; "
+                       "1 other file (notes.txt)")
     error, = outcome.err.splitlines()
     assert error.startswith(f"error: {album / 'sub' / 'cut.png'}")
     assert not (tmp_path / "album_faces.png").exists()
@@ -147,6 +150,27 @@ def test_a_table_is_written_whole_or_not_at_all(judge, album, tmp_path, monkeypa
     assert not list(tmp_path.glob(".t.csv*"))
 
 
+def test_no_file_of_a_folder_is_passed_over_in_silence(judge, tmp_path):
+    """What OpenCV reads is judged; the rest is named or counted."""
+    folder = tmp_path / "mixed"
+    folder.mkdir()
+    person = clips.person(0)
+    for name, ending in [("a.jfif", ".jpg"), ("b.jpe", ".jpg"), ("c.tif", ".tif"),
+                         ("D.JPG", ".jpg")]:
+        cv2.imencode(ending, person)[1].tofile(folder / name)
+    (folder / "e.heic").write_bytes(b"\0\0\0\x14ftypheic\0\0\0\0mif1" + bytes(50))
+    for name in ("x.pdf", "y.docx", "z"):
+        (folder / name).write_bytes(b"something")
+    for name in ("f.m4v", "g.3gp"):
+        clips.write_clip(tmp_path / "film.mp4", clips.walk(2)).rename(folder / name)
+    outcome = judge(folder)
+    assert outcome.out.splitlines()[-1] == (
+        "5 photos and 2 videos: 6 ok, 0 no face, 1 unreadable; "
+        "3 other files (x.pdf, y.docx, ...)")
+    error, = outcome.err.splitlines()
+    assert "e.heic: the image is a HEIC photo" in error and "pillow-heif" in error
+
+
 # --- videos ------------------------------------------------------------------
 
 def test_a_video_gets_a_row_for_each_face_and_frame(judge, clip, tmp_path):
@@ -159,7 +183,7 @@ def test_a_video_gets_a_row_for_each_face_and_frame(judge, clip, tmp_path):
     assert [float(row["seconds"]) for row in rows] == [0, .1, .2, .3, .4, .5]
     assert {row["face"] for row in rows} == {"1"}
     assert sum(float(rows[3][name]) for name in EMOTIONS) == pytest.approx(1, abs=1e-5)
-    copy = Video(tmp_path / "out" / "clip_faces.mp4")
+    copy = Video(tmp_path / "out" / "clip_faces.webm")
     assert (copy.total, copy.fps) == (6, 10)
     for frame, plain in zip(copy, clips.walk(6), strict=True):
         changed = abs(frame.picture[:244].astype(int) - plain[:244]).max(axis=2) > 60
@@ -184,7 +208,7 @@ def test_the_json_of_a_video_is_the_mean_of_its_rows(judge, clip, tmp_path):
 def test_every_second_frame(judge, clip, tmp_path):
     judge(clip, "--every", 2, "--csv", tmp_path / "t.csv", "--out", tmp_path)
     assert [row["frame"] for row in table(tmp_path / "t.csv")] == list("024")
-    copy = Video(tmp_path / "clip_faces.mp4")
+    copy = Video(tmp_path / "clip_faces.webm")
     assert (copy.total, copy.fps) == (3, 5)
 
 
@@ -209,7 +233,38 @@ def test_a_bad_video_does_not_stop_the_others(judge, clip, tmp_path):
     error, = outcome.err.splitlines()
     assert error.startswith(f"error: {tmp_path / 'bad.mp4'}: expected a video")
     assert {row["video"] for row in table(tmp_path / "t.csv")} == {str(clip)}
-    assert sorted(os.listdir(tmp_path / "out")) == ["clip_faces.mp4", "wall_faces.mp4"]
+    assert sorted(os.listdir(tmp_path / "out")) == ["clip_faces.webm",
+                                                    "wall_faces.webm"]
+
+
+def test_a_film_that_was_cut_is_not_simply_ok(judge, tmp_path):
+    path = clips.write_clip(tmp_path / "c.avi", clips.walk(9), "MJPG")
+    path.write_bytes(path.read_bytes()[:2 * path.stat().st_size // 3])
+    outcome = judge(path, "--json")
+    entry, = json.loads(outcome.out)
+    assert 3 < entry["frames"] < 8
+    assert entry["status"] == f"ok, {entry['frames']} of 9 frames"
+    outcome = judge(path)
+    assert outcome.out.splitlines()[-2:] == [
+        f"{path}: {entry['status']}",
+        "1 video: 1 ok, 0 no face, 0 unreadable, 1 not whole"]
+
+
+def test_times_and_pace_of_a_film_whose_rate_changes(judge, tmp_path):
+    """As a browser records it; its copy is as long and pauses where it does."""
+    times = [0, 40, 80, 500, 540, 1000]
+    film = clips.write_matroska(tmp_path / "r.webm", clips.walk(6), times,
+                                default_duration=False, length=False)
+    outcome = judge(film, "--csv", tmp_path / "t.csv", "--out", tmp_path)
+    assert [float(row["seconds"]) for row in table(tmp_path / "t.csv")] == [
+        ms / 1000 for ms in times]
+    assert "face 1: 6 frames, 0.0 to 1.0 s" in outcome.out
+    copy = Video(tmp_path / "r_faces.webm")
+    assert (copy.fps, copy.total) == (25, 26)
+    pictures = [frame.picture.astype(int) for frame in copy]
+    changes = [k for k in range(1, 26)
+               if abs(pictures[k] - pictures[k - 1]).mean() > 1]
+    assert changes == [1, 2, 12 + 1, 13 + 1, 25]
 
 
 # --- wrong use ---------------------------------------------------------------

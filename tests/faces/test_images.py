@@ -5,10 +5,11 @@ import pathlib
 import struct
 import subprocess
 import sys
-import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from hypothesis import given, settings, strategies as st
 
 from minifer.errors import BackendUnavailable, ImageError, ShapeError
 from minifer.faces import images
@@ -56,7 +57,7 @@ def test_reads_colour_as_red_green_blue_and_weighs_it_to_grey(write):
     picture[..., 0] = 200  # red
     path = write("red.png", images.encode_png(picture))
     np.testing.assert_array_equal(images.read_colour(path), picture)
-    assert (images.read_image(path) == 59).all()  # libpng rounds 59.8 down
+    assert (images.read_image(path) == 60).all()  # 59.8
 
 
 def test_the_content_counts_not_the_ending(write):
@@ -71,6 +72,26 @@ def test_sixteen_bits_and_transparency_become_eight_bit_grey(write):
     np.testing.assert_array_equal(images.decode(clear, "clear"), ramp())
 
 
+@pytest.mark.parametrize("bits", [8, 10, 12, 14, 16])
+@pytest.mark.parametrize("ending", [".png", ".tiff", ".pgm"])
+def test_of_16_bits_those_count_that_are_used(ending, bits):
+    """Cameras that see 10 or 12 bits write them into 16: else it is nearly black."""
+    picture = ramp().astype(np.uint16)
+    picture[0, 0] = 255
+    deep = encode(picture << (bits - 8), ending)
+    np.testing.assert_array_equal(images.decode(deep, "deep"), picture)
+    colour = images.decode(encode(np.dstack([picture << (bits - 8)] * 3), ".png"),
+                           "deep", colour=True)
+    np.testing.assert_array_equal(colour, np.dstack([picture] * 3))
+
+
+@pytest.mark.parametrize("picture", [np.float32(ramp()) / 255,
+                                     np.int16(ramp())], ids=["float", "signed"])
+def test_numbers_without_black_and_white_are_refused(picture):
+    with pytest.raises(ImageError, match="no black and white are agreed on"):
+        images.decode(encode(picture, ".tiff"), "odd.tiff")
+
+
 def test_exif_orientation_turns_the_photo_upright():
     jpeg = encode(ramp(), ".jpg", cv2.IMWRITE_JPEG_QUALITY, 100)
     lying = images.decode(with_exif(jpeg, 6), "lying.jpg")  # 6: turn right
@@ -78,6 +99,89 @@ def test_exif_orientation_turns_the_photo_upright():
     np.testing.assert_array_equal(lying, np.rot90(upright, -1))
     assert images.decode(with_exif(jpeg, 6), "lying.jpg", colour=True).shape[:2] \
         == (60, 40)
+
+
+@pytest.mark.parametrize("ending", [".png", ".jpg", ".webp", ".tiff", ".bmp"])
+def test_more_pixels_than_a_cap_are_not_decoded(ending, monkeypatch):
+    """Before anything is unpacked: a small file may ask for gigabytes."""
+    data = encode(ramp(100, 90), ending)
+    monkeypatch.setattr(images, "LARGEST", 8999)
+    monkeypatch.setattr(images, "heard", lambda *given: pytest.fail("was decoded"))
+    with pytest.raises(ImageError, match="a.x: 90x100 pixels: too many .* Scale it"):
+        images.decode(data, "a.x")
+
+
+def test_a_file_that_says_it_is_huge(write):
+    data = bytearray(encode(ramp(), ".bmp"))
+    data[18:26] = struct.pack("<ii", 30_000, 30_000)
+    with pytest.raises(ImageError, match="30000x30000 pixels: too many"):
+        images.read_image(write("b.bmp", bytes(data)))
+
+
+def test_a_jpeg_that_goes_over_its_pixels_a_thousand_times(monkeypatch):
+    data = encode(ramp(100, 90), ".jpg", cv2.IMWRITE_JPEG_PROGRESSIVE, 1)
+    monkeypatch.setattr(images, "LARGEST", 50_000)
+    assert images.decode(data, "a").shape == (100, 90)
+    scan = data.index(b"\xff\xda")
+    many = data[:scan] + data[scan:-2] * 30 + data[-2:]
+    with pytest.raises(ImageError, match="90x100 pixels: too many"):
+        images.decode(many, "a")
+
+
+def test_a_file_of_a_gigabyte_is_not_read(tmp_path):
+    with open(tmp_path / "a.jpg", "wb") as file:
+        file.truncate(images.LARGEST_FILE + 1)  # takes no place on the disk
+    with pytest.raises(ImageError, match="a.jpg: 960 MB: too large"):
+        images.read_image(tmp_path / "a.jpg")
+
+
+def test_a_format_that_is_too_new_for_opencv(monkeypatch):
+    monkeypatch.setattr(images, "heard", lambda cv2, work: (None, ""))
+    gif = b"GIF89a" + struct.pack("<HH", 60, 40)
+    with pytest.raises(ImageError, match="reads GIF from 4.12 on, this is 4.*JPEG"):
+        images.decode(gif, "a.gif")
+
+
+def test_a_photo_of_108_megapixels_is_not_too_large():
+    assert 12_032 * 9_024 < images.LARGEST
+
+
+def photo():
+    """A picture that no two places of share their codes."""
+    noise = np.random.default_rng(0).integers(0, 256, (120, 160), np.uint8)
+    return cv2.GaussianBlur(noise, (0, 0), 1)
+
+
+@pytest.mark.parametrize("change", [
+    lambda data, at: data[:at] + bytes(300) + data[at + 300:],
+    lambda data, at: data[:at] + data[at + 300:],
+    lambda data, at: data[:at] + b"\xa7" * 300 + data[at + 300:]],
+    ids=["zeros", "missing", "others"])
+@pytest.mark.parametrize("share", [0.3, 0.5, 0.8])
+@pytest.mark.parametrize("ending, words", [
+    (".jpg", "damaged .Corrupt JPEG data: .*. Copy"),
+    (".png", "damaged .a wrong checksum at byte|truncated")])
+def test_a_file_damaged_in_its_middle_is_refused(ending, words, share, change, capfd):
+    data = encode(photo(), ending)
+    with pytest.raises(ImageError, match="^f: the image is .*(" + words + ")"):
+        images.decode(change(data, int(len(data) * share)), "f")
+    assert capfd.readouterr().err == ""  # what libjpeg says goes with the file's name
+
+
+def test_damage_is_told_of_its_own_file_when_threads_decode_together(capfd):
+    good = encode(photo(), ".jpg")
+    bad = good[:3000] + bytes(300) + good[3300:]
+
+    def look(number):
+        try:
+            return images.decode(bad if number % 5 == 0 else good, number).shape
+        except ImageError:
+            return None
+
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(look, range(100)))
+    assert found == [None if k % 5 == 0 else (120, 160) for k in range(100)]
+    assert capfd.readouterr().err == ""
 
 
 def test_missing_folder_empty_and_pipe(tmp_path, write):
@@ -160,27 +264,6 @@ def test_encode_png_wants_uint8_pictures(wrong):
         images.encode_png(wrong)
 
 
-def test_the_log_level_of_opencv_is_put_back_when_threads_overlap():
-    logging = getattr(cv2.utils, "logging", cv2)  # up to OpenCV 4.12 in cv2 itself
-    warnings = 3
-    before = logging.setLogLevel(warnings)
-    inside, leave = threading.Event(), threading.Event()
-
-    def stay():
-        with images.quiet(cv2):
-            inside.set()
-            leave.wait(10)
-
-    thread = threading.Thread(target=stay)
-    thread.start()
-    inside.wait(10)
-    images.decode(encode(ramp(), ".png"), "a")
-    assert logging.getLogLevel() == images.SILENT
-    leave.set()
-    thread.join()
-    assert logging.setLogLevel(before) == warnings
-
-
 def test_without_opencv_the_remedy_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "cv2", None)
     with pytest.raises(BackendUnavailable, match="pip install .opencv.*headless<5"):
@@ -208,11 +291,26 @@ def test_to_grey_weighs_colours_and_keeps_the_type():
     grey = images.to_grey(batch)
     assert grey.shape == (2, 1, 5, 4) and grey.dtype == np.uint8
     luma = np.einsum("k,nkhw->nhw", [0.299, 0.587, 0.114], batch)
-    assert np.abs(grey[:, 0] - luma).max() <= 0.5
+    # OpenCV's whole numbers: each weight to half of 1/16384, times 255
+    assert np.abs(grey[:, 0] - luma).max() <= 0.5 + 3 * 255 / 2 / 16384
     floats = images.to_grey((batch / 255).astype(np.float32))
     assert floats.dtype == np.float32
     np.testing.assert_allclose(floats * 255, grey, atol=0.51)
     np.testing.assert_array_equal(images.to_grey(batch[:, :1]), batch[:, :1])
+
+
+@given(st.integers(0, 2**32 - 1), st.sampled_from([".png", ".bmp", ".jpg", ".webp"]))
+@settings(max_examples=40, deadline=None)
+def test_files_frames_and_arrays_become_grey_alike(seed, ending):
+    """A box found on a photo is found on the same pixels of a film or an array."""
+    colours = np.random.default_rng(seed).integers(0, 256, (30, 30, 3), np.uint8)
+    data = encode(colours, ending)
+    picture = images.decode(data, "a", colour=True)
+    grey = images.decode(data, "a")
+    np.testing.assert_array_equal(grey, images.grey_of(picture))
+    np.testing.assert_array_equal(
+        grey, images.to_grey(picture.transpose(2, 0, 1)[None])[0, 0])
+    np.testing.assert_array_equal(images.grey_of(np.dstack([grey] * 3)), grey)
 
 
 @pytest.mark.parametrize("shape", [(2, 2, 5, 5), (2, 4, 5, 5), (3, 5, 5)])

@@ -1,27 +1,19 @@
-"""Videos in and out: every frame once, in its colours, whole files or none."""
+"""Videos in: every frame once, in its colours, at its time; and faces followed."""
 
-import os
+import struct
 
 import numpy as np
 import pytest
 
 from helpers import clips
 from minifer import faces
-from minifer.errors import OutputError, SettingError, VideoError
+from minifer.errors import SettingError, VideoError
 from minifer.predict import video
 from minifer.predict.predictor import Predictor
-from minifer.predict.video import VIDEO_ENDINGS, Video, follow, write_video
+from minifer.predict.video import Video, follow
 
 CODES = {".mp4": "mp4v", ".avi": "MJPG", ".mov": "mp4v", ".mkv": "mp4v",
          ".webm": "VP80"}
-
-
-def grounds(count, shape=(48, 64)):
-    """Pictures of one colour each, red rising, blue falling."""
-    pictures = np.zeros((count, *shape, 3), np.uint8)
-    for k, picture in enumerate(pictures):
-        picture[:] = 20 + 15 * k, 60, 230 - 15 * k
-    return list(pictures)
 
 
 @pytest.fixture(scope="module")
@@ -31,9 +23,9 @@ def predictor(tmp_path_factory):
 
 # --- in ----------------------------------------------------------------------
 
-@pytest.mark.parametrize("ending", VIDEO_ENDINGS)
+@pytest.mark.parametrize("ending", CODES)
 def test_every_frame_comes_once_in_its_colours(tmp_path, ending):
-    pictures = grounds(10)
+    pictures = clips.grounds(10)
     clip = Video(clips.write_clip(tmp_path / f"c{ending}", pictures, CODES[ending]))
     frames = list(clip)
     assert (clip.fps, clip.total) == (10, 10)
@@ -47,7 +39,7 @@ def test_every_frame_comes_once_in_its_colours(tmp_path, ending):
 @pytest.mark.parametrize("every, numbers", [(2, [0, 2, 4, 6, 8]), (3, [0, 3, 6, 9]),
                                             (10, [0]), (50, [0])])
 def test_every_other_frame(tmp_path, every, numbers):
-    clip = Video(clips.write_clip(tmp_path / "c.mp4", grounds(10)), every)
+    clip = Video(clips.write_clip(tmp_path / "c.mp4", clips.grounds(10)), every)
     frames = list(clip)
     assert [frame.number for frame in frames] == numbers
     assert [frame.seconds for frame in frames] == [n / 10 for n in numbers]
@@ -56,13 +48,14 @@ def test_every_other_frame(tmp_path, every, numbers):
 
 
 def cut(path):
-    clips.write_clip(path, grounds(10))
+    clips.write_clip(path, clips.grounds(10))
     path.write_bytes(path.read_bytes()[:-1000])
 
 
 def header(path):
     """What a camera leaves whose battery is empty."""
-    data = clips.write_clip(path.with_suffix(".avi"), grounds(10), "XVID").read_bytes()
+    film = clips.write_clip(path.with_suffix(".avi"), clips.grounds(10), "XVID")
+    data = film.read_bytes()
     path.write_bytes(data[:data.index(b"movi") + 4])
 
 
@@ -83,64 +76,177 @@ def test_what_is_no_video(tmp_path, make, words):
 @pytest.mark.parametrize("every", [0, -1, 1.5, True])
 def test_a_wrong_step(tmp_path, every):
     with pytest.raises(SettingError, match="every"):
-        Video(clips.write_clip(tmp_path / "c.mp4", grounds(2)), every)
+        Video(clips.write_clip(tmp_path / "c.mp4", clips.grounds(2)), every)
 
 
-# --- out ---------------------------------------------------------------------
+# --- times -----------------------------------------------------------------------
 
-def test_what_is_written_can_be_read(tmp_path):
-    pictures = grounds(7)
-    with write_video(tmp_path / "new" / "out.mp4", fps=12.5) as write:
-        for picture in pictures:
-            write(picture)
-    back = Video(tmp_path / "new" / "out.mp4")
-    assert (back.fps, back.total) == (12.5, 7)
-    for frame, picture in zip(back, pictures, strict=True):
-        np.testing.assert_allclose(frame.picture.mean((0, 1)), picture[0, 0], atol=6)
+UNEVEN = [0, 40, 80, 500, 540, 1000, 1500, 2000, 2040, 3000]
 
 
-@pytest.mark.parametrize("error", [KeyboardInterrupt, VideoError])
-def test_a_block_that_fails_leaves_all_as_it_was(tmp_path, error):
-    (tmp_path / "out.mp4").write_bytes(b"what stood here before")
-    with pytest.raises(error):
-        with write_video(tmp_path / "out.mp4", 10) as write:
-            write(grounds(1)[0])
-            assert len(os.listdir(tmp_path)) == 2
-            raise error
-    assert os.listdir(tmp_path) == ["out.mp4"]
-    assert (tmp_path / "out.mp4").read_bytes() == b"what stood here before"
+def uneven(path, **more):
+    """A film whose rate changes."""
+    return clips.write_matroska(path, clips.grounds(10), UNEVEN, **more)
 
 
-def test_a_video_that_was_cut_while_written_is_not_kept(tmp_path, monkeypatch):
-    """OpenCV says nothing of a full disk."""
-    whole = video._Writer.is_whole
-
-    def fill_the_disk(writer):
-        os.truncate(writer.path, os.path.getsize(writer.path) - 100)
-        return whole(writer)
-
-    monkeypatch.setattr(video._Writer, "is_whole", fill_the_disk)
-    with pytest.raises(OutputError, match="out.mp4: the video could not be written"):
-        with write_video(tmp_path / "out.mp4", 10) as write:
-            for picture in grounds(5):
-                write(picture)
-    assert os.listdir(tmp_path) == []
+@pytest.mark.parametrize("more", [
+    {}, {"default_duration": False}, {"default_duration": False, "length": False},
+    {"start": 5000}], ids=["plain", "no default", "recorded", "late"])
+@pytest.mark.parametrize("every", [1, 3])
+def test_times_are_those_in_the_file(tmp_path, more, every):
+    """Also in what browsers record, which says 1,000 frames a second."""
+    clip = Video(uneven(tmp_path / "c.webm", **more), every)
+    frames = list(clip)
+    assert [frame.seconds for frame in frames] == [
+        ms / 1000 for ms in UNEVEN[::every]]
+    assert clip.fps == pytest.approx(25 / every, rel=0.01)
+    assert clip.missing is None
 
 
-def test_no_frames(tmp_path):
-    with pytest.raises(VideoError, match="got none"):
-        with write_video(tmp_path / "out.mp4", 10):
-            pass
-    assert os.listdir(tmp_path) == []
+def test_a_steady_film_keeps_its_rate_though_its_times_are_rounded(tmp_path):
+    """Matroska has milliseconds: 33, 67, 100."""
+    clip = Video(clips.write_clip(tmp_path / "c.webm", clips.grounds(12), "VP80", 30))
+    assert (clip.fps, clip.total) == (30, 12)
+    np.testing.assert_allclose([frame.seconds for frame in clip], np.arange(12) / 30,
+                               atol=5.1e-4)
 
 
-@pytest.mark.parametrize("name, error, words", [
-    ("out.avi", SettingError, "ends in .mp4"),
-    ("/proc/none/o.mp4", OutputError, "folder")])
-def test_names_that_cannot_be_written(tmp_path, name, error, words):
-    with pytest.raises(error, match=words):
-        with write_video(tmp_path / name, 10):
-            raise AssertionError("said before any work")
+def test_the_number_of_frames_follows_from_the_times(tmp_path):
+    """3.04 seconds of 25 frames each would be 76."""
+    assert Video(uneven(tmp_path / "c.webm")).total == pytest.approx(10, abs=2)
+
+
+class FakeCapture:
+    """What OpenCV says of a film whose frames have no times, or falling ones."""
+
+    def __init__(self, positions):
+        self.positions = iter(positions)
+
+    def get(self, what):
+        return next(self.positions)
+
+
+@pytest.mark.parametrize("positions, seconds", [
+    ([0, 0, 0], [0, .1, .2]), ([40, 80, 0], [0, .04, .14]),
+    ([0, 500, 100, 700], [0, .5, .6, .7]), ([5000, 5040], [0, .04]),
+    ([0, float("nan"), float("inf"), 250], [0, .1, .2, .25])])
+def test_time_never_falls_and_never_stands(positions, seconds):
+    clock, capture = video._Clock(0.1), FakeCapture(positions)
+    assert [clock.seconds(video.load_cv2(), capture) for _ in positions] == seconds
+
+
+# --- what is missing -------------------------------------------------------------
+
+@pytest.mark.parametrize("ending, code", [(".webm", "VP80"), (".mkv", "mp4v"),
+                                          (".avi", "MJPG"), (".avi", "XVID")])
+@pytest.mark.parametrize("share", [0.5, 0.67, 0.9])
+def test_a_film_that_was_cut_says_how_much_is_there(tmp_path, ending, code, share):
+    path = clips.write_clip(tmp_path / f"c{ending}", clips.noise(30), code)
+    whole = Video(path)
+    assert len(list(whole)) == 30 and whole.missing is None
+    path.write_bytes(path.read_bytes()[:int(share * path.stat().st_size)])
+    clip = Video(path)
+    read = len(list(clip))
+    assert 0.3 * share < read / 30 < share + 0.1
+    assert clip.missing == (read, 30)
+
+
+@pytest.mark.parametrize("ending, code", [(".webm", "VP80"), (".avi", "MJPG")])
+def test_a_film_without_its_middle(tmp_path, ending, code):
+    data = clips.write_clip(tmp_path / "whole", clips.noise(30), code, ending=ending)
+    data = data.read_bytes()
+    third = len(data) // 3
+    (tmp_path / f"c{ending}").write_bytes(data[:third] + data[2 * third:])
+    clip = Video(tmp_path / f"c{ending}")
+    read = len(list(clip))
+    assert clip.missing == (read, 30) and read < 30
+
+
+def test_a_recording_that_was_cut(tmp_path):
+    """It does not say how long it is, but its last picture is not whole."""
+    path = clips.write_matroska(tmp_path / "r.webm", clips.noise(10), UNEVEN,
+                                default_duration=False, length=False)
+    path.write_bytes(path.read_bytes()[:2 * path.stat().st_size // 3])
+    clip = Video(path)
+    read = len(list(clip))
+    assert 4 < read < 8 and clip.missing == (read, 0)
+
+
+def test_an_mp4_that_ends_before_its_own_count(tmp_path):
+    """Its frames are overwritten; the index behind them still counts 10."""
+    path = clips.write_clip(tmp_path / "c.mp4", clips.noise(10))
+    data = bytearray(path.read_bytes())
+    start = data.index(b"mdat") + 4
+    end = data.index(b"moov") - 4
+    data[start + (end - start) // 2:end] = bytes(end - start - (end - start) // 2)
+    path.write_bytes(bytes(data))
+    clip = Video(path)
+    read = len(list(clip))
+    assert read < 10 and clip.missing == (read, 10)
+
+
+def test_an_avi_shorter_than_it_says(tmp_path):
+    path = clips.write_clip(tmp_path / "c.avi", clips.grounds(10), "MJPG")
+    data = bytearray(path.read_bytes())
+    at = data.index(b"strh") + 8 + 32
+    assert struct.unpack_from("<I", data, at) == (10,)
+    struct.pack_into("<I", data, at, 25)
+    path.write_bytes(bytes(data))
+    clip = Video(path)
+    assert len(list(clip)) == 10 and clip.missing == (10, 25)
+
+
+# --- the shape of pixels ---------------------------------------------------------
+
+def disc(height=48, width=64):
+    rows, columns = np.mgrid[:height, :width]
+    inside = (rows - height / 2) ** 2 + (columns - width / 2) ** 2 < 15 ** 2
+    return (40 + 170 * inside).astype(np.uint8)
+
+
+@pytest.mark.parametrize("aspect, shape", [
+    ("1:1", (48, 64)), ("0:0", (48, 64)), ("4:3", (48, 85)), ("1:2", (96, 64))])
+def test_pixels_that_are_not_square_are_stretched(tmp_path, aspect, shape):
+    path = clips.write_y4m(tmp_path / "c.y4m", [disc()] * 2, aspect)
+    frame, _ = Video(path)
+    assert frame.picture.shape == (*shape, 3)
+    bright = frame.picture[:, :, 0] > 120
+    stretch = shape[1] / 64 / (shape[0] / 48)
+    wide, high = np.ptp(np.nonzero(bright)[1]), np.ptp(np.nonzero(bright)[0])
+    assert wide / high == pytest.approx(stretch, abs=0.08)
+
+
+def test_a_webm_says_how_wide_it_is_shown(tmp_path):
+    path = uneven(tmp_path / "c.webm", shown=96)
+    assert next(iter(Video(path))).picture.shape == (48, 96, 3)
+
+
+def test_pixels_of_an_impossible_shape(tmp_path):
+    path = clips.write_y4m(tmp_path / "c.y4m", [disc()], "1:100")
+    with pytest.raises(VideoError, match="c.y4m: .* says its pixels are 1:100"):
+        Video(path)
+
+
+def test_frames_of_too_many_pixels(tmp_path, monkeypatch):
+    path = clips.write_y4m(tmp_path / "c.y4m", [disc()], "2:1")
+    monkeypatch.setattr(video, "LARGEST", 48 * 64 * 2 - 1)
+    with pytest.raises(VideoError, match="frames have 64x48 pixels, too many"):
+        Video(path)
+
+
+def turn(path, matrix):
+    """Set the matrix by which players turn an MP4 film."""
+    data = bytearray(path.read_bytes())
+    at = data.index(b"tkhd") + 4 + 40
+    data[at:at + 36] = b"".join(struct.pack(">i", int(value * 65536))
+                                for value in matrix[:6]) + bytes(8) + b"\x40\0\0\0"
+    path.write_bytes(bytes(data))
+
+
+def test_a_film_of_a_telephone_held_upright(tmp_path):
+    path = clips.write_clip(tmp_path / "c.mp4", [np.dstack([disc()] * 3)] * 2)
+    turn(path, (0, 1, 0, -1, 0, 0))
+    assert next(iter(Video(path))).picture.shape == (64, 48, 3)
 
 
 # --- followed ----------------------------------------------------------------
@@ -175,7 +281,7 @@ def test_few_frames_are_in_memory(predictor, threads, most, monkeypatch):
     taken = 0
 
     def camera():
-        for frame in clips.as_frames(grounds(1)) * 60:
+        for frame in clips.as_frames(clips.grounds(1)) * 60:
             assert camera.given - taken < most
             camera.given += 1
             yield frame

@@ -10,7 +10,7 @@ from helpers import clips
 from minifer.errors import BackendUnavailable, VideoError
 from minifer.predict import webcam
 from minifer.predict.predictor import Predictor
-from minifer.predict.webcam import Camera, at_rate, live, open_window
+from minifer.predict.webcam import Camera, live, open_window
 
 
 @pytest.fixture(scope="module")
@@ -40,16 +40,6 @@ def test_a_closed_window_ends_it_at_once(predictor):
 
 def test_no_frames(predictor):
     assert live(predictor, [], lambda picture: True) == 0
-
-
-def test_a_recording_lasts_as_long_as_the_time_that_passed():
-    written = []
-    record = at_rate(written.append, fps=25)
-    clock = np.cumsum(np.random.default_rng(0).uniform(0, 0.2, 100))
-    for number, seconds in enumerate(clock):
-        record(number, seconds)
-        assert abs(len(written) / 25 - (seconds - clock[0])) <= 1 / 25
-    assert written == sorted(written)
 
 
 # --- the camera --------------------------------------------------------------

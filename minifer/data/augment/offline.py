@@ -26,9 +26,10 @@ from concurrent.futures import ThreadPoolExecutor
 from ... import files
 from ..._types import FilePath, OnProgress
 from ...errors import DatasetError, ImageError, SettingError
+from ...faces.formats import IMAGE_ENDINGS
 from ...faces.images import read_image, write_png
 from ..dataset import Dataset
-from ..readers.folders import IMAGE_ENDINGS, SPLIT_FOLDERS, scan_folders
+from ..readers.folders import SPLIT_FOLDERS, scan_folders
 from . import check_whole, count_workers, warp
 
 __all__ = ["augment_offline", "source_of", "keep_together", "OfflineReport"]

@@ -26,6 +26,7 @@ from ..._types import FilePath, OnProgress
 from ...errors import DatasetError, LabelError, SettingError
 from ...files import open_file
 from ...faces.cropping import CropSettings, prepare
+from ...faces.formats import is_image
 from ...faces.images import raise_unreadable
 from ..dataset import EMOTIONS, Dataset
 from .listing import files, folders
@@ -34,7 +35,7 @@ __all__ = ["scan_ck", "load_ck", "check_shares", "Scan"]
 
 IMAGE_FOLDERS = ("cohn-kanade-images", "extended-cohn-kanade-images")
 LABEL_FOLDERS = ("emotion", "emotion_labels")
-IMAGE_TREE = "SUBJECT/SEQUENCE/SUBJECT_SEQUENCE_NUMBER.png (or .jpg, .jpeg)"
+IMAGE_TREE = "SUBJECT/SEQUENCE/SUBJECT_SEQUENCE_NUMBER.png (or .jpg, ...)"
 LABEL_TREE = "SUBJECT/SEQUENCE/SUBJECT_SEQUENCE_NUMBER_emotion.txt"
 
 
@@ -213,14 +214,14 @@ def _find_sequences(root, wrong_name):
     sequences = {}
     for subject, sequence in _pairs(root):
         pattern = re.compile(rf"{re.escape(subject)}_{re.escape(sequence)}_"
-                             r"([0-9]+)\.(png|jpe?g)", re.IGNORECASE)
+                             r"([0-9]+)\.[^.]+", re.IGNORECASE)
         frames = []
         for name in files(os.path.join(root, subject, sequence)):
             path = os.path.join(root, subject, sequence, name)
             match = pattern.fullmatch(name)
-            if match:
+            if match and is_image(name):
                 frames.append((int(match[1]), path))
-            elif name.lower().endswith((".png", ".jpg", ".jpeg")):
+            elif is_image(name):
                 wrong_name.append(path)
         if frames:
             sequences[subject, sequence] = [path for _, path in sorted(frames)]

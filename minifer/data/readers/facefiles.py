@@ -14,9 +14,9 @@ from concurrent.futures import ThreadPoolExecutor
 from ..._types import FilePath, OnProgress
 from ...errors import DatasetError, ImageError
 from ...faces.cropping import CropSettings, extract
+from ...faces.formats import is_image
 from ...faces.images import raise_unreadable, read_image, write_png
 from ...files import csv_writer, make_folder, new_folder
-from .folders import IMAGE_ENDINGS
 from .listing import tree
 
 __all__ = ["save_faces", "FaceFiles", "TABLE"]
@@ -104,9 +104,9 @@ def save_faces(photos: FilePath, folder: FilePath,
         If a file cannot be written.
     """
     names = tree(photos)
-    if not any(_is_photo(name) for name in names):
-        raise DatasetError(f"{photos}: expected photos ({', '.join(IMAGE_ENDINGS)}), "
-                           f"found none among {len(names)} files.")
+    if not any(is_image(name) for name in names):
+        raise DatasetError(f"{photos}: expected photos (.jpg, .png, ...), found "
+                           f"none among {len(names)} files.")
     if pathlib.Path(folder).resolve().is_relative_to(pathlib.Path(photos).resolve()):
         raise DatasetError(f"{folder}: expected a folder outside {photos}, or the next "
                            "search would find the crops. Choose another.")
@@ -131,13 +131,9 @@ def save_faces(photos: FilePath, folder: FilePath,
     return found
 
 
-def _is_photo(name):
-    return name.lower().endswith(IMAGE_ENDINGS)
-
-
 def _save(photos, name, folder, settings, which):
     """Find and save the faces of one file."""
-    if not _is_photo(name):
+    if not is_image(name):
         return FaceFiles(name, "no image")
     try:
         crops, boxes = extract(read_image(os.path.join(photos, name)), settings, which)

@@ -23,6 +23,7 @@ import numpy as np
 from ..._types import FilePath, OnProgress
 from ...errors import DatasetError
 from ...faces.cropping import CropSettings, prepare
+from ...faces.formats import is_image
 from ...faces.images import raise_unreadable, write_png
 from ...files import make_folder, new_folder
 from ..copies import exact_copies
@@ -40,8 +41,6 @@ SPLIT_FOLDERS = {"train": "train", "training": "train", "val": "validation",
 #: the public test set, which the keepers of these copies put there too.
 ALLOWED = {"train": ("train",), "validation": ("validation",),
            "test": ("test", "validation"), "": PARTS}
-
-IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 
 #: Where an image goes: part -> folder, and how its name begins.
 _PLACES = {usage: ("test" if usage == "validation" else usage, prefix)
@@ -217,8 +216,8 @@ def scan_folders(root: FilePath, classes: Sequence[str] | None = None,
             for folder in found[part].get(name, []):
                 _list_images(scan, folder, part, label, odd_names)
     if not scan.paths:
-        raise DatasetError(f"{root}: expected images ({', '.join(IMAGE_ENDINGS)}) in "
-                           "CLASS folders, found none. Give the folder above them.")
+        raise DatasetError(f"{root}: expected images (.jpg, .png, ...) in CLASS "
+                           "folders, found none. Give the folder above them.")
     if odd_names:
         scan.notes["possible augmented copies"] = (
             f"{len(odd_names)} files are named like {odd_names[0]}")
@@ -280,7 +279,7 @@ def _list_images(scan, folder, part, label, odd_names):
     before = len(scan.paths)
     for name in files(folder):
         path = os.path.join(folder, name)
-        if not name.lower().endswith(IMAGE_ENDINGS):
+        if not is_image(name):
             scan.notes["not_an_image"].append(path)
             continue
         says = part

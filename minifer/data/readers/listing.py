@@ -60,28 +60,27 @@ def expand(words, endings):
 
     Returns
     -------
-    list of str
+    found : list of str
+    others : list of str
+        Files in the folders that have none of the endings.
 
     Raises
     ------
     DatasetError
         If a folder cannot be listed.
     """
-    found = []
+    found, others = [], []
     for word in map(os.fspath, words):
         there = os.path.exists(word)
         matches = () if there else sorted(glob.glob(word, recursive=True))
         for path in matches or [word]:
-            found.extend(_inside(path, endings))
-    return found
-
-
-def _inside(path, endings):
-    """The files of a folder that have one of the endings, or the file itself."""
-    if not os.path.isdir(path):
-        return [path]
-    return [os.path.join(path, name) for name in tree(path)
-            if name.lower().endswith(endings)]
+            if not os.path.isdir(path):
+                found.append(path)
+                continue
+            for name in tree(path):
+                wanted = name.lower().endswith(endings)
+                (found if wanted else others).append(os.path.join(path, name))
+    return found, others
 
 
 def _entries(path):

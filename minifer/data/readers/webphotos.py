@@ -18,7 +18,8 @@ import numpy as np
 from ..._types import FilePath, OnProgress
 from ...errors import DatasetError, ImageError
 from ...faces.cropping import CropSettings, extract
-from ...faces.images import SMALLEST_SIDE, decode, load_cv2, read_bytes, read_image
+from ...faces.headers import read_header
+from ...faces.images import SMALLEST_SIDE, decode, read_bytes, read_image
 from ..copies import THRESHOLD, near_groups, thumbnail
 from ..split_dataset import SplitDataset
 from .folders import scan_folders
@@ -148,12 +149,9 @@ def _look_at(path, settings):
 
 def _is_tiny(data):
     """Whether these bytes are an image, only one too small for a face."""
-    cv2 = load_cv2()
-    try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_GRAYSCALE)
-    except cv2.error:  # more pixels than OpenCV agrees to hold, or no bytes at all
-        return False
-    return image is not None and min(image.shape) < SMALLEST_SIDE
+    header = read_header(data)
+    return (header is not None and not header.trouble
+            and min(header.width, header.height) < SMALLEST_SIDE)
 
 
 def _unseen(before, thumbnails, threshold, paths, notes):
