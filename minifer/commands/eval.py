@@ -4,6 +4,9 @@ Prints accuracy with its interval, the scores of each class and the confusion ma
 With --out it writes report.md, report.html (open it in a browser), predictions.csv
 and pictures. A number is worth what its protocol is: judge on people and pictures
 that the network has not met.
+
+Equal pictures may differ in the last digits of predictions.csv: how numbers are added
+up depends on a picture's place in its batch.
 """
 
 import json

@@ -103,6 +103,13 @@ class Predictor:
     device : {'cpu', 'cuda', 'emu', 'auto'}, default 'cpu'
         Where the network runs; its parameters are moved there.
 
+    Notes
+    -----
+    Equal calls give equal bits. Equal *faces* need not: one that is judged alone, in a
+    larger batch, or at another place in it may differ in the last digits of a float32
+    (about 1e-6 of its value), since matrix products of other sizes add up in another
+    order. Compare saturations with a tolerance.
+
     Examples
     --------
     >>> import numpy as np

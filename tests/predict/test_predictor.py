@@ -128,6 +128,17 @@ def test_crops_are_judged_one_by_one(predictor, model):
                                    rtol=1e-5)
 
 
+def test_equal_faces_agree_wherever_they_are_judged(predictor):
+    """To six digits; and equal calls to the bit."""
+    crops = np.random.default_rng(0).integers(0, 256, (19, 1, 24, 24)).astype(np.uint8)
+    crops[[3, 15, 16, 18]] = crops[0]
+    found = predictor.saturations(crops)
+    assert predictor.saturations(crops) == found
+    for place in (3, 15, 16, 18):
+        np.testing.assert_allclose(list(found[place].values()),
+                                   list(found[0].values()), rtol=1e-5)
+
+
 @pytest.mark.parametrize("shape", [(24, 24), (1, 24, 24), (2, 3, 24, 24)])
 def test_crops_of_another_shape(predictor, shape):
     with pytest.raises(ShapeError, match=r"expected crops \(N, 1, S, S\)"):
