@@ -13,11 +13,11 @@ __all__ = ["IMAGE_ENDINGS", "VIDEO_ENDINGS", "is_image", "is_video"]
 #: What the installed OpenCV reads, the last two from 4.12 on.
 _READ = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".dib", ".webp", ".tif",
          ".tiff", ".jp2", ".j2k", ".pbm", ".pgm", ".ppm", ".pnm", ".pam", ".ras",
-         ".sr", ".gif", ".avif")
+         ".sr", ".hdr", ".gif", ".avif")
 
 #: Photos all the same, as telephones, cameras and painters write them.
 _UNREAD = (".heic", ".heif", ".hif", ".jxl", ".tga", ".psd", ".xcf", ".ico", ".pcx",
-           ".hdr", ".exr", ".pfm", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf",
+           ".exr", ".pfm", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf",
            ".rw2", ".raf", ".svg")
 
 IMAGE_ENDINGS = _READ + _UNREAD

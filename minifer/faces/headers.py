@@ -60,7 +60,7 @@ def read_header(data: bytes) -> Header | None:
     """What the bytes of an image file say of their picture; None if it is no image.
 
     Known are the formats that OpenCV reads: JPEG, PNG, BMP, WebP, GIF, TIFF, AVIF,
-    JPEG 2000, PNM, PAM and Sun raster; and some to say why it does not.
+    JPEG 2000, PNM, PAM, HDR and Sun raster; and some to say why it does not.
     """
     read = next((read for start, read in _READERS if data.startswith(start)),
                 _heif if data[4:8] == b"ftyp" else None)
@@ -303,6 +303,13 @@ def _sun(data):
     return Header("Sun raster", *struct.unpack_from(">II", data, 4))
 
 
+def _radiance(data):
+    """Radiance HDR, whose 1 is white; OpenCV makes 255 of it."""
+    found = re.search(rb"\n[-+]([XY]) (\d+) [-+][XY] (\d+)\n", data[:10_000])
+    sides = int(found[2]), int(found[3])
+    return Header("HDR", *(sides if found[1] == b"X" else sides[::-1]), cost=4)
+
+
 def _floating(data):
     return Header("floating", 1, 1, _NO_WHITE)
 
@@ -313,5 +320,5 @@ _READERS = [
     (b"II+\0", _tiff), (b"MM\0+", _tiff),
     (b"\0\0\0\x0cjP  \r\n\x87\n", _jpeg2000), (b"\xff\x4f\xff\x51", _jpeg2000),
     (b"P7", _pam), *((b"P%d" % kind, _pnm) for kind in range(1, 7)),
-    (b"\x59\xa6\x6a\x95", _sun), (b"#?R", _floating), (b"PF", _floating),
+    (b"\x59\xa6\x6a\x95", _sun), (b"#?R", _radiance), (b"PF", _floating),
     (b"Pf", _floating), (b"\x76\x2f\x31\x01", _floating)]

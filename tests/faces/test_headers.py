@@ -15,7 +15,7 @@ cv2 = pytest.importorskip("cv2")
 #: One of each kind that OpenCV writes.
 ENDINGS = {".jpg": "JPEG", ".png": "PNG", ".bmp": "BMP", ".webp": "WebP",
            ".tiff": "TIFF", ".jp2": "JPEG 2000", ".ppm": "PNM", ".pam": "PAM",
-           ".ras": "Sun raster", ".gif": "GIF", ".avif": "AVIF"}
+           ".ras": "Sun raster", ".hdr": "HDR", ".gif": "GIF", ".avif": "AVIF"}
 WRITTEN = [ending for ending in ENDINGS if cv2.haveImageWriter(f"a{ending}")]
 
 
