@@ -46,12 +46,15 @@ class ArgumentParser(argparse.ArgumentParser):
 
     def parse_known_args(self, args=None, namespace=None):
         """Refuse empty words too: an unset variable of a shell leaves such a one."""
+        args = sys.argv[1:] if args is None else list(args)
         found, others = super().parse_known_args(args, namespace)
         for name, value in vars(found).items():
             words = value if isinstance(value, list) else [value]
             if "" in words and value != self.get_default(name):
-                self.error(f"{name.replace('_', '-')}: expected a value, got an empty "
-                           "one")
+                option = f"--{name.replace('_', '-')}"
+                given = any(word.partition("=")[0] == option for word in args)
+                self.error(f"{option if given else name}: expected a value, got an "
+                           "empty one")
         return found, others
 
 
