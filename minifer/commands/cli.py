@@ -180,8 +180,7 @@ class _Out:
     keeps = "\n\t"
 
     def __init__(self, stream):
-        # A program that was started without one has None.
-        self.stream = stream or open(os.devnull, "w", encoding="utf-8")
+        self.stream = stream  # None in a program that was started without one
         if hasattr(stream, "reconfigure"):  # names of files may be no valid Unicode
             stream.reconfigure(errors="backslashreplace")
 
@@ -190,7 +189,8 @@ class _Out:
 
     def write(self, text):
         with self.errors():
-            self.stream.write(self.shown(text))
+            if self.stream is not None:
+                self.stream.write(self.shown(text))
         return len(text)
 
     def writelines(self, lines):
@@ -199,7 +199,11 @@ class _Out:
 
     def flush(self):
         with self.errors():
-            self.stream.flush()
+            if self.stream is not None:
+                self.stream.flush()
+
+    def isatty(self):
+        return self.stream is not None and self.stream.isatty()
 
     def shown(self, text):
         return visible(text, self.keeps)
