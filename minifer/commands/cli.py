@@ -140,7 +140,7 @@ def _ended(main):
         if error.pipe:
             return 141
         return _told(f"error: standard output could not be written ({error}).", 2)
-    except OSError as error:  # of a file that nobody expected to be so
+    except OSError as error:  # of a file that no reader of ours explained
         name = f"{error.filename}: " if error.filename is not None else ""
         return _told(f"error: {name}{_line(error.strerror or error)}.", 2)
 
@@ -227,7 +227,7 @@ class _Err(_Out):
     """The same of standard error; it goes quiet where there is no room for it."""
 
     def shown(self, text):
-        if text[:1] == "\r":  # a bar that is drawn anew
+        if text[:1] == "\r":  # a bar that is drawn again
             return "\r" + super().shown(text[1:])
         return super().shown(text)
 

@@ -154,7 +154,7 @@ def _show_names(figure):
 
     for ax in figure.axes:
         for axis in (ax.xaxis, ax.yaxis):
-            # Where ticks have names, an axis writes them anew before it is drawn.
+            # Where ticks have names, an axis writes them again before it is drawn.
             if (isinstance(axis.get_major_locator(), FixedLocator)
                     and isinstance(axis.get_major_formatter(), FuncFormatter)):
                 axis.set_ticklabels([shown(label.get_text())

@@ -202,9 +202,9 @@ main()
 
 @pytest.mark.parametrize("words", [
     ("train", "ck", "--out", ""), ("train", "ck", "--weights="),
-    ("search", "--out", ""), ("predict", "p.png", "--model", ""), ("predict", ""), ("eval", "--model", ""),
-    ("eval", "--model", "m", "--data", "a", ""), ("show", "filters", "--model", "m",
-                                                  "--out", ""),
+    ("search", "--out", ""), ("predict", "p.png", "--model", ""), ("predict", ""),
+    ("eval", "--model", ""), ("eval", "--model", "m", "--data", "a", ""),
+    ("show", "filters", "--model", "m", "--out", ""),
     ("data", "faces", "p", "--out", ""), ("check", "conv", "--template", "")])
 def test_empty_values(words):
     told = runs.minifer(*words)

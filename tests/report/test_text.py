@@ -149,6 +149,7 @@ def test_a_search_report_holds_every_trial_and_the_command_for_the_best(tmp_path
 
 def test_what_would_control_a_terminal_is_shown(tmp_path):
     run = RUN | {"title": "\x1b[2J", "command": "minifer '\n```\x1b'"}
-    text = open(write_report(tmp_path, run, evaluation()), encoding="utf-8").read()
+    write_report(tmp_path, run, evaluation())
+    text = (tmp_path / "report.md").read_text("utf-8")
     assert text.startswith("# \\x1b[2J\n") and "'\\n```\\x1b'" in text
     assert "\x1b" not in text
