@@ -6,8 +6,7 @@ have kept their names.
 """
 
 import importlib
-import importlib.abc
-import importlib.util
+import importlib.machinery
 import sys
 import types
 import warnings
@@ -106,7 +105,7 @@ class _Alias(types.ModuleType):
         return dir(importlib.import_module(new_name(self.__name__)))
 
 
-class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+class _Finder:
     """Finds modules under their old names.
 
     It is asked first: a folder left over, ``kernels/`` of CUDA text for one, would be
@@ -117,7 +116,7 @@ class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         new = new_name(name)
         if new is None or not _exists(new):
             return None
-        return importlib.util.spec_from_loader(name, self, is_package=True)
+        return importlib.machinery.ModuleSpec(name, self, is_package=True)
 
     def create_module(self, spec):
         _warn(spec.name, new_name(spec.name))
@@ -141,6 +140,7 @@ def new_name(name):
 
 
 def _exists(module):
+    import importlib.util  # takes as long as all of `import minifer`
     try:
         return importlib.util.find_spec(module) is not None
     except ModuleNotFoundError:  # below what is no package

@@ -5,6 +5,7 @@ import sys
 
 import pytest
 
+from helpers import runs
 from minifer.progress import Progress
 
 
@@ -59,3 +60,20 @@ def test_a_program_without_a_console(monkeypatch):
     progress = Progress()
     progress.line("nobody hears it")
     progress.callback("reading")(1, 1)
+
+
+def test_bars_leave_no_semaphore_behind():
+    """A process that is ended before its time could not give it back."""
+    told = runs.process("-c", """
+import multiprocessing.resource_tracker as tracker
+from minifer.progress import Progress
+with Progress().bar(3, "x") as bar:
+    bar.update(1)
+print(tracker._resource_tracker._fd)
+""", PYTHONPATH=str(runs.TESTS.parent))
+    assert told.out == "None\n"
+
+
+def test_a_name_that_would_control_the_terminal_is_shown(capsys):
+    Progress(stream=sys.stderr).line("\x1b[2J\udcea")
+    assert capsys.readouterr().err == "\\x1b[2J\\udcea\n"

@@ -26,7 +26,7 @@ import json
 
 from .. import exercises
 from ..errors import SettingError
-from ..files import write_new
+from ..files import open_file, write_new
 
 
 def arguments(parser):
@@ -86,6 +86,11 @@ def _write_template(args):
 
 
 def _check(args):
+    try:
+        open_file(args.file).close()  # a pipe would be waited for
+    except OSError as error:
+        raise SettingError(f"{args.file}: expected your Python file, got "
+                           f"'{error.strerror}'. Check the path.") from error
     found = []
     for finding in exercises.run_file(args.name, args.file, args.limit,
                                       args.memory):

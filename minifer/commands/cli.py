@@ -46,12 +46,15 @@ class ArgumentParser(argparse.ArgumentParser):
 
     def parse_known_args(self, args=None, namespace=None):
         """Refuse empty words too: an unset variable of a shell leaves such a one."""
+        args = sys.argv[1:] if args is None else list(args)
         found, others = super().parse_known_args(args, namespace)
         for name, value in vars(found).items():
             words = value if isinstance(value, list) else [value]
             if "" in words and value != self.get_default(name):
-                self.error(f"{name.replace('_', '-')}: expected a value, got an empty "
-                           "one")
+                option = f"--{name.replace('_', '-')}"
+                given = any(word.partition("=")[0] == option for word in args)
+                self.error(f"{option if given else name}: expected a value, got an "
+                           "empty one")
         return found, others
 
 
@@ -137,7 +140,7 @@ def _ended(main):
         if error.pipe:
             return 141
         return _told(f"error: standard output could not be written ({error}).", 2)
-    except OSError as error:  # of a file that nobody expected to be so
+    except OSError as error:  # of a file that no reader of ours explained
         name = f"{error.filename}: " if error.filename is not None else ""
         return _told(f"error: {name}{_line(error.strerror or error)}.", 2)
 
@@ -177,8 +180,7 @@ class _Out:
     keeps = "\n\t"
 
     def __init__(self, stream):
-        # A program that was started without one has None.
-        self.stream = stream or open(os.devnull, "w", encoding="utf-8")
+        self.stream = stream  # None in a program that was started without one
         if hasattr(stream, "reconfigure"):  # names of files may be no valid Unicode
             stream.reconfigure(errors="backslashreplace")
 
@@ -187,7 +189,8 @@ class _Out:
 
     def write(self, text):
         with self.errors():
-            self.stream.write(self.shown(text))
+            if self.stream is not None:
+                self.stream.write(self.shown(text))
         return len(text)
 
     def writelines(self, lines):
@@ -196,7 +199,11 @@ class _Out:
 
     def flush(self):
         with self.errors():
-            self.stream.flush()
+            if self.stream is not None:
+                self.stream.flush()
+
+    def isatty(self):
+        return self.stream is not None and self.stream.isatty()
 
     def shown(self, text):
         return visible(text, self.keeps)
@@ -220,7 +227,7 @@ class _Err(_Out):
     """The same of standard error; it goes quiet where there is no room for it."""
 
     def shown(self, text):
-        if text[:1] == "\r":  # a bar that is drawn anew
+        if text[:1] == "\r":  # a bar that is drawn again
             return "\r" + super().shown(text[1:])
         return super().shown(text)
 

@@ -75,7 +75,7 @@ def main(args):
                            f"{_count(photos, videos)}. Judge them in two calls.")
     _check(args)
     predictor = Predictor.load(args.model, args.device)
-    copies = Copies(make_folder(args.out)) if args.out else None
+    copies = Copies(args.out) if args.out else None
     statuses, results, args.unheard = collections.Counter(), [], None
     with contextlib.ExitStack() as stack:
         row = (stack.enter_context(csv_writer(args.csv)).writerow if args.csv
@@ -121,6 +121,8 @@ def _check(args):
                            f"{args.every}.")
     if args.csv:
         check_target(args.csv)
+    if args.out:
+        make_folder(args.out)
 
 
 def _tell(args, result, lines):

@@ -36,7 +36,7 @@ def lock_folder(path):
     Raises
     ------
     OutputError
-        If it cannot be written, or somebody else is at work there.
+        If it cannot be written, or another run is at work there.
     """
     path = make_folder(path)
     real = os.path.realpath(path)
@@ -98,7 +98,7 @@ def _lock(name, folder):
         yield
     finally:
         with contextlib.suppress(OSError):
-            if os.name == "posix":  # while it is locked: nobody else has it
+            if os.name == "posix":  # while it is locked: no other run has it
                 os.unlink(name)
         os.close(descriptor)
         with contextlib.suppress(OSError):
@@ -145,7 +145,7 @@ def new_folder(path):
     DatasetError
         If there is something at ``path`` already: it is left alone.
     OutputError
-        If the folder cannot be created, or somebody else is about to.
+        If the folder cannot be created, or another run is about to.
     """
     path = os.path.normpath(path)
     if os.path.islink(path):  # an empty folder may be one

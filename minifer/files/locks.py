@@ -19,7 +19,7 @@ def lock(descriptor):
     Returns
     -------
     bool
-        False if somebody else has locked it.
+        False if another process or thread has locked it.
 
     Raises
     ------

@@ -146,16 +146,18 @@ def _show_names(figure):
     Matplotlib takes what is between two ``$`` for a formula, and stops at half letters.
     """
     from matplotlib.text import Text
-    from matplotlib.ticker import FixedFormatter
+    from matplotlib.ticker import FixedLocator, FuncFormatter
 
     def shown(text):
         text = visible(text, "\n")
         return text if "\\math" in text else re.sub(r"(?<!\\)\$", r"\\$", text)
 
-    for text in figure.findobj(Text):
-        text.set_text(shown(text.get_text()))
     for ax in figure.axes:
         for axis in (ax.xaxis, ax.yaxis):
-            names = axis.get_major_formatter()
-            if isinstance(names, FixedFormatter):  # it writes the labels anew
-                names.seq = [shown(name) for name in names.seq]
+            # Where ticks have names, an axis writes them again before it is drawn.
+            if (isinstance(axis.get_major_locator(), FixedLocator)
+                    and isinstance(axis.get_major_formatter(), FuncFormatter)):
+                axis.set_ticklabels([shown(label.get_text())
+                                     for label in axis.get_ticklabels()])
+    for text in figure.findobj(Text):
+        text.set_text(shown(text.get_text()))

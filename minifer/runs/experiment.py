@@ -12,7 +12,7 @@ from ..evaluation.metrics import evaluate
 from ..files import hold_folder
 from ..progress import Progress
 from ..training.trainer import Trainer
-from ..weights.model_file import Model, load_model, load_params
+from ..weights.model_file import Model, check_readable, load_model, load_params
 from .options import check_training, command, stop_rule, trainer_options
 from .record import REPORTS, describe_run, draw, write_run
 
@@ -65,6 +65,8 @@ class Experiment:
         """Read a command line; find the device and lock the folder that it names."""
         args = cls.parse(argv, parser)
         device = resolve(args.device)  # before work that would be in vain without it
+        if args.weights:
+            check_readable(args.weights)
         hold_folder(args.out, [*REPORTS, "run.json", "history.csv", "model.npz",
                                "checkpoint.npz"])
         if device != args.device:

@@ -23,8 +23,8 @@ from ..errors import WeightsError
 from ..files import atomic_write, open_file
 from . import architecture
 
-__all__ = ["Model", "save_model", "load_model", "load_params", "read_arrays",
-           "write_arrays"]
+__all__ = ["Model", "save_model", "load_model", "load_params", "check_readable",
+           "read_arrays", "write_arrays"]
 
 FORMAT = "minifer-model-1"
 META = "minifer.json"
@@ -183,6 +183,15 @@ def _set(path, network, arrays):
         layers.set_all_param_values(network, values)
     except WeightsError as error:
         raise WeightsError(f"{path}: {error}") from None
+
+
+def check_readable(path: FilePath) -> None:
+    """Raise WeightsError now if there is no file that can be read later."""
+    try:
+        open_file(path).close()
+    except OSError as error:
+        raise WeightsError(
+            f"{path}: could not be read ({error.strerror or error}).") from error
 
 
 def write_arrays(path: FilePath, arrays: dict[str, Array], meta: Any) -> None:

@@ -2,7 +2,9 @@
 
 import dataclasses
 import importlib
+import importlib.metadata
 import json
+import pathlib
 import sys
 import types
 
@@ -192,3 +194,64 @@ def test_the_name_of_the_gpu(tmp_path, monkeypatch, answer, name):
         (tmp_path / "nvidia-smi").chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
     assert arrays.gpu_name() == name
+
+
+def wheel(name, version, files=("cv2/__init__.py",)):
+    return types.SimpleNamespace(metadata={"Name": name}, version=version,
+                                 files=[pathlib.PurePosixPath(one) for one in files])
+
+
+@pytest.mark.parametrize("wheels, status, needed, text", [
+    ([], "ok", False, "none: OpenCV came in another way"),
+    ([wheel("opencv_python_headless", "4.14.0")], "ok", False,
+     "opencv-python-headless 4.14.0"),
+    ([wheel("opencv-python", "4.10.0"), wheel("opencv-python-headless", "4.14.0")],
+     "broken", True, "opencv-python 4.10.0, opencv-python-headless 4.14.0: one over"),
+    ([wheel("opencv-python", "4.14.0"), wheel("opencv-contrib-python", "4.14.0")],
+     "broken", False, "takes it along when it is uninstalled"),
+    ([wheel("opencv-stubs", "1", ["cv2-stubs/x.pyi"]), wheel("opencv-x", "1", ())],
+     "ok", False, "none")])
+def test_opencv_wheels_side_by_side(monkeypatch, wheels, status, needed, text):
+    monkeypatch.setattr(importlib.metadata, "distributions", lambda: wheels)
+    check = doctor._wheels()
+    assert (check.status, check.needed) == (status, needed) and text in check.text
+    if status == "broken":
+        names = " ".join(sorted(one.metadata["Name"] for one in wheels))
+        assert check.fix.startswith(f"pip uninstall {names}; pip install 'opencv-")
+
+
+def test_opencv_5_has_no_cascades(monkeypatch):
+    """The one that is there has to go, or there would be two."""
+    monkeypatch.setattr(doctor, "_requirement", lambda name: ">=4.10.0.84,<5")
+    monkeypatch.setattr(importlib.metadata, "distributions",
+                        lambda: [wheel("opencv-python", "5.0.0.93")])
+    monkeypatch.setitem(sys.modules, "cv2", types.SimpleNamespace(__version__="5.0.0"))
+    check = doctor._package(doctor.OPENCV, "cv2", "faces", needed=True)
+    assert check.status == "broken" and check.needed
+    assert check.text == "5.0.0, expected >=4.10.0.84,<5: finds no faces"
+    assert check.fix == ("pip uninstall opencv-python; "
+                         "pip install 'opencv-python-headless>=4.10.0.84,<5'")
+
+
+def test_the_kernels_that_were_picked(monkeypatch):
+    import threadpoolctl
+    pool = {"user_api": "blas", "internal_api": "openblas", "version": "0.3",
+            "num_threads": 2, "architecture": "Haswell"}
+    monkeypatch.setattr(threadpoolctl, "threadpool_info", lambda: [pool])
+    monkeypatch.setenv("OPENBLAS_CORETYPE", "Haswell")
+    assert doctor._blas().text == ("openblas 0.3, kernels for Haswell, 2 threads "
+                                   "(OPENBLAS_CORETYPE=Haswell): NumPy's matrix "
+                                   "products")
+    monkeypatch.setattr(np, "show_config", lambda mode: {
+        "SIMD Extensions": {"baseline": ["SSE"], "found": ["AVX2"], "not found": []}})
+    monkeypatch.delenv("NPY_DISABLE_CPU_FEATURES", raising=False)
+    assert doctor._kernels().text == "for SSE, AVX2"
+    monkeypatch.setenv("NPY_DISABLE_CPU_FEATURES", "AVX512F")
+    assert doctor._kernels().text == ("for SSE, AVX2 (NPY_DISABLE_CPU_FEATURES="
+                                      "AVX512F)")
+
+
+def test_a_link_to_nothing_in_the_cache(tmp_path):
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache" / "link").symlink_to("link")
+    assert found("cache").status == "ok"

@@ -8,7 +8,9 @@ import pytest
 
 from minifer.compiled.cpu.program import Program
 from minifer.compiled.cpu.sums import ChunkSums
-from minifer.device.threads import Workers
+from minifer.device.arrays import resolve
+from minifer.device.threads import Workers, default_threads
+from minifer.errors import SettingError
 
 
 @pytest.mark.parametrize("count", [1, 2, 5])
@@ -81,3 +83,19 @@ def test_sums_are_those_of_the_chunks_in_order(images):
     np.testing.assert_array_equal(found.rows, expected)
     np.testing.assert_array_equal(found.dU, expected[:2, None])
     np.testing.assert_array_equal(found.db, expected[2])
+
+
+@pytest.mark.parametrize("text", ["²", "٣", "0", "-1", "1000000", "1" * 5000, "", " ",
+                                  "1e3", "1_0", "x"])
+def test_what_is_no_number_of_threads(monkeypatch, text):
+    monkeypatch.setenv("MINIFER_NUM_THREADS", text)
+    with pytest.raises(SettingError, match="MINIFER_NUM_THREADS: expected a whole num"):
+        default_threads()
+    with pytest.raises(SettingError):  # before any work
+        resolve("cpu")
+
+
+@pytest.mark.parametrize("text, count", [("1", 1), (" 3", 3), ("007", 7), ("64", 64)])
+def test_a_number_of_threads(monkeypatch, text, count):
+    monkeypatch.setenv("MINIFER_NUM_THREADS", text)
+    assert default_threads() == count

@@ -297,3 +297,13 @@ def test_no_photo_is_too_small_to_come_back(shape, text):
     photo = np.zeros(shape, np.uint8)
     result = plots.annotate_photo(photo, [(0, 0, *shape[::-1])], [text])
     assert result.shape == (*shape, 3)
+
+
+@pytest.mark.parametrize("name", ["a $x_{$ b", "\udcea", "\x1b[2J", "\\$a$", "$", "$$"])
+def test_a_name_is_text_whatever_is_in_it(tmp_path, name):
+    """No formula, no half letter: neither in titles nor beside axes."""
+    figure = plots.confusion_matrix(np.eye(2, dtype=int), [name, "b"], title=name)
+    plots.save(figure, tmp_path / "c.png")
+    plain = plots.confusion_matrix(np.eye(2, dtype=int), ["a", "b"], title="a")
+    plots.save(plain, tmp_path / "p.png")
+    assert (tmp_path / "c.png").read_bytes() != (tmp_path / "p.png").read_bytes()

@@ -145,3 +145,11 @@ def test_a_search_report_holds_every_trial_and_the_command_for_the_best(tmp_path
                  "Seed: 7", "| trials | 2 |", "| numpy | 2.4.6 |"):
         assert part in text, part
     assert "Drawn faces" not in text
+
+
+def test_what_would_control_a_terminal_is_shown(tmp_path):
+    run = RUN | {"title": "\x1b[2J", "command": "minifer '\n```\x1b'"}
+    write_report(tmp_path, run, evaluation())
+    text = (tmp_path / "report.md").read_text("utf-8")
+    assert text.startswith("# \\x1b[2J\n") and "'\\n```\\x1b'" in text
+    assert "\x1b" not in text

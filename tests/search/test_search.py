@@ -2,6 +2,8 @@
 
 import json
 import math
+import multiprocessing
+import os
 import signal
 
 import pytest
@@ -12,10 +14,11 @@ from minifer.errors import OutputError, SettingError
 from minifer.progress import Progress
 from minifer.report.search_plot import search_curve
 from minifer.search import (Choice, Int, SearchInterrupted, Trial, loop, parse_space,
-                            search)
+                            processes, search)
 from minifer.search.trials import read_record
 
 SPACE = parse_space(searches.SPACE)
+HERE = {"lr": .002, "epochs": 35, "batch": 64, "rotation": 8}
 
 
 def seen(result):
@@ -284,6 +287,17 @@ def test_two_processes_give_what_one_gives(tmp_path):
     assert [row[:4] for row in seen(alone)] == [row[:4] for row in seen(result)]
     read, trials = read_record(tmp_path / "trials.jsonl")
     assert read["at_once"] == 3 and sorted(trials) == [1, 2, 3, 4, 5, 6]
+
+
+def test_processes_give_their_handles_back():
+    """At once: a search of thousands of trials would run out of them."""
+    search(searches.hill, SPACE, trials=2, jobs=2)  # starts what Python keeps
+    found = processes.outcomes(searches.hill, {1: HERE, 2: HERE, 3: HERE}, 2)
+    before = len(os.listdir("/proc/self/fd"))
+    next(found)
+    found.close()  # amid two others
+    assert len(os.listdir("/proc/self/fd")) == before
+    assert not multiprocessing.active_children()
 
 
 def test_processes_share_the_threads():

@@ -1,15 +1,15 @@
 """Files are written whole or not at all."""
 
-import csv
 import json
 import os
 import pathlib
 
 import pytest
 
-from minifer.errors import DatasetError, OutputError
-from minifer.files import (atomic_path, atomic_write, csv_writer, make_folder,
-                           new_folder, write_bytes, write_json, write_text)
+from minifer.errors import OutputError
+from minifer.files import (atomic_path, atomic_write, check_target, csv_writer,
+                           make_folder, remove_leftovers, write_bytes, write_json,
+                           write_new, write_text)
 
 
 def names_in(folder):
@@ -146,69 +146,7 @@ def test_make_folder_refuses_a_folder_it_cannot_write_into(tmp_path, monkeypatch
         make_folder(tmp_path)
 
 
-# --- folders, whole or not at all -------------------------------------------
-
-@pytest.mark.parametrize("existed", [True, False])
-@pytest.mark.parametrize("end", ["", "/"])
-def test_a_folder_appears_when_the_block_ends(tmp_path, existed, end):
-    path = tmp_path / "deep" / "folder"
-    if existed:
-        path.mkdir(parents=True)
-    with new_folder(f"{path}{end}") as new:
-        write_text(os.path.join(new, "f"), "x")
-        assert not path.exists() or names_in(path) == []
-    assert names_in(path) == ["f"] and names_in(tmp_path / "deep") == ["folder"]
-
-
-def test_a_folder_that_fails_leaves_nothing(tmp_path):
-    with pytest.raises(KeyboardInterrupt):
-        with new_folder(tmp_path / "folder") as new:
-            write_text(os.path.join(new, "f"), "x")
-            raise KeyboardInterrupt
-    assert names_in(tmp_path) == []
-
-
-def test_one_new_folder_inside_another(tmp_path):
-    """So that a command claims its folder before the work, and a function fills it."""
-    with new_folder(tmp_path / "folder") as claimed, new_folder(claimed) as new:
-        write_text(os.path.join(new, "f"), "x")
-    assert names_in(tmp_path) == ["folder"] and names_in(tmp_path / "folder") == ["f"]
-
-
-@pytest.mark.parametrize("used", ["file", "folder"])
-def test_what_is_in_use_is_left_alone(tmp_path, used):
-    path = tmp_path / used
-    if used == "folder":
-        path.mkdir()
-        path = path / "mine"
-    path.write_text("mine")
-    with pytest.raises(DatasetError, match=f"{used}: expected an empty folder or none"):
-        with new_folder(tmp_path / used):
-            pass
-    assert path.read_text() == "mine" and names_in(tmp_path) == [used]
-
-
-def test_somebody_else_was_faster(tmp_path):
-    path = tmp_path / "folder"
-    with pytest.raises(OutputError, match="folder: could not be created"):
-        with new_folder(path):
-            path.mkdir()
-            (path / "theirs").write_text("theirs")
-    assert names_in(tmp_path) == ["folder"] and names_in(path) == ["theirs"]
-
-
-# --- tables, and files that others open ---------------------------------------
-
-def test_a_table_keeps_every_name(tmp_path):
-    names = ["a,b", 'say "cheese"', "two\nlines", "zażółć", os.fsdecode(b"\xff.png")]
-    with csv_writer(tmp_path / "t.csv") as table:
-        for name in names:
-            table.writerow([name, 1])
-    assert b"\xff.png,1\n" in (tmp_path / "t.csv").read_bytes()
-    with open(tmp_path / "t.csv", encoding="utf-8", errors="surrogateescape",
-              newline="") as file:
-        assert [row[0] for row in csv.reader(file)] == names
-
+# --- files that others open ---------------------------------------------------
 
 @pytest.mark.parametrize("opened", [csv_writer, atomic_path])
 def test_what_fails_half_way_leaves_all_as_it_was(tmp_path, opened):
@@ -238,3 +176,94 @@ def test_a_file_that_nobody_wrote(tmp_path):
     with pytest.raises(OutputError, match="f.mp4: could not be written"):
         with atomic_path(tmp_path / "f.mp4"):
             pass
+
+
+# --- names, pipes, devices ------------------------------------------------------
+
+LATIN = os.fsdecode(b"Zdj\xeacia")  # Polish, as it was written before Unicode
+
+
+def test_a_name_in_an_old_encoding_is_written_out(tmp_path):
+    """In JSON so that it comes back as it was."""
+    (tmp_path / LATIN).mkdir()
+    write_json(tmp_path / LATIN / "a.json", {"name": LATIN})
+    write_text(tmp_path / "a.txt", LATIN)
+    assert json.loads((tmp_path / LATIN / "a.json").read_text("utf-8")) == {
+        "name": LATIN}
+    assert (tmp_path / "a.txt").read_bytes() == b"Zdj\\udceacia"
+
+
+def test_a_pipe_whose_reader_has_gone_is_no_fault_of_the_file(tmp_path):
+    with pytest.raises(BrokenPipeError):
+        with atomic_write(tmp_path / "f"):
+            raise BrokenPipeError(32, "Broken pipe")
+    assert names_in(tmp_path) == []
+
+
+@pytest.mark.parametrize("write", [write_text, check_target, write_new])
+def test_a_device_or_a_pipe_is_left_as_it_is(tmp_path, write):
+    """A rename over /dev/null, which root may do, would be its end."""
+    os.mkfifo(tmp_path / "fifo")
+    for path in (tmp_path / "fifo", os.devnull):
+        with pytest.raises(OutputError, match=f"{path}: could not be "):
+            write(path, "x") if write is not check_target else write(path)
+        assert not os.path.isfile(path)
+    assert names_in(tmp_path) == ["fifo"]
+
+
+def test_of_a_link_the_file_is_replaced_that_it_leads_to(tmp_path):
+    (tmp_path / "there").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "there" / "f")
+    check_target(tmp_path / "link")
+    write_text(tmp_path / "link", "x")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "there" / "f").read_text() == "x"
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(OutputError, match="loop: could not be written .Too many"):
+        write_text(tmp_path / "loop", "x")
+
+
+@pytest.mark.parametrize("path", ["", "folder/", "folder", "file/f"])
+def test_a_target_is_refused_before_the_work(tmp_path, monkeypatch, path):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError):
+        check_target(path)
+
+
+def test_a_target_is_proved_and_not_made(tmp_path):
+    check_target(tmp_path / "new" / "f")
+    assert names_in(tmp_path / "new") == []
+
+
+def test_the_longest_name_can_be_written(tmp_path):
+    write_text(tmp_path / ("ż" * 127), "x")
+    assert names_in(tmp_path) == ["ż" * 127]
+
+
+def test_what_is_there_is_never_written_over(tmp_path):
+    write_new(tmp_path / "f", "zażółć")
+    with pytest.raises(OutputError, match="f: could not be made .File exists"):
+        write_new(tmp_path / "f", "other")
+    assert (tmp_path / "f").read_text("utf-8") == "zażółć"
+
+
+def test_a_full_disk_leaves_no_half_of_a_new_file(tmp_path, monkeypatch):
+    def fail(descriptor):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(OutputError, match="f: could not be made .No space"):
+        write_new(tmp_path / "f", "x")
+    assert names_in(tmp_path) == []
+
+
+def test_leftovers_are_those_of_the_dead(tmp_path):
+    """Another program may write the same file at this moment."""
+    (tmp_path / ".f.0123abcd.tmp").touch()
+    with atomic_write(tmp_path / "f") as file:
+        file.write(b"alive")
+        remove_leftovers(tmp_path / "f")
+        assert len(names_in(tmp_path)) == 1
+    assert names_in(tmp_path) == ["f"]
