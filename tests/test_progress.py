@@ -65,7 +65,9 @@ def test_a_program_without_a_console(monkeypatch):
 def test_bars_leave_no_semaphore_behind():
     """A process that is ended before its time could not give it back."""
     told = runs.process("-c", """
+import multiprocessing
 import multiprocessing.resource_tracker as tracker
+multiprocessing.set_start_method("spawn")  # as in the processes of a search
 from minifer.progress import Progress
 with Progress().bar(3, "x") as bar:
     bar.update(1)
