@@ -207,7 +207,7 @@ def _frozen(order, params):
 
 def _names(params):
     """Parameters and their names, made unique where names repeat."""
-    names: dict = {}
+    names = {}
     for param in params:
         name, n = param.name or "parameter", 2
         while name in names.values():
