@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
+from helpers.faulty import FAULTS, faulty, random_network
 from minifer.commands.gradcheck import layers as example_layers
 from minifer import gradcheck, models, nonlinearities
-from minifer.errors import SettingError, ShapeError
+from minifer.errors import NotFiniteError, SettingError, ShapeError
 from minifer.layers import (BatchNormLayer, Conv2DLayer, DenseLayer, DropoutLayer,
                             ElemwiseSumLayer, InputLayer, Layer, MaxPool2DLayer,
                             NonlinearityLayer, Pool2DLayer, batch_norm,
@@ -55,7 +56,8 @@ def test_every_layer_is_right(layer, deterministic):
 
 
 def test_the_headline_network_is_right():
-    report = gradcheck.check(models.ck96(), batch=1, directions=1, elementwise_up_to=0)
+    report = gradcheck.check(models.ck96(), batch=1, directions=1, elementwise_up_to=0,
+                             elements=0)
     assert report.ok, f"\n{report}"
     assert [row.name for row in report.rows] == [
         "input input", "conv1.W", "conv1.b", "conv2.W", "conv2.b", "dense1.W",
@@ -117,6 +119,89 @@ def test_a_forgotten_gradient_is_refused():
 def test_a_gradient_of_another_shape_is_refused():
     with pytest.raises(ShapeError, match=r"shape \(3, 2\) for 'W', got \(2, 3\)"):
         gradcheck.check(WrongDense(InputLayer((None, 3)), 2, "transposed"))
+
+
+@pytest.mark.parametrize("fault", [None, *FAULTS])
+@pytest.mark.parametrize("D, K", [(30, 10), (200, 30)])
+def test_every_planted_fault_is_found(fault, D, K):
+    report = gradcheck.check(faulty(fault, D, K), elements=3, directions=2,
+                             elementwise_up_to=30)
+    assert report.ok == (fault is None), f"\n{report}"
+
+
+@pytest.mark.parametrize("fault, place", [
+    (None, None), ("one element is off by a tenth of a typical one", "[13, 1]")])
+def test_one_wrong_element_among_a_million_is_found_and_named(fault, place):
+    """By directions alone; 20 elements at random would hardly meet it."""
+    x = np.random.default_rng(1).standard_normal((2, 3000))
+    layer = faulty(fault, 3000, 400)
+    W = layer.W.value.astype(float)
+
+    def loss():
+        return float((dy * np.tanh(x @ W)).sum())
+
+    dy = np.random.default_rng(2).standard_normal((2, 400))
+    y = np.tanh(x @ W)
+    dz = dy * (1 - y * y)
+    dW = x.T @ dz
+    if fault:
+        FAULTS[fault](x, dz, None, dW, dz.sum(axis=0))
+    report = gradcheck.compare(loss, {"W": (W, dW)}, directions=1, elements=0)
+    assert report.ok == (fault is None), f"\n{report}"
+    assert fault is None or report.rows[0].note == f"as at {place}"
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_no_right_network_is_called_wrong(seed):
+    report = gradcheck.check(random_network(seed), elements=1, directions=1,
+                             elementwise_up_to=8)
+    assert report.ok, f"\n{report}"
+
+
+def test_a_gradient_is_proportional_to_what_comes_from_above():
+    report = gradcheck.check(faulty("small upstream gradients are dropped", 5, 6))
+    assert [row.note for row in report.rows] == ["", *2 * [
+        "not proportional to the upstream gradient"]]
+
+
+@pytest.mark.parametrize("scale", [1e-9, 1.0, 1e9])
+def test_errors_are_relative_to_what_is_checked(scale):
+    x, a = np.linspace(0.5, 1, 300), scale * np.linspace(-1, 1, 300)
+
+    def loss():
+        return float((a * x ** 2).sum())
+
+    for right, elementwise in ((1, 0), (1, 300), (1.001, 0), (1.001, 300)):
+        report = gradcheck.compare(loss, {"x": (x, 2 * right * a * x)},
+                                   elementwise_up_to=elementwise)
+        assert report.ok == (right == 1), f"\n{report}"
+
+
+def test_a_gradient_of_nan_and_a_loss_of_nan():
+    x = np.ones(300)
+    for up_to in (0, 300):
+        for spoilt in (np.full(300, np.nan), np.where(np.arange(300) == 7, np.nan, 1)):
+            assert not gradcheck.compare(lambda: float(x.sum()), {"x": (x, spoilt)},
+                                         elementwise_up_to=up_to).ok
+    with pytest.raises(NotFiniteError, match="expected a finite loss, got nan"):
+        gradcheck.compare(lambda: float("nan"), {"x": (x, x)})
+
+
+def test_a_loss_that_is_never_twice_the_same_is_refused():
+    x, rng = np.ones(3), np.random.default_rng(0)
+    with pytest.raises(SettingError, match="expected the same loss twice"):
+        gradcheck.compare(lambda: float(x.sum() + rng.normal()), {"x": (x, x * 9)})
+
+
+def test_biases_under_dead_rectifiers_are_settled():
+    """Where all inputs are 0 a bias of 0 is at the kink; shifted, it is not."""
+    image = InputLayer((None, 2, 6, 6))
+    layer = Conv2DLayer(image, 3, 3, name="conv")
+    x = np.zeros((2, 2, 6, 6))
+    x[:, :, 0, 0] = 1
+    report = gradcheck.check(layer, x)
+    assert report.ok and report.rows[2].name == "conv.b", f"\n{report}"
+    assert (layer.b.get_value() == 0).all()
 
 
 # --- kinks ------------------------------------------------------------------

@@ -245,15 +245,20 @@ assert report.ok and report.rows[0].kinks == 1
 # %%
 # The check tries smaller steps first; if left and right still disagree and the claim
 # lies between them, it counts a kink and leaves that number out. If most of an array
-# were kinks, the verdict would be UNDECIDED: no proof is not a proof.
+# were kinks, the verdict would be UNDECIDED: no proof is not a proof. In a network,
+# where biases of 0 under a ReLU do that, all parameters are shifted and tried again.
 
 # %%
 # A whole network
 # ---------------
 #
 # ``gradcheck.check`` does all this for a network. Arrays up to 200 numbers are probed
-# one by one; larger ones along a few random directions, in which every number takes
-# part.
+# one by one; larger ones along a few directions of random signs, in which every number
+# takes part, and by 26 numbers: three each of the largest and the smallest gradients,
+# and 20 at random.
+# One wrong number among a million changes a direction's slope by a thousandth of
+# itself. That is far more than rounding, so halving the array again and again leads to
+# it. Other batches are tried too, and upstream gradients that are tiny and huge.
 
 random.set_rng(0)
 network = InputLayer((None, 1, 12, 12), name="image")
@@ -294,7 +299,8 @@ assert report.ok
 # 1. Derive a difference with six points whose error falls with :math:`h^6`, and add it
 #    to ``DIFFERENCES``. Where is its valley?
 # 2. Give the layer 100 inputs and 100 units, so that ``gradcheck`` probes its 10,000
-#    weights along four directions. Does it still find ``one_sign``? Its directions have
-#    the signs of the claimed gradient: what would become of the slope if they did not?
+#    weights along four directions. Does it still find ``one_sign``, and where it is?
+#    Its signs are random: with those of the claimed gradient the slope would be a
+#    hundred times as large. Why would one wrong number be harder to see then?
 # 3. Write the ReLU's gradient with ``>=`` for ``>``. Is that a mistake?
 #    ``minifer check relu my_file.py`` has an opinion; find out on which inputs.

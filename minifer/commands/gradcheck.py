@@ -61,11 +61,12 @@ def arguments(parser):
 
 def main(args):
     """Print the tables; return 0 if every gradient is right, and else 1."""
-    networks = [(title, network, 3) for title, network in layers()]
-    networks.append(("the headline network, ck96", models.ck96(), 2))
+    networks = [(title, network, {}) for title, network in layers()]
+    networks.append(("the headline network, ck96", models.ck96(),
+                     {"batch": 2, "elements": 4}))
     reports = {}
-    for title, network, batch in networks:
-        report = gradcheck.check(network, batch=batch, device=args.device)
+    for title, network, options in networks:
+        report = gradcheck.check(network, device=args.device, **options)
         reports[title] = report
         if not args.json:
             print(f"--- {title}\n{report}\n")
@@ -81,4 +82,6 @@ def main(args):
 def as_dict(title, report):
     """A table for machines."""
     return {"title": title, "ok": report.ok, "rows": [
-        dataclasses.asdict(row) | {"verdict": row.verdict} for row in report.rows]}
+        dataclasses.asdict(row) | {
+            "probes": row.probes, "directional": row.directional,
+            "verdict": row.verdict} for row in report.rows]}

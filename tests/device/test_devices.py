@@ -95,7 +95,7 @@ def test_the_headline_network_trains(device, tmp_path):
     pytest.param(*case, id=case[0]) for case in example_layers()])
 def test_gradients_on_the_device_are_right(device, title, network):
     report = gradcheck.check(network, device=device, batch=2, directions=2,
-                             elementwise_up_to=40)
+                             elementwise_up_to=40, elements=0)
     assert report.ok, f"{title}\n{report}"
     assert all(p.device == "cpu" for p in layers.get_all_params(network))
 

@@ -127,7 +127,8 @@ def test_a_file_that_ends_oddly_is_told_in_a_line(source, text, tmp_path):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs a limit of memory")
-def test_memory_and_written_files_have_limits(tmp_path):
+def test_memory_and_written_files_have_limits(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     path = tmp_path / "student.py"
     path.write_text("import numpy\nx = numpy.empty(3 * 2**29, 'u1')\n" + RELU)
     finding, = exercises.run_file("relu", str(path), memory=1)

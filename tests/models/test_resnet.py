@@ -262,7 +262,8 @@ def test_predictions_are_those_of_keras():
     ids=["basic", "bottleneck", "keras"])
 def test_gradients_are_those_measured(build):
     random.set_rng(0)
-    report = gradcheck.check(build(), directions=1, elementwise_up_to=0)
+    report = gradcheck.check(build(), batch=3, directions=1, elementwise_up_to=0,
+                             elements=0)
     assert report.ok, str(report)
 
 
