@@ -10,7 +10,12 @@
 
 import re
 
-__all__ = ["SPLIT_WORDS", "COLUMN_WORDS", "meaning", "alike", "spelled_as", "part_of"]
+__all__ = ["SPLIT_WORDS", "COLUMN_WORDS", "MERGE_ALIKE", "meaning", "alike",
+           "spelled_as", "part_of"]
+
+#: What the option --merge-alike of the commands means.
+MERGE_ALIKE = ("make one class of class folders whose names mean the same, such as "
+               "Happy and happy, or anger and angry; unless given, they are named")
 
 #: Emotion -> other words for it, in small letters.
 SYNONYMS = {
