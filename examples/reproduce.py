@@ -115,9 +115,9 @@ def words(args, experiment):
     """The command line of the training script."""
     given = [part for one in experiment.needs
              for part in (f"--{one}", getattr(args, one))]
-    return [*given, *experiment.options.split(), *AS_MEASURED.split(), "--seed",
-            str(args.seed), "--device", args.device, "--out", os.path.join(args.out, args.name),
-            *["--resume"] * args.resume]
+    options = f"{experiment.options} {AS_MEASURED}".split()
+    return [*given, *options, "--seed", str(args.seed), "--device", args.device,
+            "--out", os.path.join(args.out, args.name), *["--resume"] * args.resume]
 
 
 def row(experiment, evaluation, record):
