@@ -17,6 +17,8 @@ from minifer.files import hold_folder, write_text
 
 #: An image's changes each time it is seen.
 CHANGES = "--flip --rotation 10 --shift 0.08 --zoom 0.1"
+#: How the rows of docs/results were measured.
+AS_MEASURED = "--last-batch keep"
 
 
 @dataclass(frozen=True)
@@ -113,9 +115,9 @@ def words(args, experiment):
     """The command line of the training script."""
     given = [part for one in experiment.needs
              for part in (f"--{one}", getattr(args, one))]
-    return [*given, *experiment.options.split(), "--seed", str(args.seed), "--device",
-            args.device, "--out", os.path.join(args.out, args.name),
-            *["--resume"] * args.resume]
+    options = f"{experiment.options} {AS_MEASURED}".split()
+    return [*given, *options, "--seed", str(args.seed), "--device", args.device,
+            "--out", os.path.join(args.out, args.name), *["--resume"] * args.resume]
 
 
 def row(experiment, evaluation, record):
@@ -140,7 +142,8 @@ def main(argv=None):
         for name, one in EXPERIMENTS.items():
             print(f"{name:<16} {one.system}  {one.what}; reported: {one.reported}\n"
                   f"{'':<16} python examples/{one.script}.py "
-                  f"{' '.join(f'--{need} …' for need in one.needs)} {one.options}")
+                  f"{' '.join(f'--{need} …' for need in one.needs)} {one.options} "
+                  f"{AS_MEASURED}")
         return None
     experiment = EXPERIMENTS[args.name]
     script = importlib.import_module(experiment.script)

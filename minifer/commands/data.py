@@ -13,6 +13,7 @@ import json
 import os
 
 from .. import data
+from ..data.readers.words import MERGE_ALIKE
 from ..errors import SettingError, visible
 from ..faces.cropping import CropSettings
 from ..files import hold_folder, new_folder, write_text
@@ -69,6 +70,7 @@ def arguments(parser):
     add("--strict", action="store_true",
         help="refuse a csv with a bad row, or a folder with an unreadable image, and "
              "name it; else they are left out and listed")
+    add("--merge-alike", action="store_true", help=MERGE_ALIKE)
     add("--seed", type=int, default=0, help="for the split and the images shown")
     add("--out", metavar="FOLDER", help="write audit.txt and pictures there")
     add("--json", action="store_true", help="print JSON")
@@ -115,7 +117,8 @@ def audit(args):
         # before the work that would be in vain without it
         hold_folder(args.out, ["audit.txt", *(f"{name}.png" for name in PICTURES)])
     images = data.load(*args.paths, faces=args.faces, strict=args.strict,
-                       progress=Progress().callback("reading"))
+                       progress=Progress().callback("reading"),
+                       merge_alike=args.merge_alike)
     parts = _split(args, images)
     found = data.audit(images, parts, near=not args.no_near)
     text = f"{images.summary()}\n\n{found}"

@@ -51,11 +51,15 @@ def blas_kernels():
         Such as ``"openblas 0.3.27 Haswell"``; empty if it cannot be told.
     threads : int
     """
-    for one in _controller().info():
-        if one["user_api"] == "blas":
-            name = [one["internal_api"], one["version"], one.get("architecture")]
-            return " ".join(filter(None, name)), one["num_threads"]
-    return "", 1
+    found = [one for one in _controller().info() if one["user_api"] == "blas"]
+    # SciPy and OpenCV may have loaded others of their own, before NumPy's or after.
+    found.sort(key=lambda one: "numpy" not in os.path.basename(
+        os.path.dirname(one["filepath"])))
+    if not found:
+        return "", 1
+    name = [found[0]["internal_api"], found[0]["version"],
+            found[0].get("architecture")]
+    return " ".join(filter(None, name)), found[0]["num_threads"]
 
 
 class Workers:

@@ -8,6 +8,7 @@ import numpy as np
 
 from .. import data
 from ..device.arrays import DEVICES
+from ..data.readers.words import MERGE_ALIKE, spelled_as
 from ..errors import DatasetError
 from ..faces.cache import cache_folder
 from ..faces.cropping import extract
@@ -67,6 +68,7 @@ def options(parser):
     add("--seed", type=int,
         help="of the split and of drawn faces; by default the one that the model was "
              "trained with, or else 0")
+    add("--merge-alike", action="store_true", help=MERGE_ALIKE)
     add("--device", choices=DEVICES, default="cpu",
         help="where to compute: cuda is an NVIDIA GPU")
 
@@ -85,16 +87,19 @@ def load(args, model, progress):
                            "none of them for drawn faces.")
     crop = Preprocessing.from_dict(model.preprocessing).crop
     if args.data:
-        faces = data.join([_read(path, model, crop, progress) for path in args.data])
+        faces = data.join([_named_as(_read(path, args, model, crop, progress), path,
+                                     args, model) for path in args.data])
         source, protocol = ", ".join(args.data), "the data set's own {} part"
     else:
         seed, source = _seed(args, model), args.images or DRAWN
-        faces = read_ck(args, seed, progress, faces=crop.mode, size=crop.size)
+        faces = _named_as(read_ck(args, seed, progress, faces=crop.mode,
+                                  size=crop.size), source, args, model)
         protocol = "{} part of a " + data.describe("subject", SHARES, seed=seed)
-    if faces.classes != tuple(model.classes):
-        raise DatasetError(f"{source}: expected the model's classes "
-                           f"{', '.join(model.classes)}; got "
-                           f"{', '.join(faces.classes)}.")
+    counts = np.bincount(faces.labels, minlength=len(faces.classes))
+    absent = [name for name, count in zip(faces.classes, counts) if not count]
+    if absent:
+        progress.line(f"{source}: no image of {', '.join(absent)}, so nothing is "
+                      "measured of it")
     if args.part == "all":
         protocol = "all images, whatever the network was trained on"
         leaky = not args.data or bool((faces.usage == "train").any())
@@ -126,12 +131,41 @@ def _seed(args, model):
     return seed if type(seed) is int else 0
 
 
-def _read(path, model, crop, progress):
+def _read(path, args, model, crop, progress):
     """FER2013's table, or class folders, in the size that the model takes."""
     if os.path.isdir(path):
         return data.load_folders(path, model.classes, crop.mode, crop.size,
-                                 progress=progress.callback("reading"))
+                                 progress=progress.callback("reading"),
+                                 merge_alike=args.merge_alike, absent=True)
     return scale(data.load_fer2013(path), crop)
+
+
+def _named_as(faces, source, args, model):
+    """The faces with the model's classes, in its order; some may have no image.
+
+    Raises
+    ------
+    DatasetError
+        If there are images of another class.
+    """
+    into = [spelled_as(name, model.classes) if args.merge_alike else name
+            for name in faces.classes]
+    shown = [faces.classes[k] for k in np.unique(faces.labels)
+             if into[k] not in model.classes]
+    if shown:
+        raise DatasetError(
+            f"{source}: expected images of the model's classes "
+            f"{', '.join(model.classes)}; got {', '.join(faces.classes)}. Leave out "
+            f"{', '.join(shown)}" + (", or use --merge-alike." if any(
+                spelled_as(name, model.classes) for name in shown) else "."))
+    places = np.array([model.classes.index(name) if name in model.classes else -1
+                       for name in into])
+    columns = {"labels": places[faces.labels], "classes": tuple(model.classes)}
+    if hasattr(faces, "targets"):
+        targets = np.zeros((len(faces), len(model.classes)), np.float32)
+        np.add.at(targets.T, places[places >= 0], faces.targets.T[places >= 0])
+        columns["targets"] = targets
+    return dataclasses.replace(faces, **columns)
 
 
 def scale(faces, crop):
@@ -181,13 +215,15 @@ def fer2013_options(add):
     add("--raw", action="store_true",
         help="leave blank, too dark and too bright images and copies in the training "
              "part of FER2013, copies of test images among them")
+    add("--merge-alike", action="store_true", help=MERGE_ALIKE)
 
 
 def read_fer2013(args, progress):
     """Read FER2013 from --data, cleaned unless --raw; print what was left out."""
     if os.path.isdir(args.data):
         faces = data.keep_together(data.load_folders(
-            args.data, strict=args.strict, progress=progress.callback("reading")))
+            args.data, strict=args.strict, progress=progress.callback("reading"),
+            merge_alike=args.merge_alike))
     else:
         faces = data.load_fer2013(args.data, args.strict)
     if not args.raw:

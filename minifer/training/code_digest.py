@@ -73,9 +73,9 @@ class Digests:
     Attributes
     ----------
     values : str
-        Of all data that it works with.
+        A digest of all data that it works with.
     code : str
-        Of the code it runs, as far as it is of no library.
+        A digest of the code it runs, as far as it is of no library.
     python : str
         The Python for which that holds.
     """

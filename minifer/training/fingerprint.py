@@ -37,13 +37,13 @@ def describe_function(function, without=()):
     Returns
     -------
     str or None
-        Of minifer's own functions and of other libraries' the name, of their objects
-        the ``repr``, such as that of a dataclass. Of all others the name, a digest of
+        The name of a function of minifer or another library; the ``repr`` of an object
+        of minifer, such as that of a dataclass. For all others the name, a digest of
         the code, which holds for one version of Python, and a digest of the values
         that it works with: defaults, what a closure closes over, global variables that
         it reads, arguments of a ``functools.partial``, attributes of an object. An
-        object of your own class that has ``to_dict()`` says itself what counts. It is
-        the same in every process and on every machine.
+        object of your own class that has ``to_dict()`` says itself what counts. The
+        text is the same in every process and on every machine.
     """
     if function is None:
         return None
@@ -72,8 +72,8 @@ def same(was, now, noted=True):
     Returns
     -------
     bool
-        Of functions written by different versions of Python, code cannot be compared:
-        then names and values count.
+        The code of functions cannot be compared where different versions of Python
+        described them: then names and values count.
     """
     if isinstance(was, list) and isinstance(now, list) and len(was) == len(now):
         return all(same(*pair, noted) for pair in zip(was, now))
@@ -114,7 +114,7 @@ def describe_penalty(expression):
 
 
 def describe_terms(expression):
-    """Of each penalty in an expression the parameters' names, shapes and weights."""
+    """Names, shapes and weights of the parameters that each penalty holds small."""
     found = [[param.name, *param.shape] for param in getattr(expression, "params", [])]
     weights = getattr(expression, "coefficients", None)
     return [found, None if weights is None else np.asarray(weights, float).tolist(),

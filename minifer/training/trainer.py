@@ -135,9 +135,7 @@ class Trainer:
         source = next(one for one in layers.get_all_layers(self.network)
                       if isinstance(one, layers.InputLayer))
         inputs = [source.input_var, target]
-        self._functions = {"train_fn": (inputs, loss, self.update),
-                           "test_fn": (inputs, [test_loss, test_hits]),
-                           "predict_fn": (inputs[:1], test_prediction)}
+        self._expressions = inputs, loss, [test_loss, test_hits], test_prediction
         self._planned, self._fitted = None, False
         self._plan(self.batch_size)
         changing = layers.get_all_params(self.network)
@@ -166,8 +164,10 @@ class Trainer:
         planned = {"batch": min(self.batch_size, images), "precision": self.precision,
                    "threads": threads or default_threads()}
         if planned != self._planned:
-            for name, what in self._functions.items():
-                setattr(self, name, function(*what, **planned))
+            inputs, loss, test, prediction = self._expressions
+            self.train_fn = function(inputs, loss, self.update, **planned)
+            self.test_fn = function(inputs, test, **planned)
+            self.predict_fn = function(inputs[:1], prediction, **planned)
             self._planned = planned
 
     def _plan_once(self, images):

@@ -69,7 +69,8 @@ def test_what_is_severe_ends_with_1(tmp_path):
 def test_bad_rows_are_counted_or_refused(tmp_path):
     path = table(tmp_path / "f.csv", ["Training"] * 9, bad=2)
     outcome = runs.minifer("data", "audit", path)
-    assert "left out, bad label: 2 (line 9, line 10)" in outcome.out
+    assert "left out, bad label: 2 (line 9: expected a label from 0" in outcome.out
+    assert "got '9', line 10)" in outcome.out
     outcome = runs.minifer("data", "audit", path, "--strict")
     assert outcome.code == 2 and "f.csv, line 9: expected a label" in outcome.err
 
@@ -236,7 +237,7 @@ def test_class_folders_come_back(tmp_path):
 def test_bad_rows_keep_the_numbers_of_the_others(tmp_path):
     path = table(tmp_path / "f.csv", ["Training"] * 3 + ["Nonsense", "PublicTest"])
     outcome = runs.minifer("data", "folders", path, "--out", tmp_path / "out")
-    assert "left out, unknown usage: 1 (line 5)" in outcome.out
+    assert "left out, unknown usage: 1 (line 5: expected Usage" in outcome.out
     assert (tmp_path / "out/test/sad/PublicTest_0000004.png").exists()
     outcome = runs.minifer("data", "folders", path, "--out", tmp_path / "strict",
                            "--strict")

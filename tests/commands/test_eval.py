@@ -104,3 +104,91 @@ def test_other_classes_are_refused(here, tmp_path, capsys):
     with pytest.raises(SystemExit) as stop:
         call(here, "--data", tmp_path)
     assert stop.value.code == 2 and "left" in capsys.readouterr().err
+
+
+# --- classes that are absent, in another order, or spelled otherwise ----------
+
+def test_a_folder_may_lack_a_class(here, tmp_path, capsys):
+    shutil.copytree(here / "faces" / "test", tmp_path / "faces" / "test")
+    shutil.rmtree(tmp_path / "faces" / "test" / "right")
+    cli.main(["eval", "--model", str(here / "model.npz"), "--data",
+              str(tmp_path / "faces"), "--json", "--out", str(tmp_path / "out")])
+    output = capsys.readouterr()
+    said = json.loads(output.out)
+    assert said["n"] == 4 and said["classes"] == list(runs.CLASSES)
+    assert "no image of right" in output.err
+    table = (tmp_path / "out" / "predictions.csv").read_text()
+    assert table.startswith("path,true,predicted,left,right,top\n")
+    p = layers.get_output(runs.network(), runs.STEPS(runs.pictures(6, 2)[0]),
+                          deterministic=True)
+    labels = runs.pictures(6, 2)[1]
+    hits = (p.argmax(axis=1) == labels)[labels != 1]
+    assert said["accuracy"] == hits.mean()
+
+
+def test_folders_may_be_spelled_otherwise_by_wish(here, tmp_path, capsys):
+    shutil.copytree(here / "faces", tmp_path / "faces")
+    for part in ("train", "test"):
+        (tmp_path / "faces" / part / "left").rename(tmp_path / "faces" / part / "Left")
+    words = ["eval", "--model", str(here / "model.npz"), "--data",
+             str(tmp_path / "faces"), "--json"]
+    with pytest.raises(SystemExit) as stop:
+        cli.main(words)
+    error = capsys.readouterr().err
+    assert stop.value.code == 2 and "--merge-alike, takes it for 'left'" in error
+    cli.main([*words, "--merge-alike"])
+    merged = json.loads(capsys.readouterr().out)
+    call(here, "--json")
+    assert merged["confusion"] == json.loads(capsys.readouterr().out)["confusion"]
+
+
+def fer_table(path, usage="PrivateTest"):
+    faces = np.random.default_rng(0).integers(0, 256, (14, 48, 48), np.uint8)
+    path.write_text("\n".join(["emotion,pixels,Usage", *(
+        f"{k % 7},{' '.join(map(str, face.ravel()))},{usage}"
+        for k, face in enumerate(faces))]) + "\n")
+    return path
+
+
+def fer_model(path, classes):
+    net = runs.network(classes=len(classes))
+    save_model(str(path), Model(net, classes, runs.STEPS.to_dict()))
+    return net
+
+
+@pytest.mark.parametrize("more", [(), ("contempt",)])
+def test_a_table_is_judged_by_a_model_of_another_order(tmp_path, capsys, more):
+    """A network that was trained on class folders has them in the alphabet's."""
+    classes = tuple(sorted((*data.FER2013_CLASSES, *more)))
+    fer_model(tmp_path / "m.npz", classes)
+    cli.main(["eval", "--model", str(tmp_path / "m.npz"), "--data",
+              str(fer_table(tmp_path / "f.csv")), "--json", "--out", str(tmp_path)])
+    said = json.loads(capsys.readouterr().out)
+    assert said["classes"] == list(classes) and said["n"] == 14
+    with open(tmp_path / "predictions.csv", newline="") as file:
+        assert [row["true"] for row in csv.DictReader(file)] == [
+            data.FER2013_CLASSES[k % 7] for k in range(14)]
+
+
+def test_what_data_folders_wrote_is_judged(tmp_path, capsys):
+    """Even if a part of the table shows only some classes."""
+    lines = fer_table(tmp_path / "f.csv").read_text().splitlines()
+    lines[1:] = [line for line in lines[1:] if line[0] in "135"]
+    (tmp_path / "f.csv").write_text("\n".join(lines))
+    assert runs.minifer("data", "folders", tmp_path / "f.csv", "--out",
+                        tmp_path / "faces").code == 0
+    fer_model(tmp_path / "m.npz", data.FER2013_CLASSES)
+    cli.main(["eval", "--model", str(tmp_path / "m.npz"), "--data",
+              str(tmp_path / "faces"), "--json"])
+    assert json.loads(capsys.readouterr().out)["n"] == 6
+
+
+def test_images_of_a_class_the_model_lacks_are_refused(tmp_path, capsys):
+    fer_model(tmp_path / "m.npz", ("anger", "disgust", "fear", "happiness"))
+    words = ["eval", "--model", str(tmp_path / "m.npz"), "--data",
+             str(fer_table(tmp_path / "f.csv"))]
+    for more, hint in ([], "--merge-alike"), (["--merge-alike"], "sad, surprise, neut"):
+        with pytest.raises(SystemExit) as stop:
+            cli.main(words + more)
+        error, = capsys.readouterr().err.splitlines()
+        assert stop.value.code == 2 and hint in error and "Leave out" in error

@@ -1,13 +1,16 @@
 """Threads do each share once, end together, and hand on what goes wrong."""
 
+import itertools
 import threading
 import time
+from unittest import mock
 
 import numpy as np
 import pytest
 
 from minifer.compiled.cpu.program import Program
 from minifer.compiled.cpu.sums import ChunkSums
+from minifer.device import threads
 from minifer.device.arrays import resolve
 from minifer.device.threads import Workers, default_threads
 from minifer.errors import SettingError
@@ -99,3 +102,22 @@ def test_what_is_no_number_of_threads(monkeypatch, text):
 def test_a_number_of_threads(monkeypatch, text, count):
     monkeypatch.setenv("MINIFER_NUM_THREADS", text)
     assert default_threads() == count
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
+def test_of_several_blas_that_of_numpy_is_told(monkeypatch, order):
+    """SciPy's and OpenCV's wheels bring their own, and load it sooner or later."""
+    libraries = [{"user_api": "blas", "internal_api": "openblas", "version": version,
+                  "architecture": "Haswell", "num_threads": 3,
+                  "filepath": f"/lib/site-packages/{name}.libs/libopenblas.so"}
+                 for version, name in (("1", "scipy"), ("2", "numpy"), ("3", "cv2"))]
+    fake = mock.Mock(info=lambda: [{"user_api": "openmp"},
+                                   *(libraries[place] for place in order)])
+    monkeypatch.setattr(threads, "_controller", lambda: fake)
+    assert threads.blas_kernels() == ("openblas 2 Haswell", 3)
+
+
+def test_without_a_blas_that_can_be_told_there_is_no_name(monkeypatch):
+    fake = mock.Mock(info=lambda: [{"user_api": "openmp"}])
+    monkeypatch.setattr(threads, "_controller", lambda: fake)
+    assert threads.blas_kernels() == ("", 1)

@@ -12,6 +12,7 @@ import numpy as np
 from ...faces.images import load_cv2
 from ..augment.offline import source_of
 from ..copies import exact_copies, near_groups, thumbnail
+from ..readers.words import alike
 
 __all__ = ["CHECKS", "SEVERITIES", "Finding", "View"]
 
@@ -231,6 +232,19 @@ def classes(view):
                           "each class.")
 
 
+def spellings(view):
+    """Classes whose names mean the same, and which both have images."""
+    counts = dict(zip(view.data.classes, view.per_class(
+        np.unique(np.concatenate(list(view.parts.values()))))))
+    for group in alike([name for name, number in counts.items() if number]):
+        named = ", ".join(f"{name} ({counts[name]:,d})" for name in group)
+        yield Finding("class spellings", "warning", f"{named} are {len(group)} classes "
+                      "whose names mean the same: a network has to guess which word is "
+                      "meant. Merge them (merge_alike, --merge-alike).",
+                      np.flatnonzero(np.isin(view.data.labels, [
+                          view.data.classes.index(name) for name in group])))
+
+
 def class_shares(view):
     """Classes with another share in another part."""
     from scipy.stats import chi2_contingency
@@ -324,7 +338,7 @@ def _related(view):
 
 #: Findings in the order of a report, within one severity.
 CHECKS = (overlaps, people, copies, augmented, conflicts, blanks, classes,
-          class_shares, statistics)
+          spellings, class_shares, statistics)
 
 
 def count(things, noun):

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import csv
 import os
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -26,16 +27,19 @@ from ...errors import DatasetError
 from ...files import open_file
 from ..copies import exact_copies
 from ..split_dataset import SplitDataset
+from .words import COLUMN_WORDS, part_of, spelled_as
 
 __all__ = ["load_fer2013", "open_table", "FER2013_CLASSES", "USAGES"]
 
 #: The classes in the order of FER2013's codes 0 to 6.
 FER2013_CLASSES = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
 
-#: The words of the column Usage, which begin the names of the JPEG copies too.
+#: FER2013's words in the column Usage, which begin the names of the JPEG copies too.
 USAGES = {"Training": "train", "PublicTest": "validation", "PrivateTest": "test"}
 
 SIDE = 48
+
+_WHOLE = re.compile(r"\+?[0-9]{1,8}(\.0*)?(e\+?0+)?", re.IGNORECASE)
 
 
 class _BadRow(Exception):
@@ -54,10 +58,13 @@ def load_fer2013(path: FilePath, strict: bool = False,
     ----------
     path : str or path-like
         A CSV file with the columns ``emotion``, ``pixels`` and ``Usage`` in any
-        order. Without ``Usage`` all rows are for training, and a note says so.
+        order, or with plain other names for them, such as ``label`` and ``split``. An
+        emotion is a code, 3 or 3.0, or a word, ``happy`` or ``Happiness``; Usage is
+        FER2013's word for a part or a plain one, such as ``train`` or ``val``. Without
+        ``Usage`` all rows are for training, and a note says so.
     strict : bool
         Refuse the file at its first bad row. Otherwise bad rows are left out
-        and listed in the notes by kind.
+        and listed in the notes by kind, the first of each kind with what is wrong.
     classes : sequence of K str
         Names of the codes 0 to K-1.
 
@@ -90,14 +97,15 @@ def load_fer2013(path: FilePath, strict: bool = False,
                     raise DatasetError(
                         f"{path}, line {line}: {fault}. Mend the row, or load "
                         "without strict, which leaves it out.") from None
-                faults[fault.kind].append(f"line {line}")
+                others = faults[fault.kind]
+                others.append(f"line {line}" + (f": {fault}" if not others else ""))
                 continue
             pixels += row
             labels.append(label)
             usage.append(part)
             names.append(f"fer{number:07d}.png")
     if not labels:
-        bad = ", ".join(f"{kind.replace('_', ' ')} {len(lines)}"
+        bad = "; ".join(f"{kind.replace('_', ' ')} {len(lines)}, first {lines[0]}"
                         for kind, lines in faults.items() if lines)
         raise DatasetError(f"{path}: expected rows of 48x48 pixels, found no good one "
                            f"({bad or 'no rows at all'}). Download the file again.")
@@ -160,8 +168,11 @@ class open_table:
 
 def _find_columns(path, header):
     """Map the names of the columns to their places."""
-    where = {name: header.index(name) for name in ("emotion", "pixels", "usage")
-             if name in header}
+    where = {}
+    for name, others in COLUMN_WORDS.items():
+        found = [one for one in (name, *others) if one in header]
+        if found:
+            where[name] = header.index(found[0])
     missing = [name for name in ("emotion", "pixels") if name not in where]
     if missing:
         found = ", ".join(name[:20] for name in header[:5]) or "nothing"
@@ -177,19 +188,28 @@ def _read_row(fields, where, width, classes):
     if len(fields) != width:
         raise _BadRow("wrong_number_of_fields",
                       f"expected {width} fields, got {len(fields)}")
-    text = fields[where["emotion"]].strip()
-    label = int(text) if text.isdecimal() and len(text) < 9 else -1
-    if not 0 <= label < len(classes):
-        raise _BadRow("bad_label", f"expected a label from 0 to {len(classes) - 1}, "
-                      f"got {text[:20]!r}")
+    label = _read_label(fields[where["emotion"]].strip(), classes)
     part = "train"
     if "usage" in where:
         word = fields[where["usage"]].strip()
-        part = USAGES.get(word)
+        part = part_of(word)
         if part is None:
-            raise _BadRow("unknown_usage", f"expected Usage {', '.join(USAGES)}, got "
-                          f"{word[:20]!r}")
+            raise _BadRow("unknown_usage", f"expected Usage {', '.join(USAGES)} or the "
+                          f"like, got {word[:20]!r}")
     return label, part, _read_pixels(fields[where["pixels"]])
+
+
+def _read_label(text, classes):
+    """Return the index of a class from its code or its name, or raise _BadRow."""
+    if _WHOLE.fullmatch(text):
+        label = int(float(text))
+    else:
+        name = spelled_as(text, classes) if text else None
+        label = -1 if name is None else list(classes).index(name)
+    if not 0 <= label < len(classes):
+        raise _BadRow("bad_label", f"expected a label from 0 to {len(classes) - 1} or "
+                      f"a word such as {classes[0]}, got {text[:20]!r}")
+    return label
 
 
 def _read_pixels(text):

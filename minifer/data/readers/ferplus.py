@@ -19,6 +19,7 @@ from ...errors import DatasetError, SettingError
 from ..split_dataset import SplitDataset
 from .fer2013 import USAGES, load_fer2013, open_table
 from .softlabels import SOFT_CLASSES
+from .words import part_of
 
 __all__ = ["load_ferplus"]
 
@@ -108,7 +109,7 @@ def _row_of(fields, columns, width, number):
     """Return part, whether the row names its image, and votes; or what is wrong."""
     if len(fields) != width:
         return f"expected {width} fields, got {len(fields)}"
-    part = USAGES.get(fields[columns[0]].strip())
+    part = part_of(fields[columns[0]])
     if part is None:
         return f"expected Usage {', '.join(USAGES)}, got {fields[columns[0]][:20]!r}"
     name = fields[columns[1]].strip()

@@ -30,12 +30,13 @@ from ..copies import exact_copies
 from ..split_dataset import PARTS, SplitDataset
 from .fer2013 import USAGES
 from .listing import files, folders
+from .people import people
+from .words import SPLIT_WORDS, alike, spelled_as
 
 __all__ = ["load_folders", "save_folders", "scan_folders", "FolderScan"]
 
 #: Names of the folders above the classes.
-SPLIT_FOLDERS = {"train": "train", "training": "train", "val": "validation",
-                 "valid": "validation", "validation": "validation", "test": "test"}
+SPLIT_FOLDERS = SPLIT_WORDS
 
 #: What a folder's files may say of themselves: its own part, or, in ``test``,
 #: the public test set, which the keepers of these copies put there too.
@@ -68,7 +69,8 @@ def load_folders(root: FilePath, classes: Sequence[str] | None = None,
                  faces: str = "whole", size: int = 48,
                  merge: dict[str, str] | None = None, strict: bool = False,
                  cache: FilePath | bool | None = False,
-                 progress: OnProgress | None = None) -> SplitDataset:
+                 progress: OnProgress | None = None, merge_alike: bool = False,
+                 absent: bool = False) -> SplitDataset:
     """Load images from a folder for each class.
 
     Parameters
@@ -90,12 +92,20 @@ def load_folders(root: FilePath, classes: Sequence[str] | None = None,
         out and listed in the notes.
     cache, progress
         As for :func:`~minifer.data.load_ck`; the cache is off by default.
+    merge_alike : bool
+        Make one class of folders whose names mean the same: they differ by capitals,
+        or are words for one emotion, such as ``angry`` and ``anger``. Otherwise a note
+        tells of them.
+    absent : bool
+        Whether some of the ``classes`` given may have no folder; a note names them.
 
     Returns
     -------
     SplitDataset
-        Sorted by part, class and file name. Images with the same pixels have
-        one subject, named by the first of them.
+        Sorted by part, class and file name. Subjects and sequences are those that the
+        files' names tell of, as :func:`~minifer.data.readers.people.person_of` knows
+        them. Images with the same pixels have one subject; where no name tells, it is
+        the name of the first of them.
 
     Raises
     ------
@@ -108,7 +118,7 @@ def load_folders(root: FilePath, classes: Sequence[str] | None = None,
         As for ``load_ck``.
     """
     settings = CropSettings(size=size, mode=faces)
-    scan = scan_folders(root, classes, merge)
+    scan = scan_folders(root, classes, merge, merge_alike, absent)
     crops, found, errors = prepare(scan.paths, settings, cache, progress)
     if strict or len(errors) == len(scan.paths):
         raise_unreadable(errors, len(scan.paths))
@@ -119,9 +129,11 @@ def load_folders(root: FilePath, classes: Sequence[str] | None = None,
     notes = {**scan.notes, **_explain(paths[~found].tolist(), errors)}
     crops = crops if found.all() else crops[found]
     names = np.array([os.path.relpath(path, root) for path in paths[found]])
-    return SplitDataset(crops, np.array(scan.labels)[found], scan.classes,
-                        names[exact_copies(crops)], names, paths[found], notes,
-                        np.array(scan.usage)[found])
+    subjects, sequences, note = people(names, exact_copies(crops))
+    if note:
+        notes["subjects"] = note
+    return SplitDataset(crops, np.array(scan.labels)[found], scan.classes, subjects,
+                        sequences, paths[found], notes, np.array(scan.usage)[found])
 
 
 def save_folders(data: SplitDataset, root: FilePath,
@@ -154,8 +166,9 @@ def save_folders(data: SplitDataset, root: FilePath,
     """
     names = _names(data)
     with new_folder(root) as new:
-        for folder in {os.path.dirname(name) for name in names}:
-            make_folder(os.path.join(new, folder))
+        for part in {name.split(os.sep)[0] for name in names}:
+            for one in data.classes:  # those without an image, too: it is a class
+                make_folder(os.path.join(new, part, one))
         with ThreadPoolExecutor(os.cpu_count()) as pool:  # most of it waits for disks
             written = pool.map(lambda name, image: write_png(
                 os.path.join(new, name), image[0]), names, data.images)
@@ -188,12 +201,13 @@ def _names(data):
 
 
 def scan_folders(root: FilePath, classes: Sequence[str] | None = None,
-                 merge: dict[str, str] | None = None) -> FolderScan:
+                 merge: dict[str, str] | None = None, merge_alike: bool = False,
+                 absent: bool = False) -> FolderScan:
     """List the images of :func:`load_folders` without reading them.
 
     Parameters
     ----------
-    root, classes, merge
+    root, classes, merge, merge_alike, absent
         As for :func:`load_folders`.
 
     Returns
@@ -208,8 +222,10 @@ def scan_folders(root: FilePath, classes: Sequence[str] | None = None,
     root, merge = os.fspath(root), dict(merge or {})
     parts = _find_parts(root)
     found = {part: _class_folders(folder, merge) for part, folder in parts}
-    classes = _choose_classes(root, found, classes)
-    scan = FolderScan([], [], [], classes, {"not_an_image": [], "empty_folder": []})
+    found, remarks = _put_together(found, classes, merge_alike)
+    classes = _choose_classes(root, found, classes, absent)
+    scan = FolderScan([], [], [], classes, {"not_an_image": [], "empty_folder": [],
+                                            **remarks})
     odd_names: list = []
     for part, _ in parts:
         for label, name in enumerate(classes):
@@ -218,6 +234,9 @@ def scan_folders(root: FilePath, classes: Sequence[str] | None = None,
     if not scan.paths:
         raise DatasetError(f"{root}: expected images (.jpg, .png, ...) in CLASS "
                            "folders, found none. Give the folder above them.")
+    nothing = [classes[k] for k in sorted(set(range(len(classes))) - set(scan.labels))]
+    if nothing and absent:
+        scan.notes["classes without an image"] = ", ".join(nothing)
     if odd_names:
         scan.notes["possible augmented copies"] = (
             f"{len(odd_names)} files are named like {odd_names[0]}")
@@ -251,7 +270,33 @@ def _class_folders(folder, merge):
     return classes
 
 
-def _choose_classes(root, found, classes):
+def _put_together(found, classes, merge):
+    """Merge folders of classes whose names mean the same, or remark on them."""
+    first = next(iter(found.values()))
+    names = sorted({name for here in found.values() for name in here})
+    into = {}
+    for group in alike([*(classes or ()), *names]):
+        given = [name for name in group if name in (classes or ())]
+        best = min(given or group, key=lambda name: (name not in first,
+                                                     name != name.lower(), name))
+        if len(given) < 2:  # or else whoever named the classes wants them apart
+            into.update({name: best for name in group if name != best})
+    if not into:
+        return found, {}
+    if not merge:
+        return found, {"classes that may be one": "; ".join(
+            f"{name} and {best}" for name, best in into.items())
+            + " (merge_alike, --merge-alike, makes one of each)"}
+    merged = {}
+    for part, here in found.items():
+        merged[part] = {}
+        for name, paths in here.items():
+            merged[part].setdefault(into.get(name, name), []).extend(paths)
+    return merged, {"merged classes": "; ".join(
+        f"{name} into {best}" for name, best in into.items())}
+
+
+def _choose_classes(root, found, classes, absent):
     """Return the classes in order; all must be in the first part, none unknown."""
     first = next(iter(found))
     if classes is None:
@@ -259,6 +304,8 @@ def _choose_classes(root, found, classes):
     classes = tuple(classes)
     where = f"{root}, part {first}" if first else root
     missing = [name for name in classes if name not in found[first]]
+    if absent and any(name in here for here in found.values() for name in classes):
+        missing = []
     if missing or not classes:
         raise DatasetError(
             f"{where}: expected a folder for each class, found none for "
@@ -270,8 +317,15 @@ def _choose_classes(root, found, classes):
             raise DatasetError(
                 f"{here[unknown[0]][0]}: expected only the classes "
                 f"{', '.join(classes)}, got {unknown[0]!r}. Rename or move the folder, "
-                "or name all classes.")
+                "or name all classes" + _hint(unknown[0], classes))
     return classes
+
+
+def _hint(name, classes):
+    """The end of a message: what an unknown class may be."""
+    known = spelled_as(name, classes)
+    return "." if known is None else (
+        f"; merge_alike, --merge-alike, takes it for {known!r}.")
 
 
 def _list_images(scan, folder, part, label, odd_names):

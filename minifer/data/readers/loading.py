@@ -24,7 +24,7 @@ __all__ = ["load"]
 
 def load(path: FilePath, labels: FilePath | None = None, faces: str | None = None,
          strict: bool = False, cache: FilePath | bool | None = None,
-         progress: OnProgress | None = None) -> Dataset:
+         progress: OnProgress | None = None, merge_alike: bool = False) -> Dataset:
     """Load a data set of any kind.
 
     Parameters
@@ -44,6 +44,9 @@ def load(path: FilePath, labels: FilePath | None = None, faces: str | None = Non
         everything must be readable anyway.
     cache, progress
         As for :func:`~minifer.data.readers.ckplus.load_ck`.
+    merge_alike : bool
+        Make one class of class folders whose names mean the same; see
+        :func:`~minifer.data.readers.folders.load_folders`.
 
     Returns
     -------
@@ -74,4 +77,4 @@ def load(path: FilePath, labels: FilePath | None = None, faces: str | None = Non
         return (join(load_samples(path)) if inside else load_fer2013(path, strict))
     return keep_together(load_folders(path, faces=faces or "whole", strict=strict,
                                       cache=False if cache is None else cache,
-                                      progress=progress))
+                                      progress=progress, merge_alike=merge_alike))
