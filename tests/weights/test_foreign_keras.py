@@ -168,6 +168,21 @@ def test_groups_that_hold_themselves_end(h5py, path):
     assert set(read_keras(path)) == {"conv/kernel"}
 
 
+@pytest.mark.parametrize("value", [3, [3, 4], ["conv", "conv"], "a vlen"])
+def test_a_name_that_is_no_text_is_refused_unread(h5py, path, value):
+    with h5py.File(path, "w") as file:
+        file["layers/conv2d/vars/0"] = ARRAYS["conv/kernel"]
+        attributes = file["layers/conv2d/vars"].attrs
+        if value == "a vlen":
+            value = np.empty((), object)
+            value[()] = np.arange(3)
+            attributes.create("name", value, (), h5py.vlen_dtype(np.int32))
+        else:
+            attributes["name"] = value
+    with pytest.raises(WeightsError, match="'name' of '/layers/conv2d/vars', expected"):
+        read_keras(path)
+
+
 @pytest.mark.parametrize("depth, fine", [(25, True), (40, False), (3000, False)])
 def test_groups_within_one_another_end_soon(h5py, path, depth, fine):
     with h5py.File(path, "w") as file:

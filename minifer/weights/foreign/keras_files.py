@@ -209,8 +209,11 @@ def _attribute(item, name):
     """The text that is noted of a group or an array; None if there is none."""
     if name not in item.attrs:
         return None
+    import h5py
     found = item.attrs.get_id(name)
-    if found.shape != () or found.dtype.itemsize > LONGEST_NAME:
+    # Damaged types can end the process where they are read.
+    if found.shape != () or found.dtype.itemsize > LONGEST_NAME or (
+            h5py.check_string_dtype(found.dtype) is None):
         raise ValueError(f"{quoted(name)} of {quoted(item.name)}, expected a text")
     return item.attrs[name]
 
