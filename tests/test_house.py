@@ -35,7 +35,7 @@ MAY = {
     "regularization": "device expressions layers",
     "models": "init layers nonlinearities regularization",
     "updates": "cuda device expressions layers ops",
-    "weights": "files init layers nonlinearities",
+    "weights": "files layers nonlinearities",
     "evaluation": "device faces layers",
     "report": "data evaluation faces files random search",
     "compiled": "cuda device expressions layers nonlinearities ops updates",

@@ -26,7 +26,6 @@ from ..report.document import (Code, Items, Note, Picture, Section, Strong, Tabl
 from ..report.evaluation_plots import accuracy_dots
 from ..report.text import DRAWN_FACES
 from ..runs import data
-from ..weights.model_file import load_model
 
 PAGE, PICTURE = "compare.md", "accuracies.png"
 
@@ -73,7 +72,7 @@ def main(args):
 
 def _judge(args):
     """The images, and what each model says of them: a list of (N, K)."""
-    models = [load_model(path) for path in args.models]
+    models = [data.open_model(path) for path in args.models]
     for path, model in zip(args.models, models):
         if model.classes != models[0].classes:
             raise SettingError(f"{path}: expected the classes of {args.models[0]}, "

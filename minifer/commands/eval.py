@@ -24,7 +24,6 @@ from ..report.html import write_html_report
 from ..report.text import write_report
 from ..runs import data
 from ..runs.record import REPORTS, describe_data, draw
-from ..weights.model_file import load_model
 
 TABLE = "predictions.csv"
 
@@ -44,7 +43,7 @@ def main(args):
     resolve(args.device)
     if args.out:
         files.hold_folder(args.out, [*REPORTS, TABLE])
-    model = load_model(args.model)
+    model = data.open_model(args.model)
     test = data.load(args, model, Progress())
     probabilities = data.judge(model, test.faces, args.device)
     result = evaluate(probabilities, test.faces.labels, test.faces.classes,

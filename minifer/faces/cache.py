@@ -13,12 +13,14 @@ import os
 import numpy as np
 
 from .._types import FilePath
-from ..errors import OutputError
-from ..files import make_folder, open_file, write_bytes
+from ..errors import DatasetError, OutputError
+from ..files import make_folder, read_bytes, reading, write_bytes
 
 __all__ = ["CropCache", "cache_folder"]
 
 _SUM = hashlib.sha256().digest_size
+#: In bytes; a thousand faces of 500×500 pixels.
+LARGEST_ENTRY = 1 << 28
 
 
 def cache_folder() -> str:
@@ -66,9 +68,9 @@ class CropCache:
     def get(self, key: str) -> np.ndarray | None:
         """Return the crops (K, size, size) of ``key``, or None if not there."""
         try:
-            with open_file(self._path(key)) as file:
-                entry = file.read()
-        except OSError:
+            with reading(self._path(key), "crops", DatasetError) as file:
+                entry = read_bytes(file, LARGEST_ENTRY, "crops")
+        except DatasetError:
             return None  # absent or unreadable: the caller computes it again
         total, pixels = entry[:_SUM], entry[_SUM:]
         if (hashlib.sha256(pixels).digest() != total

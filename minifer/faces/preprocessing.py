@@ -11,15 +11,15 @@ True
 from __future__ import annotations
 
 import dataclasses
-import math
 import functools
+import numbers
 from typing import Any
 
 import numpy as np
 
 from .._types import Array
 from ..device.arrays import device_of, to_device
-from ..errors import SettingError, WeightsError
+from ..errors import SettingError, WeightsError, one_line
 from .cropping import CropSettings
 
 __all__ = ["Preprocessing", "ColourPreprocessing"]
@@ -82,14 +82,20 @@ class Preprocessing:
                                   values["scale"], values["shift"])
             if "size" in values:
                 return ColourPreprocessing(crop, scale, shift, values["size"])
-            scale, shift = float(scale), float(shift)
-            if not (math.isfinite(scale) and math.isfinite(shift)):
-                raise ValueError("not finite")
+            if not (_is_number(scale) and _is_number(shift)):
+                raise ValueError("no finite numbers")
             return Preprocessing(crop, scale, shift)
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise WeightsError(
                 "model: expected its preprocessing (crop, scale, shift), got "
-                f"{values!r}. Save models with Preprocessing().to_dict().") from error
+                f"{one_line(repr(values))}. Save models with "
+                "Preprocessing().to_dict().") from error
+
+
+def _is_number(value):
+    """Whether it is a number that a float32 can hold."""
+    return (isinstance(value, numbers.Real) and not isinstance(value, bool)
+            and abs(value) <= float(np.finfo(np.float32).max))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -137,9 +143,10 @@ class ColourPreprocessing(Preprocessing):
         for name in ("scale", "shift"):
             values = np.asarray(getattr(self, name))
             if values.shape != (3,) or values.dtype.kind not in "fi" or (
-                    not np.isfinite(values).all()):
-                raise SettingError(f"preprocessing: expected 3 numbers as {name}, one "
-                                   f"a channel, got {getattr(self, name)!r}.")
+                    not all(map(_is_number, values.tolist()))):
+                raise SettingError(
+                    f"preprocessing: expected 3 numbers as {name}, one a channel, got "
+                    f"{one_line(repr(getattr(self, name)))}.")
             object.__setattr__(self, name, tuple(map(float, values)))
         if type(self.size) is not int or not 1 <= self.size <= 1024:
             raise SettingError("preprocessing: expected a size from 1 to 1024 pixels, "

@@ -22,6 +22,7 @@ from ..errors import ImageError, SettingError, ShapeError
 from ..faces.cropping import extract
 from ..faces.images import read_image
 from ..faces.preprocessing import Preprocessing
+from ..files import naming
 from ..weights.model_file import Model, load_model
 
 __all__ = ["Face", "Photo", "Predictor"]
@@ -133,7 +134,10 @@ class Predictor:
     @classmethod
     def load(cls, path: FilePath, device: str = "cpu") -> Predictor:
         """A predictor from a model file. Raises WeightsError if it is not one."""
-        return cls(load_model(path), device)
+        model = load_model(path)
+        with naming(path):
+            Preprocessing.from_dict(model.preprocessing)
+        return cls(model, device)
 
     def saturations(self, crops: np.ndarray) -> list[dict[str, float]]:
         """Judge face crops.

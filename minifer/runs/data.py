@@ -13,7 +13,9 @@ from ..errors import DatasetError
 from ..faces.cache import cache_folder
 from ..faces.cropping import extract
 from ..faces.preprocessing import Preprocessing
+from ..files import naming
 from ..training.trainer import Trainer
+from ..weights.model_file import load_model
 
 __all__ = ["DRAWN", "SHARES", "VALIDATION", "SIDE", "Split", "Tested", "options",
            "fer2013_options", "load", "judge", "read_ck", "split_ck", "read_fer2013",
@@ -115,6 +117,14 @@ def load(args, model, progress):
     resplit = bool(args.images) and model.notes.get("seed") not in (None, seed)
     return Tested(part, source, protocol.format(name),
                   args.part not in (None, "test") or resplit)
+
+
+def open_model(path):
+    """The model in a file that also says how photos become its input."""
+    model = load_model(path)
+    with naming(path):
+        Preprocessing.from_dict(model.preprocessing)
+    return model
 
 
 def judge(model, faces, device):

@@ -6,11 +6,13 @@ trial, whole or not at all, so it can be read, or continued, at any moment.
 """
 
 import json
+import math
 import os
 from dataclasses import asdict, dataclass
 
 from ..errors import SettingError
-from ..files import make_folder, open_file, remove_leftovers, write_text
+from ..files import (make_folder, parse_json, reading, remove_leftovers,
+                     write_text)
 
 __all__ = ["Trial", "Record", "RECORD"]
 
@@ -123,13 +125,33 @@ def read_record(path):
     SettingError
         If the file cannot be read or is of another kind.
     """
-    try:
-        with open_file(path, "r", encoding="utf-8") as file:
-            search, *lines = map(json.loads, file)
-        trials = [Trial(**line) for line in lines]
-        if not isinstance(search["trials"], int):
-            raise TypeError
-        return search, {trial.number: trial for trial in trials}
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise SettingError(f"{path}: expected the record of a search, got another file "
-                           "or a damaged one. Choose another folder.") from error
+    with reading(path, "the record of a search", SettingError,
+                 "Choose another folder.") as file:
+        search, *lines = map(parse_json, file)
+        if not isinstance(search, dict) or not _is_count(search["trials"]):
+            raise ValueError("no search in the first line")
+        trials = {}
+        for line in lines:
+            trial = Trial(**line)
+            if not _is_sound(trial) or trial.number in trials:
+                raise ValueError(f"a trial {line}")
+            trials[trial.number] = trial
+        return search, trials
+
+
+def _is_sound(trial):
+    """Whether a trial of a file is such as the search itself notes."""
+    ok = trial.status == "ok"
+    return (_is_count(trial.number) and trial.number > 0 and _is_count(trial.seed)
+            and isinstance(trial.settings, dict) and _is_number(trial.seconds)
+            and (ok or trial.status == "failed") and (trial.reason is None) == ok
+            and (_is_number(trial.score) if ok else trial.score is None)
+            and isinstance(trial.reason, (str, type(None))))
+
+
+def _is_count(value):
+    return type(value) is int and value >= 0
+
+
+def _is_number(value):
+    return type(value) in (int, float) and math.isfinite(value)

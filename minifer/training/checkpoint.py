@@ -8,6 +8,8 @@ as never having stopped.
 
 from __future__ import annotations
 
+import numbers
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -15,15 +17,19 @@ import numpy as np
 from .. import layers
 from .._types import FilePath
 from ..device.arrays import device_of, to_device, to_host
-from ..errors import SettingError, WeightsError
+from ..errors import SettingError, WeightsError, one_line
+from ..files import open_arrays
 from ..layers import Layer
 from ..updates import Update
-from ..weights.model_file import read_arrays, write_arrays
+from ..weights.model_file import META, check_finite, write_arrays
 from .fingerprint import same
+from .position import is_count, is_number
 
 __all__ = ["save_checkpoint", "load_checkpoint", "begun_with", "peek"]
 
 FORMAT = "minifer-checkpoint-1"
+#: What must be in it beside arrays, and as what.
+PARTS = {"position": dict, "settings": dict, "update": dict, "streams": list}
 
 #: Settings that were not noted at first. Those without a value cannot be compared.
 NOT_NOTED = {"last_batch": "keep", "prepare": None, "arrays": None,
@@ -49,17 +55,30 @@ def save_checkpoint(path: FilePath, network: Layer, update: Update,
     """
     arrays = {f"param_{i}": v
               for i, v in enumerate(layers.get_all_param_values(network))}
-    numbers, slots = _split(update.state)
+    numbers_of_rule, slots = _split(update.state)
     arrays.update(slots)
     meta = {"format": FORMAT, "position": position, "settings": settings,
-            "surroundings": surroundings or {},
-            "update": numbers, "streams": [s.step for s in _streams(network)]}
+            "surroundings": surroundings or {}, "update": numbers_of_rule,
+            "streams": [s.step for s in _streams(network)]}
     write_arrays(path, arrays, meta)
 
 
 def load_checkpoint(path: FilePath, network: Layer, update: Update,
-                    settings: dict[str, Any]) -> dict[str, Any]:
+                    settings: dict[str, Any],
+                    check: Callable[..., None] | None = None
+                    ) -> dict[str, Any]:
     """Put network and update rule into the state that was saved.
+
+    Parameters
+    ----------
+    path : str
+    network : Layer
+    update : minifer.updates.Update
+    settings : dict
+        As they were given when it was saved.
+    check : function, optional
+        Called as ``check(path, position, settings)`` before anything is set; it raises
+        if training cannot go on from there.
 
     Returns
     -------
@@ -69,28 +88,35 @@ def load_checkpoint(path: FilePath, network: Layer, update: Update,
     Raises
     ------
     WeightsError
-        If the file is no checkpoint, or of another network.
+        If the file is no checkpoint, damaged, or of another network or update rule:
+        every array's shape and type is compared with what it would replace. Network
+        and rule are as before then.
     SettingError
         If it was made with other settings: the run could not continue exactly.
     """
-    arrays, meta = _read(path)
-    then = _settings(meta)
-    for name in sorted(set(settings) | set(meta["settings"])):
-        was, now = then.get(name), settings.get(name)
-        known = name in then or name not in NOT_NOTED
-        if known and not same(was, now, "surroundings" in meta):
-            raise SettingError(
-                f"{path}: expected to continue with {name} = {was}, got {now}. Use "
-                "the settings of the first start, or begin anew in another folder.")
-    try:
-        values = [arrays[f"param_{i}"]
-                  for i in range(len(layers.get_all_params(network)))]
-        layers.set_all_param_values(network, values)
-        _restore(update.state, meta["update"], arrays)
-    except (KeyError, WeightsError) as error:
-        raise WeightsError(
-            f"{path}: the checkpoint is of another network or update rule ({error})."
-        ) from None
+    with open_arrays(path, WeightsError) as file:
+        meta = _meta(path, file)
+        then = _settings(meta)
+        for name in sorted(set(settings) | set(meta["settings"])):
+            was, now = then.get(name), settings.get(name)
+            known = name in then or name not in NOT_NOTED
+            if known and not same(was, now, "surroundings" in meta):
+                raise SettingError(
+                    f"{path}: expected to continue with {one_line(name)} = "
+                    f"{one_line(was)}, got {one_line(now)}. Use the settings of the "
+                    "first start, or begin anew in another folder.")
+        ours, slots = _split(update.state)
+        wanted = _params(network) | slots
+        _compare(path, meta, file.headers, ours, wanted, _streams(network))
+        if check is not None:
+            check(path, meta["position"], settings)
+        arrays = file.read_all()
+    for name, array in arrays.items():
+        if array.dtype.kind == "f":
+            check_finite(path, name, array, array.dtype)
+    layers.set_all_param_values(
+        network, [arrays[name] for name in wanted if name not in slots])
+    _restore(update.state, meta["update"], arrays)
     for stream, step in zip(_streams(network), meta["streams"]):
         stream.step = step
     return meta["position"]
@@ -104,15 +130,9 @@ def begun_with(path: FilePath) -> tuple[dict[str, Any], dict[str, Any]]:
     WeightsError
         If the file is no checkpoint.
     """
-    meta = _read(path)[1]
+    with open_arrays(path, WeightsError) as file:
+        meta = _meta(path, file)
     return _settings(meta), meta.get("surroundings", {})
-
-
-def _read(path):
-    arrays, meta = read_arrays(path)
-    if meta is None or meta.get("format") != FORMAT:
-        raise WeightsError(f"{path}: expected a checkpoint, got another .npz file.")
-    return arrays, meta
 
 
 def _settings(meta):
@@ -121,9 +141,62 @@ def _settings(meta):
     return known | meta["settings"]
 
 
-def peek(path):
-    """The position stored in a checkpoint, without loading it."""
-    return (read_arrays(path)[1] or {}).get("position", {})
+def peek(path: FilePath) -> dict[str, Any]:
+    """The position stored in a checkpoint, without its arrays."""
+    with open_arrays(path, WeightsError) as file:
+        return _meta(path, file)["position"]
+
+
+def _meta(path, file):
+    """What a checkpoint says beside its arrays, each part of its kind."""
+    meta = file.text(META)
+    if not isinstance(meta, dict) or meta.get("format") != FORMAT:
+        raise WeightsError(f"{path}: expected a checkpoint, got another .npz file.")
+    parts = {**PARTS, "surroundings": dict} if "surroundings" in meta else PARTS
+    for name, kind in parts.items():
+        if not isinstance(meta.get(name), kind):
+            raise WeightsError(
+                f"{path}: expected {', '.join(parts)} in the checkpoint, got "
+                f"{one_line(repr(meta.get(name)))} as {name}. It is damaged: begin "
+                "anew in another folder.")
+    return meta
+
+
+def _compare(path, meta, headers, ours, wanted, streams):
+    """Raise unless everything in the file is of the kind that it will replace."""
+    problems = [f"{name} is missing" for name in wanted if name not in headers]
+    problems += [f"{one_line(name)} is of no use" for name in headers
+                 if name not in wanted]
+    problems += [f"{name} is {there}, expected {one.dtype} {one.shape}"
+                 for name, one in wanted.items() if (there := headers.get(name))
+                 and (there.dtype, there.shape) != (one.dtype, one.shape)]
+    if not _alike(meta["update"], ours):
+        problems.append(f"its numbers are {one_line(meta['update'])}, expected some "
+                        f"like {ours}")
+    if len(meta["streams"]) != len(streams) or not all(
+            map(is_count, meta["streams"])):
+        problems.append(f"its streams are {one_line(meta['streams'])}, expected "
+                        f"{len(streams)} whole numbers")
+    if problems:
+        raise WeightsError(f"{path}: the checkpoint is of another network or update "
+                           f"rule, or damaged ({problems[0]}).")
+
+
+def _alike(found, ours):
+    """Whether numbers have the names and types of ours, and can be such."""
+    if isinstance(ours, dict):
+        return (isinstance(found, dict) and found.keys() == ours.keys()
+                and all(_alike(found[name], ours[name]) for name in ours)
+                and is_count(found.get("t", 0)))
+    if isinstance(ours, bool) or not isinstance(ours, numbers.Real):
+        return True
+    return is_number(found) and (type(found) is int) == isinstance(
+        ours, numbers.Integral)
+
+
+def _params(network):
+    return {f"param_{i}": param
+            for i, param in enumerate(layers.get_all_params(network))}
 
 
 def _streams(network):

@@ -33,8 +33,9 @@ import numpy as np
 from .. import layers
 from .._types import Array, FilePath, OnProgress
 from ..compiled.functions import function
-from ..errors import OutputError, SettingError
-from ..files import atomic_write, make_folder, remove_leftovers
+from ..errors import DatasetError, OutputError, SettingError
+from ..files import (atomic_write, make_folder, read_header, reading,
+                     remove_leftovers)
 from ..layers import Layer
 from ..layers.tape import that_learn
 from ..weights import architecture
@@ -100,7 +101,7 @@ def frozen_features(network: Layer, images: Array,
         key = _key(tops, images, prepare)
         paths = [os.path.join(make_folder(folder), f"{key}-{place}.npy")
                  for place in range(len(tops))]
-        found = [_read(path) for path in paths]
+        found = [_read(path, len(images), top) for path, top in zip(paths, tops)]
         if any(one is None for one in found):
             batches = _batches(tops, images, prepare, batch_size, device, progress)
             _write(paths, batches, len(images))
@@ -256,17 +257,28 @@ def _check_space(folder, nbytes):
             "each epoch.")
 
 
-def _read(path):
-    """The features in a file; None if there are none, or if they changed."""
+def _read(path, N, top):
+    """The features of N images in a file; None if there are none, or if they changed.
+
+    Whoever may write into the folder may put there what has a sum of its own.
+    """
+    if not os.path.isfile(path):
+        return None
     try:
         raw = np.memmap(path, np.uint8, "r")
-    except (OSError, ValueError):  # absent, or empty
+        if hashlib.sha256(raw[:-_SUM]).digest() != raw[-_SUM:].tobytes():
+            return None
+        found = _map(path)
+    except (OSError, ValueError, DatasetError):  # empty, or no features
         return None
-    if hashlib.sha256(raw[:-_SUM]).digest() != raw[-_SUM:].tobytes():
-        return None
-    return _map(path)
+    wanted = (N, *top.output_shape[1:])
+    fits = len(wanted) == found.ndim and all(
+        n in (None, length) for n, length in zip(wanted, found.shape))
+    return found if fits and found.dtype.kind == "f" else None
 
 
 def _map(path):
-    """An ``.npy`` file as an array that is read as it is needed."""
-    return np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
+    """Features as an array that is read as it is needed."""
+    with reading(path, "features", DatasetError) as file:
+        header = read_header(file)
+        return np.asarray(np.memmap(path, header.dtype, "r", file.tell(), header.shape))

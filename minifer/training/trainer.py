@@ -39,6 +39,7 @@ from .checks import check_rate, check_samples
 from .fingerprint import (describe_constraints, describe_data, describe_function,
                           describe_penalty, describe_terms, describe_update)
 from .interrupts import TrainingInterrupted, interrupt_flag, where
+from .position import beginning, check_position
 from .result import Result
 from .schedules import Schedule, checked, constant, cosine, quarters
 from .surroundings import say_differences, surroundings, threads_of
@@ -279,8 +280,7 @@ class Trainer:
     def _start(self, folder, resume):
         """Where to begin: at the beginning, or where a checkpoint stands; threads."""
         self._run_settings["last_batch"] = self.last_batch or "deal"
-        place = {"epoch": 0, "batch": 0, "loss_sum": 0.0, "seconds": 0.0,
-                 "history": [], "best": None, "finished": False}
+        place = beginning()
         if folder is None:
             return place, None
         path = os.path.join(folder, CHECKPOINT)
@@ -301,7 +301,8 @@ class Trainer:
         settings, then = begun_with(path)
         if self.last_batch is None:
             self._run_settings["last_batch"] = settings["last_batch"]
-        place = load_checkpoint(path, self.network, self.update, self._run_settings)
+        place = load_checkpoint(path, self.network, self.update, self._run_settings,
+                                check_position)
         place["finished"] = False
         threads = threads_of(then)
         self._progress.line(f"continuing after {where(place)}" + (

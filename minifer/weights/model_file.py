@@ -19,8 +19,8 @@ import numpy as np
 from .. import layers
 from .._types import Array, FilePath
 from .._version import __version__
-from ..errors import WeightsError
-from ..files import atomic_write, open_file
+from ..errors import WeightsError, one_line
+from ..files import atomic_write, open_arrays, open_file
 from . import architecture
 
 __all__ = ["Model", "save_model", "load_model", "load_params", "check_readable",
@@ -28,6 +28,8 @@ __all__ = ["Model", "save_model", "load_model", "load_params", "check_readable",
 
 FORMAT = "minifer-model-1"
 META = "minifer.json"
+#: What must be in it, and as what.
+PARTS = {"architecture": dict, "classes": list, "preprocessing": dict, "notes": dict}
 
 
 @dataclass
@@ -90,21 +92,25 @@ def load_model(path: FilePath, custom_layers: dict[str, type] | None = None) -> 
         If the file is missing, damaged, a pickle, or only bare weights; if a
         parameter is not finite, or the classes are no different names.
     """
-    arrays, meta = read_arrays(path)
-    if meta is None or meta.get("format") != FORMAT:
-        raise WeightsError(
-            f"{path}: expected a minifer model, got "
-            f"{'bare weights' if meta is None else meta.get('format')}. Build the "
-            "network yourself and use load_params(path, network).")
-    try:
-        network = architecture.from_dict(meta["architecture"], custom_layers)
-        _set(path, network, arrays)
-        model = Model(network, tuple(meta["classes"]), meta["preprocessing"],
-                      meta["notes"])
-    except (KeyError, TypeError) as error:
-        raise WeightsError(
-            f"{path}: expected architecture, classes, preprocessing and notes in "
-            f"the model file, got a damaged entry ({error}).") from error
+    with open_arrays(path, WeightsError) as file:
+        meta = _meta(file)
+        if meta is None or meta.get("format") != FORMAT:
+            raise WeightsError(
+                f"{path}: expected a minifer model, got "
+                f"{'bare weights' if meta is None else one_line(meta.get('format'))}. "
+                "Build the network yourself and use load_params(path, network).")
+        for name, kind in PARTS.items():
+            if not isinstance(meta.get(name), kind):
+                raise WeightsError(
+                    f"{path}: expected {', '.join(PARTS)} in the model file, got "
+                    f"{one_line(repr(meta.get(name)))} as {name}. Get or write it "
+                    "again.")
+        file.check_size()
+        # What a network of the file's own wish needs is in the file.
+        room = sum(header.nbytes for header in file.headers.values()) // 4
+        network = architecture.from_dict(meta["architecture"], custom_layers, room)
+        _set(path, network, file)
+    model = Model(network, tuple(meta["classes"]), meta["preprocessing"], meta["notes"])
     _check_classes(path, model)
     return model
 
@@ -155,34 +161,49 @@ def load_params(path: FilePath, network: layers.Layer) -> None:
         are not the network's, or a number is not finite. The network is unchanged
         then.
     """
-    arrays, _ = read_arrays(path)
-    _set(path, network, arrays)
+    with open_arrays(path, WeightsError) as file:
+        _meta(file)
+        _set(path, network, file)
 
 
-def _set(path, network, arrays):
+def _set(path, network, file):
     """Set parameters from ``arr_0``, ``arr_1`` … by number, not by sorted name."""
-    try:
-        values = [arrays[f"arr_{i}"] for i in range(len(arrays))]
-    except KeyError:
+    params, headers = layers.get_all_params(network), file.headers
+    names = [f"arr_{i}" for i in range(len(headers))]
+    if set(names) != set(headers):
         raise WeightsError(
-            f"{path}: expected arrays arr_0 … arr_{len(arrays) - 1}, got "
-            f"{', '.join(sorted(arrays)[:5])}. Save with np.savez(path, *values)."
-        ) from None
-    if any(value.dtype.kind not in "fiu" for value in values):
-        raise WeightsError(f"{path}: expected arrays of real numbers, got "
-                           f"{', '.join(sorted({str(v.dtype) for v in values}))}.")
-    for param, value in zip(layers.get_all_params(network), values):
-        with np.errstate(over="ignore"):
-            finite = np.isfinite(value.astype(param.dtype))
-        if not finite.all():
+            f"{path}: expected arrays arr_0 … arr_{len(names) - 1}, got "
+            f"{one_line(', '.join(sorted(headers)[:5]))}. Save with "
+            "np.savez(path, *values).")
+    if len(params) != len(names):
+        raise WeightsError(f"{path}: expected {len(params)} arrays, got {len(names)}. "
+                           "Are the weights of another network?")
+    for place, (param, name) in enumerate(zip(params, names)):
+        header = headers[name]
+        if header.dtype.kind not in "fiu":
+            raise WeightsError(f"{path}: expected real numbers as {name}, got "
+                               f"{header.dtype}.")
+        if header.shape != param.shape:
             raise WeightsError(
-                f"{path}: expected finite numbers of {param.dtype} for "
-                f"'{param.name}', got {value[~finite][0]}. The training that wrote "
-                "them has failed: use weights from before that.")
-    try:
-        layers.set_all_param_values(network, values)
-    except WeightsError as error:
-        raise WeightsError(f"{path}: {error}") from None
+                f"{path}: expected shape {param.shape} for array {place} "
+                f"('{param.name}'), got {header.shape}. Are the weights of another "
+                "network?")
+    arrays = file.read_all()
+    values = [arrays[name] for name in names]
+    for param, value in zip(params, values):
+        check_finite(path, param.name, value, param.dtype)
+    layers.set_all_param_values(network, values)
+
+
+def check_finite(path: FilePath, name: str, value: Array, dtype: Any) -> None:
+    """Raise WeightsError if a number is NaN or infinite once it is of ``dtype``."""
+    with np.errstate(over="ignore"):
+        finite = np.isfinite(value.astype(dtype, copy=False))
+    if not finite.all():
+        raise WeightsError(
+            f"{path}: expected finite numbers of {np.dtype(dtype)} for '{name}', got "
+            f"{value[~finite][0]}. The training that wrote them has failed: use "
+            "weights from before that.")
 
 
 def check_readable(path: FilePath) -> None:
@@ -218,26 +239,15 @@ def read_arrays(path: FilePath) -> tuple[dict[str, np.ndarray], Any]:
     WeightsError
         If it is missing, damaged, a pickle, or holds Python objects.
     """
-    try:
-        with open_file(path) as file:
-            if file.read(2) != b"PK":
-                raise WeightsError(
-                    f"{path}: expected an .npz file, got something else (a pickle, "
-                    "or a damaged file). Only .npz is read: a pickle can run code.")
-            file.seek(0)  # np.load(path) would leave a damaged file open
-            with np.load(file, allow_pickle=False) as archive:
-                arrays = {name: archive[name] for name in archive.files}
-        meta = json.loads(arrays.pop(META).tobytes()) if META in arrays else None
-        if not isinstance(meta, (dict, type(None))):
-            raise ValueError(f"{META} is no object")
-        return arrays, meta
-    except OSError as error:
-        raise WeightsError(
-            f"{path}: could not be read ({error.strerror or error}).") from error
-    except (ValueError, EOFError, KeyError, zipfile.BadZipFile, NotImplementedError,
-            RuntimeError) as error:
-        if isinstance(error, WeightsError):
-            raise
-        raise WeightsError(
-            f"{path}: expected a whole .npz of plain arrays, got a damaged file or "
-            f"Python objects ({error}). Get or write it again.") from error
+    with open_arrays(path, WeightsError) as file:
+        meta = _meta(file)
+        file.check_size()
+        return file.read_all(), meta
+
+
+def _meta(file):
+    """The JSON entry of an open file, which is then no array any more; or None."""
+    meta = file.text(META)
+    if not isinstance(meta, (dict, type(None))):
+        raise ValueError(f"{META} is no object")
+    return meta

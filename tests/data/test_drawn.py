@@ -178,10 +178,12 @@ def test_foreign_files_are_refused(tmp_path):
     assert os.listdir(tmp_path) == ["thesis.txt"]
 
 
-@pytest.mark.parametrize("text", ["", "[1]", "{}", '{"finished":'])
+@pytest.mark.parametrize("text", ["", "[1]", "{}", '{"finished":', "[" * 100_000,
+                                  '{"finished": 1}', '{"finished": "yes"}'],
+                         ids=lambda text: text[:20])
 def test_a_damaged_marker_is_refused(tmp_path, text):
     (tmp_path / "made-by-minifer.json").write_text(text)
-    with pytest.raises(DatasetError, match="made-by-minifer.json is unreadable"):
+    with pytest.raises(DatasetError, match="made-by-minifer.json.*Choose an"):
         make_faces(tmp_path, **SMALL)
 
 

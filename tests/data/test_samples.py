@@ -228,6 +228,16 @@ def test_a_damaged_sample_is_refused_or_read_never_a_crash(tmp_path_factory, sto
         assert "damaged.npy: expected a sample" in str(error)
 
 
+def test_letters_that_are_none_are_refused(tmp_path):
+    """Text is stored as four bytes a letter, which need not be one."""
+    content = record(subject="S1")
+    for number in 0x110000, 0xd800:
+        letters = content.tobytes().replace(b"S\0\0\0", number.to_bytes(4, "little"))
+        np.save(tmp_path / "s.npy", np.frombuffer(letters, content.dtype)[0])
+        with pytest.raises(DatasetError, match="s.npy: expected a sample"):
+            samples_file._unpack(str(tmp_path / "s.npy"))
+
+
 @pytest.mark.parametrize("length", [0, 3, 8, 60, 200, -1])
 def test_a_cut_sample_is_refused(tmp_path, stored, length):
     whole = next((stored[0] / "ck").glob("*.npy")).read_bytes()

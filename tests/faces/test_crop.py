@@ -1,6 +1,7 @@
 """Finding, cropping and preparing faces, on drawn ones that the cascade finds."""
 
 import json
+import os
 
 import numpy as np
 import pytest
@@ -336,6 +337,13 @@ def test_cache_keeps_several_crops_and_none(tmp_path):
     assert cache.get("bb").shape == (0, 4, 4)
     assert cache.get("cc") is None
     assert CropCache(tmp_path, 5).get("aa") is None
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no pipes")
+def test_a_pipe_in_the_cache_is_not_waited_for(tmp_path):
+    (tmp_path / "aa").mkdir()
+    os.mkfifo(tmp_path / "aa" / "aa")
+    assert CropCache(tmp_path, 4).get("aa") is None
 
 
 def test_training_and_prediction_see_the_same_pixels(tmp_path):

@@ -247,6 +247,30 @@ def test_another_file_is_no_record(content, tmp_path):
     assert (tmp_path / "trials.jsonl").read_bytes() == content
 
 
+@pytest.mark.parametrize("change", [
+    {"number": "1"}, {"number": 0}, {"number": True}, {"number": 1.0}, {"number": 2},
+    {"settings": [1]}, {"settings": None}, {"score": "0.5"}, {"score": float("nan")},
+    {"score": None}, {"seconds": None}, {"seconds": float("inf")}, {"status": "good"},
+    {"status": None}, {"status": "failed"}, {"reason": "E: no"}, {"reason": 3},
+    {"seed": "0"}, {"more": 1}])
+def test_trials_of_another_kind_are_no_record(change, tmp_path):
+    search(searches.hill, SPACE, trials=3, folder=tmp_path)
+    lines = recorded(tmp_path)
+    lines[1].update(change)
+    path = tmp_path / "trials.jsonl"
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines), "utf-8")
+    before = path.read_bytes()
+    with pytest.raises(SettingError, match=r"^[^\n]*jsonl: expected the record"):
+        search(searches.hill, SPACE, trials=3, folder=tmp_path, resume=True)
+    assert path.read_bytes() == before
+
+
+def test_a_deeply_nested_record_is_one_line(tmp_path):
+    (tmp_path / "trials.jsonl").write_text("[" * 100_000, "utf-8")
+    with pytest.raises(SettingError, match="^[^\n]*expected the record of a search"):
+        search(searches.hill, SPACE, folder=tmp_path, resume=True)
+
+
 def test_a_folder_that_cannot_be_written_costs_no_trial(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError):

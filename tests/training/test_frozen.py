@@ -1,6 +1,8 @@
 """Features of a frozen body: as the whole network has them, and kept on disk."""
 
 import functools
+import hashlib
+import io
 import shutil
 from unittest import mock
 
@@ -285,6 +287,21 @@ def test_a_damaged_file_is_written_anew(damage, tmp_path, worked_out):
     path.write_bytes(damage(whole))
     np.testing.assert_array_equal(kept(tmp_path), first)
     assert len(worked_out) == 2 and path.read_bytes() == whole
+
+
+@pytest.mark.parametrize("array", [
+    np.ones((10, 3), np.float32), np.ones((9, 8, 8), np.float32), np.ones(3, int),
+    np.array([{}], object), np.zeros((2, 2), complex)], ids=str)
+def test_a_whole_file_of_something_else_is_written_over(array, tmp_path, worked_out):
+    """Its sum is right, yet it is not the features of these images."""
+    first = np.array(kept(tmp_path))
+    path, = (tmp_path / "features").iterdir()
+    content = io.BytesIO()
+    np.save(content, array, allow_pickle=True)
+    content = content.getvalue()
+    path.write_bytes(content + hashlib.sha256(content).digest())
+    np.testing.assert_array_equal(kept(tmp_path), first)
+    assert len(worked_out) == 2
 
 
 def test_a_file_appears_whole_or_not_at_all(tmp_path):

@@ -1,6 +1,7 @@
 """HDF5 files as Keras writes them: read, refused, and the same outputs as Keras."""
 
 import os
+import struct
 import sys
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 
 from minifer import layers, models, nonlinearities
 from minifer.errors import BackendUnavailable, WeightsError
-from minifer.weights.foreign import load_keras_params, read_keras
+from minifer.weights.foreign import keras_files, load_keras_params, read_keras
 
 RNG = np.random.default_rng(0)
 ARRAYS = {"conv/kernel": RNG.normal(size=(3, 3, 1, 2)).astype(np.float32),
@@ -54,6 +55,47 @@ def test_files_of_keras_3_give_the_layers_own_name_and_a_number(h5py, path):
         file["layers/body/layers/dense/vars/0"] = ARRAYS["fc/kernel"]
         file["optimizer/vars/0"] = np.ones(3)
     assert set(read_keras(path)) == {"conv/0", "dense/0"}
+
+
+def test_bfloat16_becomes_the_float32_that_it_shortens(h5py, path):
+    with h5py.File(path, "w") as file:
+        item = file.create_dataset("layers/dense/vars/0", data=np.array(
+            [0x3fc0, 0xc000], "<u2").view("V2"))
+        item.attrs["dtype"] = "bfloat16"
+    back = read_keras(path)["dense/0"]
+    assert back.dtype == np.float32 and back.tolist() == [1.5, -2]
+
+
+def test_what_a_compiled_model_counts_is_no_layer(h5py, path):
+    with h5py.File(path, "w") as file:
+        file["layers/dense/vars/0"] = ARRAYS["fc/kernel"]
+        file["metrics/mean/vars/0"] = file["optimizer/vars/0"] = np.ones(())
+    assert set(read_keras(path)) == {"dense/0"}
+
+
+def numbered(h5py, path, shapes, names=False):
+    """A file of Keras 3: layers of these shapes, with or without their names."""
+    with h5py.File(path, "w") as file:
+        for number, shape in enumerate(shapes):
+            layer = "layers/conv2d" + f"_{number}" * (number > 0)
+            file[f"{layer}/vars/0"] = np.zeros(shape, np.float32)
+            if names:
+                file[f"{layer}/vars"].attrs["name"] = f"c{number}"
+
+
+def test_numbers_in_the_place_of_names_are_read_where_shapes_tell(h5py, path):
+    numbered(h5py, path, [(3, 3, 1, 4), (3, 3, 4, 4), (1, 1, 4, 4)])
+    assert set(read_keras(path)) == {"conv2d/0", "conv2d_1/0", "conv2d_2/0"}
+
+
+def test_layers_that_could_be_mistaken_for_one_another_need_names(h5py, path):
+    shapes = [(3, 3, 1, 4), (3, 3, 4, 4), (3, 3, 4, 4)]
+    numbered(h5py, path, shapes)
+    with pytest.raises(WeightsError, match=r"conv2d_1 and conv2d_2 have the same shapes"
+                       r".*model\.save_weights"):
+        read_keras(path)
+    numbered(h5py, path, shapes, names=True)
+    assert set(read_keras(path)) == {"c0/0", "c1/0", "c2/0"}
 
 
 # --- what is refused -----------------------------------------------------------
@@ -126,6 +168,74 @@ def test_groups_that_hold_themselves_end(h5py, path):
     assert set(read_keras(path)) == {"conv/kernel"}
 
 
+@pytest.mark.parametrize("value", [3, [3, 4], ["conv", "conv"], "a vlen"])
+def test_a_name_that_is_no_text_is_refused_unread(h5py, path, value):
+    with h5py.File(path, "w") as file:
+        file["layers/conv2d/vars/0"] = ARRAYS["conv/kernel"]
+        attributes = file["layers/conv2d/vars"].attrs
+        if value == "a vlen":
+            value = np.empty((), object)
+            value[()] = np.arange(3)
+            attributes.create("name", value, (), h5py.vlen_dtype(np.int32))
+        else:
+            attributes["name"] = value
+    with pytest.raises(WeightsError, match="'name' of '/layers/conv2d/vars', expected"):
+        read_keras(path)
+
+
+@pytest.mark.parametrize("depth, fine", [(25, True), (40, False), (3000, False)])
+def test_groups_within_one_another_end_soon(h5py, path, depth, fine):
+    with h5py.File(path, "w") as file:
+        group = file
+        for _ in range(depth):
+            group = group.create_group("a")
+        group["kernel"] = np.ones(3)
+    if fine:
+        assert set(read_keras(path)) == {"a/kernel"}
+    else:
+        with pytest.raises(WeightsError, match="^[^\n]*groups within one another"):
+            read_keras(path)
+
+
+def test_a_file_of_very_many_groups_ends_soon(h5py, path, monkeypatch):
+    monkeypatch.setattr(keras_files, "MOST_ITEMS", 50)
+    with h5py.File(path, "w") as file:
+        for number in range(60):
+            file.create_group(f"layer{number}")
+    with pytest.raises(WeightsError, match="or 50 items"):
+        read_keras(path)
+
+
+def heap(*objects, length=None):
+    """A heap of names as HDF5 writes it: (number, promised size, content) each."""
+    body = b"".join(struct.pack("<H6xQ", number, size) + content
+                    for number, size, content in objects)
+    return b"GCOL\1\0\0\0" + struct.pack("<Q", 16 + len(body) if length is None
+                                           else length) + body
+
+
+@pytest.mark.parametrize("content, fine", [
+    (heap((1, 3, b"abc_____"), (0, 16, b"")), True), (heap(), True),
+    (heap((0, 0, b"")), False), (heap((1, 2 ** 64 - 16, b"")), False),
+    (heap((1, 2 ** 64 - 8, b"")), False), (heap((1, 64, b"")), False),
+    (heap((1, 3, b"abc_____"), (2, 9, b"")), False)])
+def test_heaps_of_names_are_walked_before_hdf5_walks_them(path, content, fine):
+    """The files here are heaps alone, which HDF5 does not open."""
+    path.write_bytes(b"before" + content + content)
+    with open(path, "rb") as file:
+        if fine:
+            keras_files._check_heaps(file)
+        else:
+            with pytest.raises(ValueError, match="no end"):
+                keras_files._check_heaps(file)
+
+
+def test_a_zip_archive_says_what_to_take_out_of_it(path):
+    path.write_bytes(b"PK\3\4 and so on")
+    with pytest.raises(WeightsError, match="take model.weights.h5"):
+        read_keras(path)
+
+
 def test_a_file_cut_anywhere_says_so(h5py, path):
     with h5py.File(path, "w") as file:
         for name, array in ARRAYS.items():
@@ -138,12 +248,13 @@ def test_a_file_cut_anywhere_says_so(h5py, path):
 
 
 def test_other_files_are_refused(h5py, path, tmp_path):
-    with pytest.raises(WeightsError, match="could not be read"):
-        read_keras(path)
-    path.write_bytes(b"PK\3\4 and so on")
     for wrong in (path, tmp_path):
-        with pytest.raises(WeightsError, match="expected a whole HDF5 file"):
+        with pytest.raises(WeightsError, match="could not be read"):
             read_keras(wrong)
+    for content in b"PK\3\4 and so on", b"words":
+        path.write_bytes(content)
+        with pytest.raises(WeightsError, match="expected a whole HDF5 file"):
+            read_keras(path)
 
 
 # --- Keras itself --------------------------------------------------------------

@@ -60,6 +60,14 @@ def test_bfloat16_becomes_the_float32_that_it_shortens(path):
     assert not back["w"].flags.writeable
 
 
+def test_masks_and_whole_numbers_without_a_sign_are_read(path):
+    header = {"mask": {"dtype": "BOOL", "shape": [2], "data_offsets": [0, 2]},
+              "n": {"dtype": "U16", "shape": [], "data_offsets": [2, 4]}}
+    back = read_safetensors(write(path, header, b"\0\7\xff\xff"))
+    assert back["mask"].tolist() == [False, True] and back["mask"].dtype == bool
+    assert back["n"] == 65535 and not back["mask"].flags.writeable
+
+
 def test_places_may_stand_in_any_order_in_the_header(path):
     header, body = parts(some_arrays())
     back = read_safetensors(write(path, dict(reversed(header.items())), body))

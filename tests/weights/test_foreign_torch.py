@@ -6,9 +6,9 @@ import zipfile
 import numpy as np
 import pytest
 
-from helpers.torch_bytes import (text, number, several, numbers, name, call, mapping,
-                                 storage, tensor, whole, plain, write_zip, write_legacy,
-                                 write)
+from helpers.torch_bytes import (TYPES, text, number, several, numbers, name, call,
+                                 mapping, storage, tensor, whole, plain, write_zip,
+                                 write_legacy, write)
 from minifer.errors import WeightsError
 from minifer.weights.foreign import read_torch
 
@@ -23,6 +23,9 @@ def some_arrays():
 @pytest.fixture
 def path(tmp_path):
     return tmp_path / "weights.pth"
+
+
+FOUR = storage("FloatStorage", "0", 4)
 
 
 # --- what is read ------------------------------------------------------------
@@ -86,13 +89,107 @@ def test_of_two_dicts_of_tensors_one_must_be_named(path):
             read_torch(path, entry)
 
 
+def marked(marks, *shape_and_strides):
+    return call(name("torch._utils", "_rebuild_tensor_v2"), FOUR, number(0),
+                *map(numbers, shape_and_strides or ([4], [1])), b"\x89", mapping({}),
+                mapping(marks))
+
+
+YES, NO = b"\x88", b"\x89"
+
+
+@pytest.mark.parametrize("dtype", ["<f8", "<f4", "<f2", "<i8", "<i4"])
+@pytest.mark.parametrize("negative", [True, False])
+def test_a_tensor_that_is_marked_as_negated_is_negated(path, dtype, negative):
+    """So PyTorch saves x.conj().imag: the numbers of x, and a mark."""
+    values = np.array([1, -2, 0, 4], dtype)
+    stored = storage(TYPES[dtype], "0", 4)
+    one = call(name("torch._utils", "_rebuild_tensor_v2"), stored, number(0),
+               numbers([2]), numbers([2]), NO, mapping({}),
+               mapping({"neg": YES if negative else NO, "conj": NO}))
+    body = mapping({"w": one, "same": tensor(stored, [4], [1])})
+    back = read_torch(write_zip(path, body, {"0": values.tobytes()}))
+    assert np.array_equal(back["w"], -values[::2] if negative else values[::2])
+    assert np.array_equal(back["same"], values)
+    assert back["w"].dtype == np.dtype(dtype) and not back["w"].flags.writeable
+
+
+@pytest.mark.parametrize("marks, why", [
+    ({"conj": YES}, "mark 'conj', which changes its values"),
+    ({"neg": YES, "turned": YES}, "mark 'turned'"), ({"neg": number(1)}, "none of"),
+    ({"neg": b"N"}, "none of")])
+def test_other_marks_are_refused_in_their_own_words(path, marks, why):
+    write_zip(path, mapping({"w": marked(marks)}), {"0": bytes(16)})
+    with pytest.raises(WeightsError, match=f"^[^\n]*{why}[^\n]*$"):
+        read_torch(path)
+
+
+def test_more_arguments_than_pytorch_has_are_refused(path):
+    one = call(name("torch._utils", "_rebuild_tensor_v2"), FOUR, number(0),
+               numbers([4]), numbers([1]), NO, mapping({}), mapping({}), YES)
+    write_zip(path, mapping({"w": one}), {"0": bytes(16)})
+    with pytest.raises(WeightsError, match="TypeError in the pickle"):
+        read_torch(path)
+
+
+@pytest.mark.parametrize("state, read", [
+    (several(YES, NO, mapping({})), True), (several(YES, NO, numbers([1])), False),
+    (mapping({"neg": YES}), False), (text("neg"), False)])
+def test_state_of_a_tensor_is_flags_or_refused(path, state, read):
+    """Old parameters have (requires_grad, volatile, hooks)."""
+    one = call(name("torch.nn.parameter", "Parameter"), tensor(FOUR, [4], [1]))
+    write_zip(path, mapping({"w": one + state + b"b"}), {"0": bytes(16)})
+    if read:
+        assert np.array_equal(read_torch(path)["w"], np.zeros(4))
+    else:
+        with pytest.raises(WeightsError, match="a state of a Tensor, which is not"):
+            read_torch(path)
+
+
+def test_a_number_repeated_by_a_step_of_0_is_read(path):
+    body = mapping({"w": tensor(storage("FloatStorage", "0", 1), [2, 3], [0, 0])})
+    back = read_torch(write_zip(path, body, {"0": np.float32(7).tobytes()}))
+    assert np.array_equal(back["w"], np.full((2, 3), 7))
+
+
+def test_tensors_that_share_a_storage_are_bounded_together(path):
+    """A thousand views of 256 kB: each right, together a thousand times the file."""
+    stored = storage("FloatStorage", "0", 1 << 16)
+    content = {"0": bytes(4 << 16)}
+    views = {f"w{i}": tensor(stored, [1 << 16], [1]) for i in range(1000)}
+    write_zip(path, mapping(views), content)
+    with pytest.raises(WeightsError, match="262,144,000 bytes of tensors in all, in s"):
+        read_torch(path)
+    write_zip(path, mapping(dict(list(views.items())[:16])), content)
+    assert len(read_torch(path)) == 16
+
+
+def test_bytes_of_a_mask_are_true_or_false(path):
+    body = mapping({"w": tensor(storage("BoolStorage", "0", 3), [3], [1])})
+    back = read_torch(write_zip(path, body, {"0": b"\0\1\7"}))["w"]
+    assert back.dtype == bool and back.tolist() == [False, True, True]
+
+
+def test_numbers_beside_a_state_dict_are_not_taken_for_it(path):
+    array, accuracy = np.ones(2, "<f4"), np.array(.5, "<f4")
+    body = mapping({"net": mapping({"w": plain(array, "0")}),
+                    "acc": plain(accuracy, "1")})
+    write_zip(path, body, {"0": array.tobytes(), "1": accuracy.tobytes()})
+    assert list(read_torch(path)) == ["w"]
+
+
+def test_a_program_says_that_it_is_none(path):
+    write_zip(path, mapping({}), {}, **{"constants.pkl": b""})
+    with pytest.raises(WeightsError, match=r"TorchScript.*state_dict\(\)"):
+        read_torch(path)
+
+
 # --- files that lie ------------------------------------------------------------
 
 def of_type(kind, count=number(4)):
     return several(text("storage"), kind, text("0"), text("cpu"), count) + b"Q"
 
 
-FOUR = storage("FloatStorage", "0", 4)
 #: Bodies of pickles that do not fit 16 bytes of storage "0", and what they are told.
 LIES = {
     "count": (tensor(storage("FloatStorage", "0", 5), [5], [1]),

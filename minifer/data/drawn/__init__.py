@@ -22,16 +22,15 @@ from __future__ import annotations
 
 import concurrent.futures
 import dataclasses
-import json
 import os
 from collections.abc import Sequence
 
 import numpy as np
 
 from ..._types import FilePath, OnProgress
-from ...errors import DatasetError, SettingError
+from ...errors import DatasetError, SettingError, one_line
 from ...faces.images import load_cv2
-from ...files import make_folder, open_file, write_bytes, write_json, write_text
+from ...files import make_folder, read_json, write_bytes, write_json, write_text
 from .drawing import Portrait, draw_sitting
 from .people import EMOTIONS, draw_peak, draw_person, intensities
 
@@ -149,19 +148,18 @@ def _finished(folder, settings):
     if MARKER not in present:
         raise DatasetError(f"{folder}: expected an empty folder or one with {MARKER}, "
                            f"found {sorted(present)[0]!r}. {remedy}")
-    try:
-        with open_file(os.path.join(folder, MARKER), "r", encoding="utf-8") as file:
-            found = json.load(file)
-        finished = found.pop("finished")
-    except (OSError, ValueError, AttributeError, KeyError, TypeError) as error:
-        raise DatasetError(f"{folder}: {MARKER} is unreadable ({error}). "
-                           f"{remedy}") from error
+    found = read_json(os.path.join(folder, MARKER), "what make_faces notes",
+                      DatasetError, remedy)
+    finished = found.pop("finished", None)
+    if type(finished) is not bool:
+        raise DatasetError(f"{folder}: {MARKER} does not say whether it is finished. "
+                           f"{remedy}")
     if found != settings:
         keys = [key for key in settings if found.get(key) != settings[key]]
         raise DatasetError(
             f"{folder}: holds drawn faces of other settings ("
-            + ", ".join(f"{key}: {found.get(key)!r}, wanted {settings[key]!r}"
-                        for key in keys) + f"). {remedy}")
+            + ", ".join(f"{key}: {one_line(repr(found.get(key)))}, wanted "
+                        f"{settings[key]!r}" for key in keys) + f"). {remedy}")
     return finished is True
 
 

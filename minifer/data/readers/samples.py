@@ -15,14 +15,14 @@ from __future__ import annotations
 
 import io
 import os
-import tokenize
+import sys
 import warnings
 
 import numpy as np
 
 from ..._types import FilePath
 from ...errors import DatasetError, LeakageWarning, SettingError, check_seed
-from ...files import make_folder, new_folder, open_file, write_bytes
+from ...files import make_folder, new_folder, read_header, reading, write_bytes
 from ..split_dataset import SplitDataset
 from ..splits import split_by_subject
 from .listing import files
@@ -32,9 +32,8 @@ __all__ = ["save_samples", "load_samples"]
 
 TEST = "test"
 
-#: What NumPy's reader raises on a header that was cut or tampered with.
-_BROKEN = (ValueError, TypeError, SyntaxError, KeyError, OverflowError, EOFError,
-           RecursionError, MemoryError, tokenize.TokenError, Warning)
+SAMPLE = "a sample (square uint8 image, 8 floats)"
+REMEDY = "Remove it, or store the set again."
 
 
 def save_samples(data: SplitDataset, folder: FilePath, test: float = 0.2,
@@ -168,36 +167,31 @@ def _read_folder(folder):
 
 def _unpack(path):
     """Read one sample; nothing in the file is trusted."""
-    try:
-        with open_file(path) as file, warnings.catch_warnings():
-            warnings.simplefilter("error")
-            version = np.lib.format.read_magic(file)
-            shape, _, kind = (np.lib.format.read_array_header_1_0(file)
-                              if version == (1, 0)
-                              else np.lib.format.read_array_header_2_0(file))
-            data = file.read()
-    except OSError as error:
-        raise DatasetError(f"{path}: could not be read ({error.strerror}). Check its "
-                           "permissions.") from error
-    except _BROKEN:
-        raise _no_sample(path, "a file cut short or of another kind") from None
-    if kind.hasobject:
-        raise _no_sample(path, "pickled objects, which could run a program")
-    if kind.names != ("image", "target", "subject", "sequence") or shape != ():
-        raise _no_sample(path, f"an array of shape {shape}")
-    if len(data) != kind.itemsize:
-        raise _no_sample(path, f"{len(data)} bytes where {kind.itemsize} belong")
-    side = kind["image"].shape
-    if (kind["image"].base != np.uint8 or len(side) != 2 or side[0] != side[1]
-            or kind["target"] != np.dtype(("<f4", (len(SOFT_CLASSES),)))):
-        raise _no_sample(path, f"an image {kind['image']} and a vector "
-                         f"{kind['target']}")
-    return np.frombuffer(data, kind)[0]
+    with reading(path, SAMPLE, DatasetError, REMEDY) as file:
+        header = read_header(file)
+        kind, shape = header.dtype, header.shape
+        if kind.names != ("image", "target", "subject", "sequence") or shape != ():
+            raise _no_sample(path, f"an array of shape {shape}")
+        side = kind["image"].shape
+        if (kind["image"].base != np.uint8 or len(side) != 2 or side[0] != side[1]
+                or kind["target"] != np.dtype(("<f4", (len(SOFT_CLASSES),)))
+                or {kind["subject"].kind, kind["sequence"].kind} != {"U"}):
+            raise _no_sample(path, f"an image {kind['image']} and a vector "
+                             f"{kind['target']}")
+        data = file.read(kind.itemsize + 1)
+        if len(data) != kind.itemsize:
+            raise _no_sample(path, f"{len(data)} bytes where {kind.itemsize} belong")
+        record = np.frombuffer(data, kind)[0]
+        for name in ("subject", "sequence"):
+            letters = str(record[name])  # NumPy takes any four bytes for one
+            if max(map(ord, letters), default=0) > sys.maxunicode:
+                raise ValueError(f"a {name} of no letters")
+            letters.encode("utf-8")
+        return record
 
 
 def _no_sample(path, got):
-    return DatasetError(f"{path}: expected a sample (square uint8 image, 8 floats), "
-                        f"got {got}. Remove it, or store the set again.")
+    return DatasetError(f"{path}: expected {SAMPLE}, got {got}. {REMEDY}")
 
 
 def _warn_of_leak(folder, train, test):

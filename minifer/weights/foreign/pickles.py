@@ -43,8 +43,8 @@ def run_pickle(file, names, persistent=None):
     Returns
     -------
     object
-        What the pickle leaves. Further state of objects (``_metadata`` of
-        PyTorch's dicts) is dropped.
+        What the pickle leaves. Further state of dicts (``_metadata`` of PyTorch's)
+        is dropped, and flags of other objects are (whether they learn).
 
     Raises
     ------
@@ -128,7 +128,8 @@ class _Machine:
                     raise Refused("a call of what is no function")
                 self.push(function(*arguments))
             case "BUILD":
-                self.pop_many(1)
+                (state,) = self.pop_many(1)
+                _check_state(self.top(), state)
             case "BINPERSID" if self.persistent is not None:
                 self.push(self.persistent(*self.pop_many(1)))
             case _:
@@ -159,6 +160,15 @@ class _Machine:
         """Take all values above the last mark, and the mark."""
         items, self.stack = self.stack, self.below.pop()
         return items
+
+
+def _check_state(target, state):
+    """State may be dropped where it cannot change what the object holds."""
+    if isinstance(target, dict):
+        return
+    if not isinstance(state, tuple) or not all(
+            part is None or isinstance(part, bool) or part == {} for part in state):
+        raise Refused(f"a state of a {type(target).__name__}")
 
 
 def _fill(target, items):

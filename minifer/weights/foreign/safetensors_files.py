@@ -8,21 +8,21 @@ https://huggingface.co/docs/safetensors
 
 from __future__ import annotations
 
-import json
 import math
 
 import numpy as np
 
 from ..._types import FilePath
-from ...errors import WeightsError, one_line, quoted
-from ...files import open_file
+from ...errors import WeightsError, quoted
+from ...files import parse_json, reading
 
 __all__ = ["read_safetensors"]
 
 #: The format's own limit for its header, in bytes.
 LONGEST_HEADER = 100_000_000
 TYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "I64": "<i8",
-         "I32": "<i4", "I16": "<i2", "I8": "|i1", "U8": "|u1"}
+         "I32": "<i4", "I16": "<i2", "I8": "|i1", "U64": "<u8", "U32": "<u4",
+         "U16": "<u2", "U8": "|u1", "BOOL": "|b1"}
 
 
 def read_safetensors(path: FilePath) -> dict[str, np.ndarray]:
@@ -47,18 +47,10 @@ def read_safetensors(path: FilePath) -> dict[str, np.ndarray]:
     --------
     load_torch_params : puts them into a network, where names are torchvision's.
     """
-    try:
-        with open_file(path) as file:
-            data = file.read()
-        header, body = _split(data)
+    with reading(path, "a whole .safetensors file", WeightsError,
+                 "Get it again.") as file:
+        header, body = _split(file.read())
         return _arrays(header, body)
-    except OSError as error:
-        raise WeightsError(
-            f"{path}: could not be read ({error.strerror or error}).") from error
-    except (ValueError, RecursionError) as error:
-        raise WeightsError(
-            f"{path}: expected a whole .safetensors file, got a damaged file or one of "
-            f"another kind ({one_line(error)}). Get it again.") from error
 
 
 def _split(data):
@@ -66,18 +58,11 @@ def _split(data):
     length = int.from_bytes(data[:8], "little")
     if len(data) < 8 or length > min(len(data) - 8, LONGEST_HEADER):
         raise ValueError(f"a header of {length} bytes in a file of {len(data)}")
-    header = json.loads(data[8:8 + length].decode("utf-8"),
-                        object_pairs_hook=_each_once)
+    header = parse_json(data[8:8 + length])
     if not isinstance(header, dict):
         raise ValueError("a header that is no object")
     header.pop("__metadata__", None)
     return header, memoryview(data)[8 + length:]
-
-
-def _each_once(pairs):
-    if len(dict(pairs)) != len(pairs):
-        raise ValueError("a name that stands twice in the header")
-    return dict(pairs)
 
 
 def _arrays(header, body):
@@ -121,6 +106,9 @@ def _whole(numbers, least):
 def _array(entry, body):
     start, stop = entry["data_offsets"]
     numbers = np.frombuffer(body[start:stop], TYPES[entry["dtype"]])
+    if entry["dtype"] == "BOOL":
+        numbers = numbers.view(np.uint8) != 0
+        numbers.flags.writeable = False
     if entry["dtype"] == "BF16":
         numbers = (numbers.astype("<u4") << 16).view("<f4")
         numbers.flags.writeable = False

@@ -19,8 +19,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..._types import FilePath
-from ...errors import WeightsError, one_line, quoted
-from ...files import open_file
+from ...errors import WeightsError, quoted
+from ...files import open_zip, reading
 from .pickles import Refused, run_pickle
 
 __all__ = ["read_torch"]
@@ -32,7 +32,10 @@ STORAGES = {"torch.DoubleStorage": "<f8", "torch.FloatStorage": "<f4",
             "torch.HalfStorage": "<f2", "torch.BFloat16Storage": BFLOAT16,
             "torch.LongStorage": "<i8", "torch.IntStorage": "<i4",
             "torch.ShortStorage": "<i2", "torch.CharStorage": "|i1",
-            "torch.ByteStorage": "|u1"}
+            "torch.ByteStorage": "|u1", "torch.BoolStorage": "|b1"}
+#: Tensors that share storages may have so many bytes together, or so many times the
+#: storages' own.
+SHARED, TIMES = 1 << 20, 16
 
 
 @dataclass(frozen=True)
@@ -45,8 +48,11 @@ class Storage:
 
     @property
     def nbytes(self):
-        return self.count * (2 if self.dtype == BFLOAT16
-                             else np.dtype(self.dtype).itemsize)
+        return self.count * _itemsize(self.dtype)
+
+
+def _itemsize(dtype):
+    return 2 if dtype == BFLOAT16 else np.dtype(dtype).itemsize
 
 
 @dataclass(frozen=True)
@@ -57,17 +63,25 @@ class Tensor:
     offset: int
     shape: tuple
     strides: tuple
+    negative: bool = False
+
+    @property
+    def nbytes(self):
+        return math.prod(self.shape) * _itemsize(self.storage.dtype)
 
     def of(self, numbers):
         """The array, as a view of the storage's ``numbers``."""
         last = self.offset + sum((n - 1) * s for n, s in zip(self.shape, self.strides))
-        # A step of 0 could make a huge array of one number.
-        if last >= len(numbers) or math.prod(self.shape) > len(numbers):
+        if last >= len(numbers):
             raise ValueError(f"a tensor of shape {self.shape} in a storage of "
                              f"{len(numbers)} numbers")
-        return np.lib.stride_tricks.as_strided(
+        array = np.lib.stride_tricks.as_strided(
             numbers[self.offset:], self.shape,
             [step * numbers.itemsize for step in self.strides], writeable=False)
+        if self.negative:
+            array = np.negative(array)
+            array.flags.writeable = False
+        return array
 
 
 def read_torch(path: FilePath, entry: str | None = None) -> dict[str, np.ndarray]:
@@ -85,7 +99,8 @@ def read_torch(path: FilePath, entry: str | None = None) -> dict[str, np.ndarray
     -------
     dict of str -> array
         The tensors by name, read-only, in the file's types and order; bfloat16
-        becomes float32. Tensors that share a storage share it here too.
+        becomes float32. Tensors that share a storage share it here too; one that
+        PyTorch has marked to be negated (``x.conj().imag``) is.
 
     Raises
     ------
@@ -97,35 +112,29 @@ def read_torch(path: FilePath, entry: str | None = None) -> dict[str, np.ndarray
     --------
     load_torch_params : puts them into a network.
     """
-    try:
-        with open_file(path) as file:
-            zipped = file.read(4) == b"PK\3\4"
-            file.seek(0)
+    with reading(path, "a whole file of torch.save", WeightsError) as file:
+        zipped = file.read(4) == b"PK\3\4"
+        file.seek(0)
+        try:
             if zipped:
                 return _read_zip(file, entry)
             return _read_legacy(io.BytesIO(file.read()), entry)
-    except Refused as error:
-        raise WeightsError(
-            f"{path}: expected tensors alone, got a pickle with {error}, which is not "
-            "executed. Load files you trust only, saved from model.state_dict()."
-        ) from error
-    except WeightsError as error:
-        raise WeightsError(f"{path}: {error}") from None
-    except OSError as error:
-        raise WeightsError(
-            f"{path}: could not be read ({error.strerror or error}).") from error
-    except (ValueError, EOFError, KeyError, OverflowError, RuntimeError, struct.error,
-            zipfile.BadZipFile) as error:
-        raise WeightsError(
-            f"{path}: expected a whole file of torch.save, got a damaged file or one "
-            f"of another kind ({one_line(error)}). Get or write it again.") from error
+        except Refused as error:
+            raise WeightsError(
+                f"expected tensors alone, got a pickle with {error}, which is not "
+                "executed. Load files you trust only, saved from model.state_dict()."
+            ) from error
 
 
 def _read_zip(file, entry):
     """Read the format since PyTorch 1.6."""
-    with zipfile.ZipFile(file) as archive:
+    with open_zip(file) as archive:
         members = {member.filename: member for member in archive.infolist()}
-        _check_sizes(members.values(), file.seek(0, io.SEEK_END))
+        if any(name.endswith("/constants.pkl") for name in members):
+            raise WeightsError("expected a state dict, got a program (TorchScript), "
+                               "which is not executed. Save model.state_dict().")
+        if any(one.compress_type != zipfile.ZIP_STORED for one in members.values()):
+            raise ValueError("compressed entries; torch.save writes none")
         pickles = [name for name in members if name.count("/") == 1
                    and name.endswith("/data.pkl")]
         if len(pickles) != 1:
@@ -143,15 +152,6 @@ def _read_zip(file, entry):
 
         content = run_pickle(io.BytesIO(archive.read(pickles[0])), _names(), _storage)
         return _arrays(_state_dict(content, entry), numbers)
-
-
-def _check_sizes(members, size):
-    """Refuse an archive that unpacks to more than the file itself holds."""
-    if any(one.compress_type != zipfile.ZIP_STORED
-           or one.compress_size != one.file_size for one in members):
-        raise ValueError("compressed entries; torch.save writes none")
-    if sum(one.file_size for one in members) > size:
-        raise ValueError("entries that overlap or leave the file")
 
 
 def _check_order(little_endian):
@@ -206,16 +206,30 @@ def _ordered_dict(pairs=()):
     return dict(pairs)
 
 
-def _tensor(storage, offset, shape, strides, *_):
+def _tensor(storage, offset, shape, strides, requires_grad=False, hooks=None,
+            marks=None):
     whole = all(isinstance(part, tuple) and all(type(n) is int and n >= least
                                                 for n in part)
                 for part, least in ((shape, 1), (strides, 0), ((offset,), 0)))
     if not (isinstance(storage, Storage) and whole and len(shape) == len(strides) <= 8):
         raise ValueError("a tensor without whole storage, offset, lengths and steps")
-    return Tensor(storage, offset, shape, strides)
+    return Tensor(storage, offset, shape, strides, _is_negative(marks))
 
 
-def _parameter(tensor, *_):
+def _is_negative(marks):
+    """What PyTorch notes of a tensor whose values are other than its storage says."""
+    if marks is not None and (not isinstance(marks, dict) or any(
+            type(on) is not bool for on in marks.values())):
+        raise ValueError("a tensor with notes that are none of PyTorch's")
+    others = [name for name, on in (marks or {}).items() if on and name != "neg"]
+    if others:
+        raise WeightsError(
+            f"expected plain tensors, got one with the mark {quoted(str(others[0]))}, "
+            "which changes its values. Save tensor.resolve_conj().clone().")
+    return bool(marks and marks.get("neg"))
+
+
+def _parameter(tensor, requires_grad=True, hooks=None):
     if not isinstance(tensor, Tensor):
         raise ValueError("a parameter that is no tensor")
     return tensor
@@ -245,10 +259,11 @@ def _state_dict(content, entry):
         return {} if not isinstance(value, dict) else {
             name: one for name, one in value.items() if isinstance(one, Tensor)}
 
-    if entry is None and tensors(content):
-        return tensors(content)
     found = {} if not isinstance(content, dict) else {
         name: tensors(value) for name, value in content.items() if tensors(value)}
+    # A tensor beside dicts of tensors is a number that was noted, such as an accuracy.
+    if entry is None and not found and tensors(content):
+        return tensors(content)
     if entry is None and len(found) == 1:
         (entry,) = found
     if entry not in found:
@@ -262,6 +277,13 @@ def _state_dict(content, entry):
 
 def _arrays(tensors, numbers):
     """Read the storages that are needed, each once, and view them as arrays."""
+    storages = {tensor.storage for tensor in tensors.values()}
+    there = sum(storage.nbytes for storage in storages)
+    total = sum(tensor.nbytes for tensor in tensors.values())
+    if total > max(SHARED, TIMES * there):  # steps of 0 make many numbers of one
+        largest = max(tensors.values(), key=lambda tensor: tensor.nbytes)
+        raise ValueError(f"a tensor of shape {largest.shape}, and {total:,} bytes of "
+                         f"tensors in all, in storages of {there:,}")
     read = {}
     for tensor in tensors.values():
         if tensor.storage not in read:
@@ -273,4 +295,6 @@ def _arrays(tensors, numbers):
 def _decoded(content, dtype):
     if dtype == BFLOAT16:
         return (np.frombuffer(content, "<u2").astype("<u4") << 16).view("<f4")
+    if dtype == "|b1":
+        return np.frombuffer(content, np.uint8) != 0
     return np.frombuffer(content, dtype)
