@@ -4,7 +4,8 @@
 tables that a spreadsheet opens without harm, ``reading.py`` opens what is a file.
 """
 
-from .folders import hold_folder, lock_folder, new_folder, release_folders
+from .folders import (break_lock, hold_folder, lock_folder, new_folder,
+                      release_folders)
 from .reading import digest, open_file, sha256, utf8_path
 from .tables import csv_text, csv_writer, read_csv
 from .whole import (atomic_path, atomic_write, check_target, make_folder,
@@ -13,4 +14,4 @@ from .whole import (atomic_path, atomic_write, check_target, make_folder,
 __all__ = ["atomic_write", "atomic_path", "write_bytes", "write_text", "write_json",
            "write_new", "check_target", "remove_leftovers", "csv_writer", "csv_text",
            "read_csv", "make_folder", "new_folder", "lock_folder", "hold_folder",
-           "release_folders", "open_file", "utf8_path", "sha256", "digest"]
+           "release_folders", "break_lock", "open_file", "utf8_path", "sha256", "digest"]

@@ -5,6 +5,8 @@ a script it searches; the process is killed, or hears Ctrl-C, once the record ho
 many trials::
 
     python searches.py FOLDER JOBS [kill COUNT | interrupt COUNT]
+
+JOBS is a number of processes, or ``dask``.
 """
 
 import contextlib
@@ -47,6 +49,41 @@ def threads(settings):
                 *(one["num_threads"] for one in threadpool_info())])
 
 
+def talkative(settings):
+    """The hill; it prints, and reads what is not for it."""
+    print("tried" + sys.stdin.read())
+    return hill(settings)
+
+
+def suicidal(settings):
+    """Somebody kills the process."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def fatal(settings):
+    """Its worker is killed."""
+    os.kill(os.getppid(), signal.SIGKILL)
+    threading.Event().wait()
+
+
+def allow_failures(count, dask_scheduler):
+    """Tell a scheduler how many workers a task may cost."""
+    dask_scheduler.allowed_failures = count
+
+
+class Waiting:
+    """Waits for ever, if it is to; its process's id is a file in a folder."""
+
+    def __init__(self, folder):
+        self.folder = pathlib.Path(folder)
+
+    def __call__(self, settings):
+        if settings.get("wait", True):
+            (self.folder / str(os.getpid())).touch()
+            threading.Event().wait()
+        return 0
+
+
 class Doom:
     """The hill; once the record holds ``count`` trials, a signal to the searcher."""
 
@@ -67,14 +104,15 @@ class Doom:
 
 def main(folder, jobs, event=None, count=0):
     sys.path[:0] = [str(TESTS), str(TESTS.parent)]
-    from minifer.search import parse_space, search
+    from minifer.search import Dask, Processes, parse_space, search
     objective = hill
     if event:
         sign = signal.SIGKILL if event == "kill" else signal.SIGINT
         objective = Doom(pathlib.Path(folder) / "trials.jsonl", os.getpid(), sign,
                          int(count))
-    search(objective, parse_space(SPACE), trials=12, seed=4, jobs=int(jobs), at_once=4,
-           folder=folder, resume=True)
+    with Dask.local(2) if jobs == "dask" else Processes(int(jobs)) as runner:
+        search(objective, parse_space(SPACE), trials=12, seed=4, at_once=4,
+               folder=folder, resume=True, runner=runner)
 
 
 if __name__ == "__main__":
