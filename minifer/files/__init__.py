@@ -14,4 +14,5 @@ from .whole import (atomic_path, atomic_write, check_target, make_folder,
 __all__ = ["atomic_write", "atomic_path", "write_bytes", "write_text", "write_json",
            "write_new", "check_target", "remove_leftovers", "csv_writer", "csv_text",
            "read_csv", "make_folder", "new_folder", "lock_folder", "hold_folder",
-           "release_folders", "break_lock", "open_file", "utf8_path", "sha256", "digest"]
+           "release_folders", "break_lock", "open_file", "utf8_path", "sha256",
+           "digest"]
