@@ -109,7 +109,7 @@ class Dask:
         """Start a cluster on this machine: a runner with so many workers.
 
         It listens on this machine only, and speaks TLS with a key that no file holds,
-        so that nobody else who works here can use it.
+        so that other users of it cannot reach the cluster.
 
         Parameters
         ----------
@@ -151,7 +151,7 @@ class Dask:
             More options of sbatch, such as ``"--time=4:00:00"``.
         tls : (str, str), optional
             As for :class:`Dask`. Default: a key that lasts as long as the cluster, in
-            files in ``folder`` that nobody else may read.
+            files in ``folder`` that only this user may read.
         folder : str
             A folder of all machines, for the jobs' output in ``folder/slurm``, too.
         patience : float, default 30
@@ -327,6 +327,6 @@ def _trial(content, settings, order):
 
     job = Job(content, settings, order["folder"], order["patience"])
     outcome = run_job(job, order["threads"], wanted)
-    if outcome is None:  # another worker will; or nobody, if it was cancelled
+    if outcome is None:  # another worker will, unless it was cancelled
         raise Reschedule
     return tuple(outcome)

@@ -80,7 +80,7 @@ def read_tls(files):
 def temporary_tls(folder):
     """Files of a new certificate and its key, in ``folder``, for as long as the block.
 
-    Nobody else may read them.
+    Only this user may read them.
 
     Yields
     ------
