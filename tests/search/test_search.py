@@ -14,7 +14,7 @@ from minifer.errors import OutputError, SettingError
 from minifer.progress import Progress
 from minifer.report.search_plot import search_curve
 from minifer.search import (Choice, Int, Processes, SearchInterrupted, Trial, loop,
-                            parse_space, processes, search)
+                            parse_space, search)
 from minifer.search.trials import read_record
 
 SPACE = parse_space(searches.SPACE)
@@ -329,7 +329,7 @@ def test_two_processes_give_what_one_gives(tmp_path):
 def test_processes_give_their_handles_back():
     """At once: a search of thousands of trials would run out of them."""
     search(searches.hill, SPACE, trials=2, jobs=2)  # starts what Python keeps
-    found = processes.outcomes(searches.hill, {1: HERE, 2: HERE, 3: HERE}, 2)
+    found = Processes(2)(searches.hill, {1: HERE, 2: HERE, 3: HERE})
     before = len(os.listdir("/proc/self/fd"))
     next(found)
     found.close()  # amid two others
