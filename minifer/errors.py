@@ -141,3 +141,10 @@ def check_seed(seed):
     if not isinstance(seed, numbers.Integral) or isinstance(seed, bool) or seed < 0:
         raise SettingError(f"seed: expected a whole number >= 0, got {seed!r}.")
     return int(seed)
+
+
+def check_count(name, value):
+    """Return ``value`` as an int >= 1, or raise SettingError."""
+    if not isinstance(value, numbers.Integral) or isinstance(value, bool) or value < 1:
+        raise SettingError(f"{name}: expected a whole number >= 1, got {value!r}.")
+    return int(value)

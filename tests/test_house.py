@@ -46,7 +46,7 @@ MAY = {
     "predict": "compiled device faces files layers report weights",
     "gui": "evaluation faces files predict report",
     "runs": "data device evaluation faces files layers models progress random "
-            "regularization report training updates weights",
+            "regularization report search training updates weights",
     "commands": "cuda data device evaluation exercises faces files gradcheck gui "
                 "layers models nonlinearities ops predict progress report runs search "
                 "weights",

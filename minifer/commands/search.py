@@ -6,8 +6,11 @@ hold for all trials; --space names those to be searched. A trial trains on the t
 part, and its score is the best accuracy on the validation part; nothing looks at the
 test part. It writes into --out: trials.jsonl (after each trial), report.md and
 search.png.
+
+With --runner dask trials run on a Dask cluster: docs/clusters.md shows how.
 """
 
+import contextlib
 import hashlib
 import os
 import shlex
@@ -16,7 +19,7 @@ from dataclasses import dataclass
 
 from ..device.arrays import resolve
 from ..errors import SettingError, visible
-from ..files import hold_folder
+from ..files import break_lock, hold_folder
 from ..progress import Progress
 from ..report import plots
 from ..report.search_plot import search_curve
@@ -25,7 +28,8 @@ from ..runs.ck import CK
 from ..runs.fer2013 import FER2013
 from ..runs.options import command
 from ..runs.record import best_accuracy, versions
-from ..search import RECORD, parse_space, search as search_space
+from ..search import (RECORD, open_runner, parse_space, runner_options,
+                      search as search_space)
 from .cli import ArgumentParser
 
 #: What is searched unless --space says otherwise.
@@ -48,12 +52,14 @@ def script(argv, parser):
                            f"{fixed.args.folds} folds. Leave it out.")
     resolve(fixed.args.device)  # before the work that would be in vain without it
     hold_folder(args.out, ["report.md", "search.png"])
-    objective = Objective(words, parts(fixed), args.out)
-    result = search_space(
-        objective, space, args.strategy, args.trials,
-        args.seed, args.jobs, args.at_once, args.out, args.resume,
-        about={"options": words}, progress=fixed.progress)
-    for one in result.trials:  # one whose process died has left its folder
+    with open_runner(args, args.out, fixed.progress) as runner:
+        objective = Objective(words, parts(fixed), os.path.abspath(args.out))
+        result = search_space(
+            objective, space, args.strategy, args.trials, args.seed,
+            at_once=args.at_once, folder=args.out, resume=args.resume,
+            about={"options": words}, progress=fixed.progress,
+            runner=tidy(runner, objective))
+    for one in result.trials:  # what an interruption left
         shutil.rmtree(objective.folder(one.settings), ignore_errors=True)
     best = command(trial(words, result.best_settings, best_folder, parser.prog).args)
     program = (["python", f"examples/{parser.prog}"] if parser.prog.endswith(".py")
@@ -79,13 +85,16 @@ def parse(argv, parser):
     add("--strategy", choices=["anneal", "random", "optuna"], default="anneal",
         help="simulated annealing, random search, or the library optuna")
     add("--trials", type=int, default=30, help="settings to try")
-    add("--jobs", type=int, default=1, help="trials that run at the same time")
-    add("--at-once", type=int, help="trials proposed together (unless given: --jobs)")
+    add("--at-once", type=int,
+        help="trials proposed together (unless given: --jobs, or 8 on Dask)")
+    runner_options(add)
     add("--seed", type=int, default=0, help="for everything that is random")
     add("--out", default="runs/search", help="folder for everything that is written")
     add("--resume", action="store_true", help="continue an interrupted search")
     args, others = parser.parse_known_args(argv)
     args.space = args.space or SPACE
+    if args.at_once is None and args.runner != "dask":
+        args.at_once = args.jobs or 1
     space = parse_space(args.space)
     given = {word.partition("=")[0] for word in others}
     for name in space:
@@ -138,13 +147,19 @@ class Objective:
         folder = self.folder(settings)
         one = trial(self.words, settings, folder, progress=Progress(enabled=False))
         one.args.resume = True
-        try:
-            result, *_ = one.train(self.parts, folder)
-        except Exception:  # but not Ctrl-C
-            shutil.rmtree(folder, ignore_errors=True)
-            raise
-        shutil.rmtree(folder)
+        break_lock(folder)  # of an attempt whose machine stands still
+        result, *_ = one.train(self.parts, folder)
         return best_accuracy(result)
+
+
+def tidy(runner, objective):
+    """A runner that removes the folder of each trial once its outcome is recorded."""
+    def run(objective_, proposals):
+        with contextlib.closing(runner(objective_, proposals)) as ended:
+            for number, outcome in ended:
+                yield number, outcome  # who asks for the next one has recorded it
+                shutil.rmtree(objective.folder(proposals[number]), ignore_errors=True)
+    return run
 
 
 def write(args, command, fixed, result, best):

@@ -7,7 +7,8 @@ after its sizes have been compared.
 """
 
 from .arrays import open_arrays, read_header
-from .folders import hold_folder, lock_folder, new_folder, release_folders
+from .folders import (break_lock, hold_folder, lock_folder, new_folder,
+                      release_folders)
 from .parsing import naming, open_zip, parse_json, read_bytes, read_json, reading
 from .reading import digest, open_file, sha256, utf8_path
 from .tables import csv_text, csv_writer, read_csv
@@ -17,6 +18,6 @@ from .whole import (atomic_path, atomic_write, check_target, make_folder,
 __all__ = ["atomic_write", "atomic_path", "write_bytes", "write_text", "write_json",
            "write_new", "check_target", "remove_leftovers", "csv_writer", "csv_text",
            "read_csv", "make_folder", "new_folder", "lock_folder", "hold_folder",
-           "release_folders", "open_file", "utf8_path", "sha256", "digest", "reading",
-           "naming", "read_bytes", "read_json", "parse_json", "open_zip", "open_arrays",
-           "read_header"]
+           "release_folders", "break_lock", "open_file", "utf8_path", "sha256",
+           "digest", "reading", "naming", "read_bytes", "read_json", "parse_json",
+           "open_zip", "open_arrays", "read_header"]

@@ -11,7 +11,7 @@ from ..errors import DatasetError, OutputError
 from .locks import lock
 from .whole import check_target, make_folder
 
-__all__ = ["new_folder", "lock_folder", "hold_folder", "release_folders"]
+__all__ = ["new_folder", "lock_folder", "hold_folder", "release_folders", "break_lock"]
 
 #: The file in a folder that is locked while a program writes there.
 LOCK = ".minifer-lock"
@@ -74,6 +74,16 @@ def hold_folder(path, names=()):
 def release_folders():
     """Let go of what :func:`hold_folder` holds."""
     _until_the_end.close()
+
+
+def break_lock(path):
+    """Take the lock of folder ``path`` away from whoever holds it.
+
+    For the owner of the folder around it, who knows that the holder has been given up:
+    a process that was stopped keeps its locks.
+    """
+    with contextlib.suppress(OSError):
+        os.unlink(os.path.join(path, LOCK))
 
 
 @contextlib.contextmanager

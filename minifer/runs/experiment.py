@@ -90,8 +90,10 @@ class Experiment:
         return parts[2], result, model, probabilities, {"protocol": protocol,
                                                         "leaky": leaky}
 
-    def train(self, parts, folder):
+    def train(self, parts, folder, resume=None):
         """Train on the first part and choose the epoch on the second.
+
+        ``resume`` is --resume unless it is given.
 
         Returns
         -------
@@ -112,7 +114,8 @@ class Experiment:
                           **trainer_options(args, parts[0]))
         result = trainer.fit(*training, valid=validation, epochs=args.epochs,
                              stop=stop_rule(args.stop), folder=folder,
-                             resume=args.resume, progress=self.progress,
+                             resume=args.resume if resume is None else resume,
+                             progress=self.progress,
                              model=self.model(network, classes, steps))
         best = load_best(network, folder)
         return result, best, [trainer.predict(images) for images, _ in others]

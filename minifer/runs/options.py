@@ -132,6 +132,8 @@ def command(args):
         option = "--" + name.replace("_", "-")
         if value is True:
             words.append(option)
+        elif isinstance(value, list):
+            words += [f"{option}={one}" for one in value]
         elif value is not None and value is not False:
             words += [option, str(value)]
     return shlex.join(words)

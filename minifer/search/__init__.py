@@ -6,8 +6,8 @@
 >>> result.best_settings, result.best_score, len(result.trials)
 ({'n': 7}, 0.0, 9)
 
-``space`` says what may be chosen, ``strategies`` what to try next, ``processes`` runs
-it, ``trials`` remembers it, ``loop`` ties them together;
+``space`` says what may be chosen, ``strategies`` what to try next, ``processes`` or
+``cluster`` runs it, ``trials`` remembers it, ``loop`` ties them together;
 :func:`minifer.report.search_curve` draws it.
 """
 
@@ -18,6 +18,8 @@ _HOMES = {
     "Trial": "trials", "RECORD": "trials", "Float": "space", "Int": "space",
     "Choice": "space", "parse_space": "space", "Annealing": "strategies",
     "RandomSearch": "strategies", "Optuna": "strategies", "acceptance": "strategies",
+    "Processes": "processes", "Dask": "cluster", "open_runner": "options",
+    "runner_options": "options", "runner_given": "options",
 }
 
 __all__ = list(_HOMES)

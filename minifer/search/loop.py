@@ -4,17 +4,18 @@ import contextlib
 import os
 from dataclasses import dataclass
 
-import numpy as np
-
-from ..errors import SettingError, check_seed
+from ..errors import SettingError, check_count, check_seed
 from ..files import lock_folder
 from ..progress import Progress
-from .processes import outcomes
+from .processes import Processes
 from .space import check_space, space_size
 from .strategies import STRATEGIES
 from .trials import Record, Trial
 
 __all__ = ["search", "SearchResult", "SearchInterrupted"]
+
+#: Trials of a round on a runner, whose size must not matter.
+AT_ONCE = 8
 
 
 class SearchInterrupted(KeyboardInterrupt):
@@ -69,7 +70,7 @@ class SearchResult:
 
 
 def search(objective, space, strategy="anneal", trials=30, seed=0, jobs=1, at_once=None,
-           folder=None, resume=False, about=None, progress=None):
+           folder=None, resume=False, about=None, progress=None, runner=None):
     """Look for the settings with the highest score.
 
     Parameters
@@ -94,10 +95,10 @@ def search(objective, space, strategy="anneal", trials=30, seed=0, jobs=1, at_on
     jobs : int, default 1
         Trials that run at the same time, each in a process of its own with
         1/jobs of the threads. With 1 they run in this process.
-    at_once : int, default jobs
+    at_once : int, default jobs, or 8 with a runner
         Trials of a round: they are proposed together, before any of them is known.
         What is proposed depends on the seed, on this and on the scores, but neither on
-        ``jobs`` nor on which trial ends first.
+        ``jobs``, nor on the size of a cluster, nor on which trial ends first.
     folder : str or path-like, optional
         Where ``trials.jsonl`` is kept up to date.
     resume : bool, default False
@@ -109,6 +110,10 @@ def search(objective, space, strategy="anneal", trials=30, seed=0, jobs=1, at_on
         a search about something else is not continued.
     progress : Progress, optional
         Where to write a line for each trial.
+    runner : function, optional
+        Who runs the trials: ``runner(objective, proposals)`` yields ``(number,
+        outcome)`` as they end, in any order. :class:`~minifer.search.Dask` runs them on
+        a cluster. Default: :class:`~minifer.search.Processes` with these ``jobs``.
 
     Returns
     -------
@@ -134,9 +139,14 @@ def search(objective, space, strategy="anneal", trials=30, seed=0, jobs=1, at_on
     ('good', True)
     """
     check_space(space)
-    seed, jobs = check_seed(seed), _count("jobs", jobs)
-    at_once = jobs if at_once is None else _count("at_once", at_once)
-    trials = min(_count("trials", trials), space_size(space))
+    seed, processes = check_seed(seed), Processes(jobs)
+    if runner is not None and processes.jobs > 1:
+        raise SettingError(f"jobs: expected a runner or jobs, got both, {jobs} jobs. "
+                           "How many trials run at a time is the runner's business.")
+    if at_once is None:
+        at_once = processes.jobs if runner is None else AT_ONCE
+    at_once = check_count("at_once", at_once)
+    trials = min(check_count("trials", trials), space_size(space))
     if strategy not in STRATEGIES:
         raise SettingError(f"strategy: expected one of {', '.join(STRATEGIES)}, got "
                            f"{strategy!r}.")
@@ -153,7 +163,7 @@ def search(objective, space, strategy="anneal", trials=30, seed=0, jobs=1, at_on
             for first in range(1, trials + 1, at_once):
                 numbers = range(first, min(first + at_once, trials + 1))
                 proposals = dict(zip(numbers, walk.ask(numbers)))
-                _run(objective, proposals, jobs, record, progress)
+                _run(objective, proposals, runner or processes, record, progress)
                 walk.tell([record.trials[number] for number in numbers])
         except KeyboardInterrupt as error:
             kept = "nothing saved" if folder is None else (
@@ -163,7 +173,7 @@ def search(objective, space, strategy="anneal", trials=30, seed=0, jobs=1, at_on
     return _result([record.trials[number] for number in range(1, trials + 1)])
 
 
-def _run(objective, proposals, jobs, record, progress):
+def _run(objective, proposals, runner, record, progress):
     """Try those of a round's proposals that are not in the record."""
     for number, settings in proposals.items():
         if number in record.trials and record.trials[number].settings != settings:
@@ -173,13 +183,24 @@ def _run(objective, proposals, jobs, record, progress):
                 "another version; choose another folder.")
     missing = {number: settings for number, settings in proposals.items()
                if number not in record.trials}
-    with contextlib.closing(outcomes(objective, missing, jobs)) as ended:
+    if not missing:
+        return
+    ended = runner(objective, dict(missing))
+    with contextlib.ExitStack() as stack:
+        if hasattr(ended, "close"):  # a generator then stops what it runs
+            stack.callback(ended.close)
         for number, (score, reason, seconds) in ended:
+            if number not in missing or number in record.trials:
+                raise SettingError("runner: expected an outcome of each trial, once, "
+                                   f"got one of trial {number}.")
             trial = Trial(number, missing[number], score, seconds,
                           "ok" if reason is None else "failed", reason,
                           record.search["seed"])
             record.add(trial)
             progress.line(_line(trial, record))
+    if missing.keys() - record.trials.keys():
+        raise SettingError("runner: expected an outcome of each trial, got none of "
+                           f"{sorted(missing.keys() - record.trials.keys())}.")
 
 
 def _line(trial, record):
@@ -214,9 +235,3 @@ def _result(trials):
             f"search: expected one trial or more to succeed, got {len(trials)} that "
             f"failed, the first with '{trials[0].reason}'. Mend that and search again.")
     return SearchResult(trials)
-
-
-def _count(name, value):
-    if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or value < 1:
-        raise SettingError(f"{name}: expected a whole number >= 1, got {value!r}.")
-    return int(value)

@@ -1,11 +1,6 @@
-"""Trials one after another in this process, or some at once in processes of their own.
-
-A trial may fail without harm to the others: an exception, a score that is no number
-and a process that died (of too little memory, say) all become an outcome with a reason.
-"""
+"""Trials one after another in this process, or at once in processes of their own."""
 
 import contextlib
-import math
 import multiprocessing
 import multiprocessing.connection
 import os
@@ -13,62 +8,71 @@ import pickle
 import signal
 import threading
 import time
-from typing import NamedTuple
+from multiprocessing import resource_tracker
 
 from ..device.threads import default_threads
-from ..errors import NotFiniteError, SettingError, one_line
+from ..errors import SettingError, check_count, one_line
+from .outcome import THREADS, Outcome, Pickled, attempt
 
-__all__ = ["Outcome", "outcomes"]
-
-#: What tells libraries how many threads to start.
-THREADS = ("MINIFER_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS",
-           "MKL_NUM_THREADS", "OPENCV_FOR_THREADS_NUM")
+__all__ = ["Processes", "deaf_to_ctrl_c"]
 
 
-class Outcome(NamedTuple):
-    """How a trial went: a score, or the reason why there is none."""
+class Processes:
+    """The runner of one machine: trials in this process, or in processes of their own.
 
-    score: float | None
-    reason: str | None
-    seconds: float
-
-
-def outcomes(objective, proposals, jobs):
-    """Try settings; yield ``(number, Outcome)`` as the trials end.
+    A runner is anything that is called with an objective and proposals and yields
+    outcomes, as this class does and :class:`~minifer.search.Dask`.
 
     Parameters
     ----------
-    objective : function
-        Takes a dict of settings and returns a number.
-    proposals : dict of int -> dict
-        Settings by trial number.
-    jobs : int >= 1
-        With 1 all runs in this process. With more, each trial is a process that starts
-        afresh ("spawn") with 1/jobs of the threads, at least one, and that ends when
-        this process does, even if that is killed.
+    jobs : int >= 1, default 1
+        Trials that run at the same time. With 1 all runs in this process. With more,
+        each trial is a process that starts afresh ("spawn") with 1/jobs of the threads,
+        at least one, and that ends when this process does, even if that is killed.
 
-    Raises
-    ------
-    SettingError
-        With more than one job, if the objective cannot be pickled.
+    Examples
+    --------
+    >>> from minifer.search import Processes
+    >>> run = Processes()
+    >>> [(n, one.score) for n, one in run(lambda s: s["x"] ** 2, {1: {"x": 3}})]
+    [(1, 9.0)]
     """
-    if jobs == 1:
-        for number, settings in proposals.items():
-            yield number, _attempt(objective, settings)
-    else:
-        yield from _in_processes(_pickled(objective), proposals, jobs)
 
+    def __init__(self, jobs=1):
+        self.jobs = check_count("jobs", jobs)
 
-def _attempt(objective, settings):
-    started = time.perf_counter()
-    score = reason = None
-    try:
-        score = float(objective(dict(settings)))
-        if not math.isfinite(score):
-            raise NotFiniteError(f"expected a finite score, got {score}.")
-    except (Exception, SystemExit) as error:
-        score, reason = None, f"{type(error).__name__}: {one_line(error)}"
-    return Outcome(score, reason, time.perf_counter() - started)
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        """There is nothing to close; a runner of the options may have to be."""
+
+    def __call__(self, objective, proposals):
+        """Try settings; yield ``(number, outcome)`` as the trials end.
+
+        Parameters
+        ----------
+        objective : function
+            Takes a dict of settings and returns a number.
+        proposals : dict of int -> dict
+            Settings by trial number.
+
+        Yields
+        ------
+        number : int
+        outcome : tuple
+            ``(score, reason, seconds)``: a float or None, None or a str, and a float.
+
+        Raises
+        ------
+        SettingError
+            With more than one job, if the objective cannot be pickled.
+        """
+        if self.jobs == 1:
+            for number, settings in proposals.items():
+                yield number, attempt(objective, settings)
+        else:
+            yield from _in_processes(_pickled(objective), proposals, self.jobs)
 
 
 def _pickled(objective):
@@ -93,7 +97,7 @@ def _in_processes(objective, proposals, jobs):
                 process = context.Process(
                     target=_child, args=(theirs, objective, settings, threads))
                 running[ours] = number, process, time.perf_counter()
-                with _deaf_to_ctrl_c():
+                with deaf_to_ctrl_c():
                     process.start()
                 theirs.close()  # so that a child's death ends the pipe
             for ours in multiprocessing.connection.wait(list(running)):
@@ -103,7 +107,7 @@ def _in_processes(objective, proposals, jobs):
                 _close(ours, process)
                 yield number, outcome
     finally:
-        with _deaf_to_ctrl_c():  # a second one must not leave any behind
+        with deaf_to_ctrl_c():  # a second one must not leave any behind
             for ours, (_, process, _) in running.items():
                 if process.pid is not None:
                     process.terminate()
@@ -129,11 +133,12 @@ def _close(connection, process):
 
 
 @contextlib.contextmanager
-def _deaf_to_ctrl_c():
+def deaf_to_ctrl_c():
     """Ctrl-C waits for the end of this block; processes started in it never hear it."""
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
         return
+    resource_tracker.ensure_running()  # it unblocks signals when it starts
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
@@ -147,17 +152,7 @@ def _child(connection, objective, settings, threads):
     threading.Thread(target=_end_with_parent, daemon=True).start()
     os.environ.update(dict.fromkeys(THREADS, str(threads)))
     threadpool_limits(threads)  # for what is loaded already
-    connection.send(_attempt(_Pickled(objective), settings))
-
-
-class _Pickled:
-    """An objective that is unpickled when it is called, so that this may fail, too."""
-
-    def __init__(self, content):
-        self.content = content
-
-    def __call__(self, settings):
-        return pickle.loads(self.content)(settings)
+    connection.send(attempt(Pickled(objective), settings))
 
 
 def _end_with_parent():

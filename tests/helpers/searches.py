@@ -5,6 +5,8 @@ a script it searches; the process is killed, or hears Ctrl-C, once the record ho
 many trials::
 
     python searches.py FOLDER JOBS [kill COUNT | interrupt COUNT]
+
+JOBS is a number of processes, or ``dask``.
 """
 
 import contextlib
@@ -14,6 +16,7 @@ import pathlib
 import signal
 import sys
 import threading
+import time
 
 TESTS = pathlib.Path(__file__).resolve().parents[1]
 SPACE = ["lr=log:1e-4:1e-1", "epochs=int:5:50:5", "batch=32,64,128", "rotation=0:20"]
@@ -47,6 +50,41 @@ def threads(settings):
                 *(one["num_threads"] for one in threadpool_info())])
 
 
+def talkative(settings):
+    """The hill; it prints, and reads what is not for it."""
+    print("tried" + sys.stdin.read())
+    return hill(settings)
+
+
+def suicidal(settings):
+    """Somebody kills the process."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def fatal(settings):
+    """Its worker is killed."""
+    os.kill(os.getppid(), signal.SIGKILL)
+    threading.Event().wait()
+
+
+def allow_failures(count, dask_scheduler):
+    """Tell a scheduler how many workers a task may cost."""
+    dask_scheduler.allowed_failures = count
+
+
+class Waiting:
+    """Waits for ever, or for so many that wait; its process's id is a file's name."""
+
+    def __init__(self, folder):
+        self.folder = pathlib.Path(folder)
+
+    def __call__(self, settings):
+        (self.folder / str(os.getpid())).touch()
+        while len(list(self.folder.iterdir())) < settings.get("until", math.inf):
+            time.sleep(.02)
+        return 0
+
+
 class Doom:
     """The hill; once the record holds ``count`` trials, a signal to the searcher."""
 
@@ -67,14 +105,15 @@ class Doom:
 
 def main(folder, jobs, event=None, count=0):
     sys.path[:0] = [str(TESTS), str(TESTS.parent)]
-    from minifer.search import parse_space, search
+    from minifer.search import Dask, Processes, parse_space, search
     objective = hill
     if event:
         sign = signal.SIGKILL if event == "kill" else signal.SIGINT
         objective = Doom(pathlib.Path(folder) / "trials.jsonl", os.getpid(), sign,
                          int(count))
-    search(objective, parse_space(SPACE), trials=12, seed=4, jobs=int(jobs), at_once=4,
-           folder=folder, resume=True)
+    with Dask.local(2) if jobs == "dask" else Processes(int(jobs)) as runner:
+        search(objective, parse_space(SPACE), trials=12, seed=4, at_once=4,
+               folder=folder, resume=True, runner=runner)
 
 
 if __name__ == "__main__":

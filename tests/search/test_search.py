@@ -13,8 +13,8 @@ from minifer.device.threads import default_threads
 from minifer.errors import OutputError, SettingError
 from minifer.progress import Progress
 from minifer.report.search_plot import search_curve
-from minifer.search import (Choice, Int, SearchInterrupted, Trial, loop, parse_space,
-                            processes, search)
+from minifer.search import (Choice, Int, Processes, SearchInterrupted, Trial, loop,
+                            parse_space, search)
 from minifer.search.trials import read_record
 
 SPACE = parse_space(searches.SPACE)
@@ -178,14 +178,15 @@ def test_resume_after_any_trial_equals_an_uninterrupted_search(strategy, at_once
         assert seen(search(None, SPACE, folder=folder, resume=True, **options)) == whole
 
 
-def test_the_order_in_which_trials_end_does_not_matter(monkeypatch, tmp_path):
-    def backwards(objective, proposals, jobs):
-        return (one for one in reversed(list(outcomes(objective, proposals, 1))))
+def backwards(objective, proposals):
+    """A runner that is no class of ours, and gives a list."""
+    return list(Processes()(objective, proposals))[::-1]
 
+
+def test_the_order_in_which_trials_end_does_not_matter(tmp_path):
     whole = search(searches.cliff, SPACE, trials=14, at_once=4)
-    outcomes = loop.outcomes
-    monkeypatch.setattr(loop, "outcomes", backwards)
-    mixed = search(searches.cliff, SPACE, trials=14, at_once=4, folder=tmp_path)
+    mixed = search(searches.cliff, SPACE, trials=14, at_once=4, folder=tmp_path,
+                   runner=backwards)
     assert seen(mixed) == seen(whole)
     assert [line["number"] for line in recorded(tmp_path)[1:]][:4] == [4, 3, 2, 1]
     # Half a round, of which the first trials are missing, goes on alike.
@@ -194,6 +195,42 @@ def test_the_order_in_which_trials_end_does_not_matter(monkeypatch, tmp_path):
     again = search(searches.cliff, SPACE, trials=14, at_once=4, folder=tmp_path,
                    resume=True)
     assert seen(again) == seen(whole)
+
+
+@pytest.mark.parametrize("wrong", [[], [1, 1], [1, 2], [2]])
+def test_a_runner_owes_an_outcome_of_each_trial_once(wrong, tmp_path):
+    def runner(objective, proposals):
+        return [(number, (.5, None, 1.)) for number in wrong]
+
+    with pytest.raises(SettingError, match="runner: expected an outcome of each trial"):
+        search(None, SPACE, trials=1, folder=tmp_path, runner=runner)
+    assert len(recorded(tmp_path)) == 1 + (1 in wrong)
+
+
+def test_a_runner_is_not_called_for_what_is_recorded(tmp_path):
+    search(searches.hill, SPACE, trials=4, at_once=2, folder=tmp_path)
+    asked = []
+
+    def runner(objective, proposals):
+        asked.extend(proposals)
+        return Processes()(objective, proposals)
+
+    search(searches.hill, SPACE, trials=5, at_once=2, folder=tmp_path, resume=True,
+           runner=runner)
+    assert asked == [5]
+
+
+def test_a_runner_proposes_the_same_whatever_its_size():
+    known = {}
+
+    def runner(objective, proposals):
+        known[len(known)] = list(proposals)
+        return Processes()(objective, proposals)
+
+    search(searches.hill, SPACE, trials=18, runner=runner)
+    assert list(map(len, known.values())) == [8, 8, 2]
+    with pytest.raises(SettingError, match="a runner or jobs, got both"):
+        search(searches.hill, SPACE, jobs=2, runner=runner)
 
 
 def test_a_finished_search_can_be_made_longer(tmp_path):
@@ -316,7 +353,7 @@ def test_two_processes_give_what_one_gives(tmp_path):
 def test_processes_give_their_handles_back():
     """At once: a search of thousands of trials would run out of them."""
     search(searches.hill, SPACE, trials=2, jobs=2)  # starts what Python keeps
-    found = processes.outcomes(searches.hill, {1: HERE, 2: HERE, 3: HERE}, 2)
+    found = Processes(2)(searches.hill, {1: HERE, 2: HERE, 3: HERE})
     before = len(os.listdir("/proc/self/fd"))
     next(found)
     found.close()  # amid two others
