@@ -15,6 +15,7 @@ from minifer.commands import search
 from minifer.compiled import Function
 from minifer.errors import NotFiniteError
 from minifer.training.trainer import Trainer
+from minifer.weights.model_file import save_params
 
 SPACE = ("--space", "lr=log:1e-4:1e-1", "--space", "batch=8,16", "--space",
          "flip=true,false")
@@ -132,15 +133,19 @@ def test_a_search_stopped_inside_a_trial_goes_on(quick, tmp_path):
 
 
 def test_a_trial_that_fails_is_a_line_in_the_table(quick, tmp_path):
-    found = quick("--out", tmp_path, "--space", "schedule=constant,none")
+    good, bad = tmp_path / "good.npz", tmp_path / "bad.npz"
+    save_params(good, small())
+    bad.write_bytes(b"no weights")
+    out = tmp_path / "out"
+    found = quick("--out", out, "--space", f"weights={good},{bad}")
     assert found.code == 0, found.err
-    for line in trials(tmp_path):
-        failed = line["settings"]["schedule"] == "none"
+    for line in trials(out):
+        failed = line["settings"]["weights"] == str(bad)
         assert line["status"] == ("failed" if failed else "ok")
         assert (line["score"] is None) == failed
-    assert "failed: SettingError: schedule" in found.out
-    assert "failed: SettingError: schedule" in (tmp_path / "report.md").read_text()
-    assert not list(tmp_path.glob("trial-*"))
+    assert "failed: WeightsError: " in found.out
+    assert "failed: WeightsError: " in (out / "report.md").read_text()
+    assert not list(out.glob("trial-*"))
 
 
 def test_a_trial_that_fails_in_its_second_epoch_leaves_no_folder(quick, tmp_path):

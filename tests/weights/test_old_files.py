@@ -47,7 +47,8 @@ def test_a_checkpoint_is_continued(tmp_path):
     shutil.copy(FILES / "checkpoint.npz", tmp_path)
     trainer = Trainer(network(), update=updates.adam, learning_rate=0.01, batch_size=5,
                       seed=3, schedule=schedules.quarters, flip=True)
-    result = trainer.fit(X, Y, valid=(X, Y), epochs=4, folder=str(tmp_path),
-                         resume=True)
+    with pytest.warns(ResumeWarning, match="did not note"):
+        result = trainer.fit(X, Y, valid=(X, Y), epochs=4, folder=str(tmp_path),
+                             resume=True)
     assert_close([row["train_loss"] for row in result.history], EXPECTED["losses"],
                  "gradient", "float32", "the losses of four epochs")
