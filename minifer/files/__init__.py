@@ -3,10 +3,9 @@
 ``whole.py`` writes files, ``folders.py`` locks and fills folders, ``tables.py`` has
 tables that a spreadsheet opens without harm, ``reading.py`` opens what is a file.
 ``parsing.py`` turns whatever fails in one into a line; ``arrays.py`` reads ``.npz``
-after its sizes have been compared.
+after its sizes have been compared, and is asked for by name, for it needs NumPy.
 """
 
-from .arrays import open_arrays, read_header
 from .folders import (break_lock, hold_folder, lock_folder, new_folder,
                       release_folders)
 from .parsing import naming, open_zip, parse_json, read_bytes, read_json, reading
@@ -20,4 +19,4 @@ __all__ = ["atomic_write", "atomic_path", "write_bytes", "write_text", "write_js
            "read_csv", "make_folder", "new_folder", "lock_folder", "hold_folder",
            "release_folders", "break_lock", "open_file", "utf8_path", "sha256",
            "digest", "reading", "naming", "read_bytes", "read_json", "parse_json",
-           "open_zip", "open_arrays", "read_header"]
+           "open_zip"]

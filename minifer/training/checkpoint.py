@@ -18,7 +18,7 @@ from .. import layers
 from .._types import FilePath
 from ..device.arrays import device_of, to_device, to_host
 from ..errors import SettingError, WeightsError, one_line
-from ..files import open_arrays
+from ..files.arrays import open_arrays
 from ..layers import Layer
 from ..updates import Update
 from ..weights.model_file import META, check_finite, write_arrays

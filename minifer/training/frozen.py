@@ -34,8 +34,8 @@ from .. import layers
 from .._types import Array, FilePath, OnProgress
 from ..compiled.functions import function
 from ..errors import DatasetError, OutputError, SettingError
-from ..files import (atomic_write, make_folder, read_header, reading,
-                     remove_leftovers)
+from ..files import atomic_write, make_folder, reading, remove_leftovers
+from ..files.arrays import read_header
 from ..layers import Layer
 from ..layers.tape import that_learn
 from ..weights import architecture

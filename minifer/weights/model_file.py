@@ -20,7 +20,8 @@ from .. import layers
 from .._types import Array, FilePath
 from .._version import __version__
 from ..errors import WeightsError, one_line
-from ..files import atomic_write, open_arrays, open_file
+from ..files import atomic_write, open_file
+from ..files.arrays import open_arrays
 from . import architecture
 
 __all__ = ["Model", "save_model", "load_model", "load_params", "check_readable",

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from minifer.errors import WeightsError
-from minifer.files import open_arrays, read_header
+from minifer.files.arrays import open_arrays, read_header
 
 TYPES = ["|b1", "|u1", "<i2", ">i4", "<f2", "<f4", ">f8", "<c16", "<U3", "|S2", "|V4",
          "<M8[ns]", "<m8[D]"]

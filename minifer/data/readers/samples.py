@@ -22,7 +22,8 @@ import numpy as np
 
 from ..._types import FilePath
 from ...errors import DatasetError, LeakageWarning, SettingError, check_seed
-from ...files import make_folder, new_folder, read_header, reading, write_bytes
+from ...files import make_folder, new_folder, reading, write_bytes
+from ...files.arrays import read_header
 from ..split_dataset import SplitDataset
 from ..splits import split_by_subject
 from .listing import files
