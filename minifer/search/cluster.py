@@ -130,6 +130,7 @@ class Dask:
                 security=distributed.Security.temporary(),
                 dashboard_address="127.0.0.1:0",
                 memory_limit=0, silence_logs="CRITICAL")
+            cluster.adapt(minimum=workers, maximum=workers, interval="1 s")
         return cls(cluster, threads=threads, patience=patience, **options)
 
     @classmethod

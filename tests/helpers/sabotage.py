@@ -23,7 +23,7 @@ class Steps:
     """The hill, climbed in steps of so many seconds; a step is not done twice."""
 
     folder: str
-    seconds: float = .1
+    seconds: float = .06
 
     def __call__(self, settings):
         name = hashlib.sha256(repr(settings).encode()).hexdigest()[:12]
