@@ -9,9 +9,11 @@ import pathlib
 import shutil
 
 import numpy as np
+import pytest
 
 from helpers.tolerances import assert_close
 from minifer import layers, nonlinearities, updates
+from minifer.errors import ResumeWarning
 from minifer.training import Trainer, schedules
 from minifer.weights import load_model, load_params
 
