@@ -34,7 +34,8 @@ NEEDED = {"numpy": ("numpy", "arrays"),
           "threadpoolctl": ("threadpoolctl", "a thread a core"),
           "tqdm": ("tqdm", "progress bars")}
 EXTRA = {"h5py": ("h5py", "reads Keras's .h5 weights"),
-         "optuna": ("optuna", "minifer search --strategy optuna")}
+         "optuna": ("optuna", "minifer search --strategy optuna"),
+         "mpi4py": ("mpi4py", "minifer train --ranks mpi, on many machines")}
 
 
 @dataclasses.dataclass(frozen=True)

@@ -8,6 +8,7 @@ from .. import data, models
 from ..data.readers.ckplus import check_shares
 from ..faces.cropping import CropSettings
 from ..faces.preprocessing import Preprocessing
+from ..ranks import connected
 from ..weights.model_file import save_model
 from .data import DRAWN, SHARES, Split, read_ck, split_ck
 from .experiment import Experiment
@@ -93,7 +94,7 @@ class CK(Experiment):
             numbers[test] = k
         # Of the folds' models keep the one that did best on its validation part.
         result, model = max(runs, key=lambda run: best_accuracy(run[0]))
-        save_model(os.path.join(args.out, "model.npz"), model)
+        connected().lead(lambda: save_model(os.path.join(args.out, "model.npz"), model))
         protocol = data.describe("k-fold", folds=args.folds, seed=args.seed)
         return faces, result, model, probabilities, {"protocol": protocol,
                                                      "folds": numbers}

@@ -21,7 +21,8 @@ from ..updates import Update
 from ..weights.model_file import read_arrays, write_arrays
 from .fingerprint import same
 
-__all__ = ["save_checkpoint", "load_checkpoint", "begun_with", "peek"]
+__all__ = ["save_checkpoint", "load_checkpoint", "begun_with", "peek", "pack",
+           "unpack"]
 
 FORMAT = "minifer-checkpoint-1"
 
@@ -47,14 +48,10 @@ def save_checkpoint(path: FilePath, network: Layer, update: Update,
     surroundings : dict, optional
         What the last bits depend on besides; JSON-ready.
     """
-    arrays = {f"param_{i}": v
-              for i, v in enumerate(layers.get_all_param_values(network))}
-    numbers, slots = _split(update.state)
-    arrays.update(slots)
-    meta = {"format": FORMAT, "position": position, "settings": settings,
-            "surroundings": surroundings or {},
-            "update": numbers, "streams": [s.step for s in _streams(network)]}
-    write_arrays(path, arrays, meta)
+    arrays, meta = pack(network, update)
+    write_arrays(path, arrays, {
+        "format": FORMAT, "position": position, "settings": settings,
+        "surroundings": surroundings or {}, **meta})
 
 
 def load_checkpoint(path: FilePath, network: Layer, update: Update,
@@ -83,17 +80,31 @@ def load_checkpoint(path: FilePath, network: Layer, update: Update,
                 f"{path}: expected to continue with {name} = {was}, got {now}. Use "
                 "the settings of the first start, or begin anew in another folder.")
     try:
-        values = [arrays[f"param_{i}"]
-                  for i in range(len(layers.get_all_params(network)))]
-        layers.set_all_param_values(network, values)
-        _restore(update.state, meta["update"], arrays)
+        unpack(network, update, arrays, meta)
     except (KeyError, WeightsError) as error:
         raise WeightsError(
             f"{path}: the checkpoint is of another network or update rule ({error})."
         ) from None
+    return meta["position"]
+
+
+def pack(network, update):
+    """The state of network and update rule: arrays by name, and what is JSON-ready."""
+    arrays = {f"param_{i}": v
+              for i, v in enumerate(layers.get_all_param_values(network))}
+    numbers, slots = _split(update.state)
+    return arrays | slots, {"update": numbers,
+                            "streams": [s.step for s in _streams(network)]}
+
+
+def unpack(network, update, arrays, meta):
+    """Put network and update rule into the state that :func:`pack` returned."""
+    values = [arrays[f"param_{i}"]
+              for i in range(len(layers.get_all_params(network)))]
+    layers.set_all_param_values(network, values)
+    _restore(update.state, meta["update"], arrays)
     for stream, step in zip(_streams(network), meta["streams"]):
         stream.step = step
-    return meta["position"]
 
 
 def begun_with(path: FilePath) -> tuple[dict[str, Any], dict[str, Any]]:
