@@ -356,7 +356,7 @@ class Trainer:
             self._stop(folder, place, 0.0)
 
     def _step(self, x, y, bar, interrupted):
-        """Train on a batch; the sum of its losses, on a GPU not waited for; if to stop."""
+        """Train on a batch: its losses in all, on a GPU not waited for; if to stop."""
         if self.part is not None:
             self.part.flag = interrupted.is_set()
         loss = self.train_fn.queue(x, y)

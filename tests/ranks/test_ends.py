@@ -8,6 +8,7 @@ import time
 import pytest
 
 from helpers import runs, together
+from minifer.progress import Progress
 from minifer.training.checkpoint import peek
 
 
@@ -17,6 +18,15 @@ def started():
     reason = together.why_not()
     if reason:
         pytest.skip(reason)
+
+
+def is_alive(path):
+    """Whether the process whose number stands in a file is still there."""
+    try:
+        os.kill(int(path.read_text()), 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def last_lines(done):
@@ -52,11 +62,14 @@ def test_a_rank_that_is_killed_or_stopped_ends_all(started, tmp_path, number, li
         os.kill(int((tmp_path / "pid-1").read_text()), number)
         began = time.monotonic()
         _, said = ranks.communicate(timeout=30)
+        while any(is_alive(tmp_path / f"pid-{rank}") for rank in range(2)):
+            assert time.monotonic() - began < limit
+            time.sleep(0.02)
         assert time.monotonic() - began < limit
     finally:
         ranks.kill()
     assert ranks.returncode
     assert (number == signal.SIGKILL) != ("rank 1 has said nothing for" in said)
     epochs = peek(checkpoint)["epoch"]
-    result, _ = runs.train(tmp_path / "endless", epochs + 1)
+    result, _ = runs.train(tmp_path / "endless", epochs + 1, progress=Progress())
     assert len(result.history) == epochs + 1
