@@ -19,7 +19,7 @@ _HOMES = dict.fromkeys([
     "tensor", "training", "updates", "utils", "weights"])
 _INSIDE = dict.fromkeys([
     "commands", "compiled", "cuda", "device", "exercises", "expressions", "files",
-    "gui", "predict", "progress", "report", "runs", "search"])
+    "gui", "predict", "progress", "ranks", "report", "runs", "search"])
 
 __all__ = [*_HOMES, "function", "__version__"]
 _find, _ = door(__name__, _HOMES | _INSIDE | {"function": "compiled"})

@@ -22,6 +22,7 @@ from . import ops as ops
 from . import predict as predict
 from . import progress as progress
 from . import random as random
+from . import ranks as ranks
 from . import regularization as regularization
 from . import report as report
 from . import runs as runs

@@ -182,7 +182,7 @@ def evaluate(outputs, values, standins={}):
     return done
 
 
-def gradients(loss, done, standins={}):
+def gradients(loss, done, standins={}, scale=1, keep=None):
     """Gradients of a scalar expression with respect to all parameters.
 
     Parameters
@@ -192,6 +192,10 @@ def gradients(loss, done, standins={}):
         What :func:`evaluate` returned.
     standins : dict of Expression -> object, optional
         The same as were given there.
+    scale : number, default 1
+        Gradients are multiplied by it.
+    keep : function, optional
+        See :func:`minifer.ops.backpropagation.walk_back`.
 
     Returns
     -------
@@ -208,7 +212,7 @@ def gradients(loss, done, standins={}):
 
     steps = [BackwardStep(node, node.inputs, functools.partial(backward, node, cache))
              for node, (_, cache) in done.items() if not isinstance(node, Variable)]
-    return walk_back(steps, {loss: np.ones_like(value)})
+    return walk_back(steps, {loss: np.full_like(value, scale)}, keep)
 
 
 def mean_of(expression):

@@ -48,7 +48,11 @@ class Stream:
     ----------
     step : int
         The next step; :meth:`keep_mask` moves it on by one.
+    part : minifer.ranks.Part or None
+        The part of a batch for which masks are drawn here, if ranks share it.
     """
+
+    part: Any = None
 
     def __init__(self, seed: int, *names: str | int):
         seed = check_seed(seed)
@@ -75,7 +79,8 @@ class Stream:
             generator.bit_generator.state = state
             yield generator
 
-    def keep_mask(self, shape: Sequence[int], p: float) -> np.ndarray:
+    def keep_mask(self, shape: Sequence[int], p: float,
+                  start: int | None = None) -> np.ndarray:
         """Draw a bool array that is False with probability ``p``; go to the next step.
 
         Element i compares the i-th 16-bit word of the stream with p, so p is
@@ -86,10 +91,26 @@ class Stream:
         ----------
         shape : tuple of int
         p : float in [0, 1)
+        start : int, optional
+            Begin with this element of the stream. Default: 0, or, where ranks share a
+            batch, where the part's mask begins in the batch's.
         """
-        mask = self.keep_part(0, math.prod(shape), p).reshape(shape)
+        start = self.start(shape) if start is None else start
+        mask = self.keep_part(start, start + math.prod(shape), p).reshape(shape)
         self.step += 1
         return mask
+
+    def start(self, shape: Sequence[int]) -> int:
+        """Where the flattened mask of a part of a batch begins in that of the batch.
+
+        Parameters
+        ----------
+        shape : tuple of int
+            The part's; its first axis is the batch's.
+        """
+        if self.part is None:
+            return 0
+        return self.part.row(shape[0]) * math.prod(shape[1:])
 
     def keep_part(self, start: int, stop: int, p: float) -> np.ndarray:
         """Elements ``start`` to ``stop`` of this step's flattened mask.

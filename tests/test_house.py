@@ -27,9 +27,10 @@ MAY = {
     "device": "",
     "cuda": "device files", "faces": "device files", "init": "random",
     "data": "faces files random", "search": "device files progress random",
+    "ranks": "device",
     "ops": "cuda device",
     "nonlinearities": "ops", "expressions": "device ops",
-    "layers": "config device expressions init nonlinearities ops random",
+    "layers": "config device expressions init nonlinearities ops random ranks",
     "utils": "config layers", "objectives": "device expressions ops",
     "tensor": "expressions", "gradcheck": "device layers",
     "regularization": "device expressions layers",
@@ -38,18 +39,18 @@ MAY = {
     "weights": "files layers nonlinearities",
     "evaluation": "device faces layers",
     "report": "data evaluation faces files random search",
-    "compiled": "cuda device expressions layers nonlinearities ops updates",
+    "compiled": "cuda device expressions layers nonlinearities ops ranks updates",
     "training": "compiled cuda device expressions files layers objectives ops "
-                "progress random updates weights",
+                "progress random ranks updates weights",
     "exercises": "compiled gradcheck layers nonlinearities objectives ops random "
                  "tensor updates",
     "predict": "compiled device faces files layers report weights",
     "gui": "evaluation faces files predict report",
     "runs": "data device evaluation faces files layers models progress random "
-            "regularization report search training updates weights",
+            "ranks regularization report search training updates weights",
     "commands": "cuda data device evaluation exercises faces files gradcheck gui "
-                "layers models nonlinearities ops predict progress report runs search "
-                "weights",
+                "layers models nonlinearities ops predict progress ranks report runs "
+                "search weights",
 }
 
 

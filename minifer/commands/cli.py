@@ -14,6 +14,7 @@ import sys
 from .._version import __version__
 from ..errors import MiniferError, visible
 from ..files import release_folders
+from ..ranks import connected
 from . import COMMANDS, GROUPS, command
 
 __all__ = ["ArgumentParser", "StreamError", "main", "run"]
@@ -146,8 +147,9 @@ def _ended(main):
 
 
 def _told(text, code):
-    with contextlib.suppress(StreamError):
-        print(text, file=sys.stderr)
+    if connected().end(text, code):  # once, if there are many ranks
+        with contextlib.suppress(StreamError):
+            print(text, file=sys.stderr)
     try:
         sys.stdout.flush()  # what came before the error
     except StreamError:

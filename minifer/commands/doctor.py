@@ -35,7 +35,8 @@ NEEDED = {"numpy": ("numpy", "arrays"),
           "tqdm": ("tqdm", "progress bars")}
 EXTRA = {"h5py": ("h5py", "reads Keras's .h5 weights"),
          "optuna": ("optuna", "minifer search --strategy optuna"),
-         "distributed": ("distributed", "minifer search --runner dask")}
+         "distributed": ("distributed", "minifer search --runner dask"),
+         "mpi4py": ("mpi4py", "minifer train --ranks mpi, on many machines")}
 
 
 @dataclasses.dataclass(frozen=True)

@@ -50,6 +50,9 @@ def script(argv, parser):
     if getattr(fixed.args, "folds", None) is not None:
         raise SettingError("--folds: expected one split for all trials, got "
                            f"{fixed.args.folds} folds. Leave it out.")
+    if fixed.args.ranks is not None:
+        raise SettingError("--ranks: expected trials that train alone, got "
+                           f"{fixed.args.ranks}. Leave it out; --jobs runs several.")
     resolve(fixed.args.device)  # before the work that would be in vain without it
     hold_folder(args.out, ["report.md", "search.png"])
     with open_runner(args, args.out, fixed.progress) as runner:

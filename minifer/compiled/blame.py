@@ -27,6 +27,12 @@ def blame(loss, given):
     """Say which layer the first value that is not finite comes from.
 
     The pass is run again layer by layer, with the same dropout masks.
+
+    Returns
+    -------
+    int
+        How many layers lie below.
+    str
     """
     passes = network_passes([loss])
     streams = {layer.stream for one in passes for layer in get_all_layers(one.outputs)
@@ -36,19 +42,22 @@ def blame(loss, given):
     done = evaluate([loss], given)
     for one in passes:
         tape = done[one][1]
-        for layer in tape.order:
+        for depth, layer in enumerate(tape.order):
             place = repr(layer)
             for param in layer.params:
                 if not np.isfinite(param.value).all():
-                    return (f"training: parameter '{param.name or 'W'}' of layer "
-                            f"{place} is not finite. Lower the learning rate.")
+                    return depth, (
+                        f"training: parameter '{param.name or 'W'}' of layer {place} "
+                        "is not finite. Lower the learning rate.")
             if not np.isfinite(tape.values[layer]).all():
                 what = "input" if layer in tape.given else "output"
-                return (f"training: the {what} of layer {place} is not finite. "
-                        + ("Check the images for NaN." if what == "input" else
-                           "Lower the learning rate or scale the input."))
-    return ("training: the loss is not finite although every layer's output is. "
-            + _blame_loss(done))
+                return depth, (
+                    f"training: the {what} of layer {place} is not finite. "
+                    + ("Check the images for NaN." if what == "input" else
+                       "Lower the learning rate or scale the input."))
+    return sum(len(done[one][1].order) for one in passes), (
+        "training: the loss is not finite although every layer's output is. "
+        + _blame_loss(done))
 
 
 def too_sure(done):

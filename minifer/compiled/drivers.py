@@ -7,16 +7,19 @@ parameter moves. A GPU notes it, and is asked by :meth:`DeviceDriver.check`.
 
 import contextlib
 import functools
+from collections import Counter
 
 import numpy as np
 
 from ..errors import NotFiniteError, SettingError
 from ..expressions import evaluate, gradients
-from ..layers import get_all_layers, get_all_params
+from ..layers import DenseLayer, get_all_layers, get_all_params
 from ..ops.outer_product import OuterProduct
+from ..ranks.base import on_all
 from ..updates.update import PIECE, run_alone
 from .blame import blame, too_sure
 from .cpu.plan import CpuPlan
+from .exchange import Exchange
 from .gpu.plan import GpuPlan
 from .gpu.replay import Replay
 from .standins import FusedHead, PlannedPass, fused_heads, network_passes
@@ -37,6 +40,9 @@ class _Driver:
     standins : dict of Expression -> object
         See :func:`minifer.expressions.evaluate`.
     """
+
+    #: The part of a batch that is computed here, if ranks share it.
+    part = None
 
     def __init__(self, outputs, updates):
         self.outputs, self.updates = outputs, updates
@@ -81,8 +87,12 @@ class _Driver:
             plan.profiling = False
 
     def gradients(self, done):
-        """The gradients of all parameters that are updated."""
-        found = gradients(self.updates.loss, done, self.standins)
+        """The gradients of all parameters that are updated, of this part's share."""
+        scale = 1 if self.part is None else self.part.weight
+        return self.complete(gradients(self.updates.loss, done, self.standins, scale))
+
+    def complete(self, found):
+        """Gradients, if they are those of all parameters that are updated."""
         missing = [p for p in self.updates.params if p not in found]
         if missing:
             raise SettingError(
@@ -92,13 +102,31 @@ class _Driver:
 
 
 class CpuDriver(_Driver):
-    """Steps on the CPU."""
+    """Steps on the CPU.
+
+    Parameters
+    ----------
+    outputs, updates
+    part : minifer.ranks.Part, optional
+        The part of the batch that is computed here, if ranks share it.
+    """
+
+    def __init__(self, outputs, updates, part=None):
+        super().__init__(outputs, updates)
+        self.part, self.exchange = part, None
+        if part is not None and updates is not None:
+            self.exchange = Exchange(part, updates.params)
 
     def plan(self, batch, algorithm, threads):
         """Run networks by plans."""
         def make(one, learns, images):
-            return CpuPlan(one.outputs, one.options, one.logits, images, learns,
+            plan = CpuPlan(one.outputs, one.options, one.logits, images, learns,
                            threads, algorithm)
+            if self.exchange is not None and learns:
+                plan.note = self.exchange.describe(
+                    [layer.W for layer in plan.order if isinstance(layer, DenseLayer)],
+                    images * self.part.ranks.size)
+            return plan
 
         self.plan_with(make, batch)
 
@@ -122,37 +150,77 @@ class CpuDriver(_Driver):
         return [done[o][0] for o in self.outputs]
 
     def _step(self, done, given):
-        if not np.isfinite(done[self.updates.loss][0]):
-            raise NotFiniteError(blame(self.updates.loss, given))
-        found = self.gradients(done)
         plan = next((p.plan for p in self.planned_passes() if p.plan), None)
         run = plan.workers.run if plan else run_alone
+        if self.exchange is None:
+            self._check_loss(done, given)
+            found = self.gradients(done)
+        else:
+            found = self._exchanged(done, run)
+            self._check_loss(done, given)
         with plan.workers.blas_alone() if plan else contextlib.nullcontext():
             for param in self.updates.params:
                 if not all_finite(found[param], run):
-                    raise NotFiniteError(
+                    raise on_all(NotFiniteError(
                         f"training: the gradient of '{param.name}' is not finite. "
-                        + (too_sure(done) or "Lower the learning rate."))
+                        + (self._too_sure(done) or "Lower the learning rate.")))
             self.updates(found, run)
+
+    def _too_sure(self, done):
+        found = too_sure(done)
+        if self.part is not None:
+            found = next(filter(None, self.part.ranks.gather(found)), None)
+        return found
+
+    def _check_loss(self, done, given):
+        if np.isfinite(done[self.updates.loss][0]):
+            return
+        depth, text = blame(self.updates.loss, given)
+        if self.exchange is not None:
+            text = self.exchange.first(depth, text)
+        raise on_all(NotFiniteError(text))
+
+    def _exchanged(self, done, run):
+        """The whole batch's gradients; its loss takes the place of the part's."""
+        loss = self.updates.loss
+        places = Counter(param for node in done
+                         for param in getattr(node, "params", ()))
+        for planned in self.planned_passes():
+            planned.keep = self.exchange.add
+            places.update(planned.places())
+        self.exchange.begin(done[loss][0], places, run)
+        gradients(loss, done, self.standins, self.part.weight, self.exchange.add)
+        whole, found = self.exchange.finish()
+        done[loss] = np.full_like(done[loss][0], whole), None
+        return self.complete(found)
 
 
 class DeviceDriver(_Driver):
     """Steps on a GPU or the emulator, launched one by one or replayed as a graph.
+
+    Parameters
+    ----------
+    outputs, updates
+    device : {'cuda', 'emu'}
+    part : minifer.ranks.Part, optional
+        As for :class:`CpuDriver`.
 
     Attributes
     ----------
     replay : Replay or None
     """
 
-    def __init__(self, outputs, updates, device):
+    def __init__(self, outputs, updates, device, part=None):
         super().__init__(outputs, updates)
-        self.device, self.replay = device, None
+        self.device, self.part, self.replay = device, part, None
 
     def plan(self, batch, precision, graph):
         """Run networks by plans, and whole steps by graphs."""
         buffers = self.updates and self.updates.buffers
         targets = buffers.targets if buffers else {}
-        heads = fused_heads(self.updates.loss, self.wanted) if self.updates else {}
+        heads = {}
+        if self.updates and self.part is None:  # a part's loss counts for less
+            heads = fused_heads(self.updates.loss, self.wanted)
 
         def make(one, learns, images):
             like = get_all_params(one.outputs)[0].value
@@ -162,7 +230,8 @@ class DeviceDriver(_Driver):
         self.plan_with(make, batch, begun=True)
         for one, losses in heads.items():
             self.standins[losses] = FusedHead(losses, self.standins[one])
-        self.replay = Replay(self) if graph else None
+        # Ranks meet on the host, which a graph does not know.
+        self.replay = Replay(self) if graph and self.part is None else None
 
     def run(self, given, wait=True):
         """The host's part of a call, then the device's: once more, or as captured.
@@ -208,8 +277,16 @@ class DeviceDriver(_Driver):
         done = evaluate(self.wanted, given, self.standins)
         if self.updates is not None:
             loss = self.updates.loss
-            self.updates.buffers.launch(self.gradients(done), done[loss][0])
+            if self.part is not None:
+                self._share_loss(done)
+            self.updates.buffers.launch(self.gradients(done), done[loss][0], self.part)
         return [done[o][0] for o in self.outputs]
+
+    def _share_loss(self, done):
+        """The whole batch's loss takes the place of the part's; the flag is told."""
+        part, (loss, cache) = self.part, done[self.updates.loss]
+        done[self.updates.loss] = part.sum(loss * part.weight), cache
+        part.flag = part.ranks.any(part.flag)
 
     def check(self):
         """Wait for the device, and raise what went wrong since the last check.
@@ -237,10 +314,10 @@ class DeviceDriver(_Driver):
         if self.updates.buffers.all_finite():
             return
         self.updates.buffers.clear_not_finite()
-        raise NotFiniteError(
+        raise on_all(NotFiniteError(
             "training: a loss or gradient was not finite. Check the images for NaN, or "
-            "lower the learning rate." if given is None else
-            blame(self.updates.loss, given))
+            "lower the learning rate." if given is None or self.part is not None else
+            blame(self.updates.loss, given)[1]))
 
 
 @contextlib.contextmanager

@@ -17,6 +17,7 @@ from ..errors import SettingError, ShapeError
 from ..expressions import Expression, Variable
 from ..layers import get_all_params, move_to
 from ..layers.param import device_of_params
+from ..ranks import Part
 from ..updates import Update
 from .drivers import CpuDriver, DeviceDriver
 from .standins import network_passes
@@ -54,6 +55,8 @@ class Function:
         rounds their inputs to 10 bits of fraction and is faster.
     graph : bool, default True
         On a GPU, whether a step is captured once and launched whole from then on.
+    part : minifer.ranks.Part, optional
+        Ranks that share each batch: a step is that of the whole batch, on all.
 
     Notes
     -----
@@ -81,7 +84,8 @@ class Function:
                  updates: Update | None = None, mode: str = "compiled",
                  algorithm: str = "auto", threads: int | None = None,
                  batch: int | None = None, device: str | None = None,
-                 precision: str = "fp32", graph: bool = True):
+                 precision: str = "fp32", graph: bool = True,
+                 part: Part | None = None):
         self.inputs, self.updates = list(inputs), updates
         self._lock, self._inside = threading.RLock(), False
         _functions.add(self)
@@ -109,10 +113,10 @@ class Function:
                                    f"got {number!r}.")
         self.device = _move(outputs, updates, device)
         if self.device == "cpu":
-            self.driver: Any = CpuDriver(outputs, updates)
+            self.driver: Any = CpuDriver(outputs, updates, part)
             options = (algorithm, threads or default_threads())
         else:
-            self.driver = DeviceDriver(outputs, updates, self.device)
+            self.driver = DeviceDriver(outputs, updates, self.device, part)
             options = (precision, graph)
         if mode == "compiled":
             self.driver.plan(batch, *options)
@@ -177,6 +181,14 @@ class Function:
     def plan(self):
         """The plan, a printable table; None before the first call, or if eager."""
         return next((p.plan for p in self.driver.planned_passes() if p.plan), None)
+
+    @property
+    def exchange(self) -> Any:
+        """What sums gradients over ranks on the CPU; None for one rank alone.
+
+        Its ``seconds`` are those for which all steps so far have waited for it.
+        """
+        return getattr(self.driver, "exchange", None)
 
     @property
     def captured(self) -> bool:

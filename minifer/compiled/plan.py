@@ -81,13 +81,15 @@ class Plan:
                 step.seconds += self._now() - began
         return [self._result(layer) for layer in self.outputs]
 
-    def backward(self, dys):
+    def backward(self, dys, keep=None):
         """Gradients of all parameters that learn.
 
         Parameters
         ----------
         dys : dict of int -> array
             By the output's place; those that are missing are 0.
+        keep : function, optional
+            See :func:`minifer.ops.backpropagation.walk_back`.
 
         Returns
         -------
@@ -100,7 +102,7 @@ class Plan:
                               functools.partial(self._backward, step))
                  for step in self.steps if step.learns]
         with self._surroundings():
-            return walk_back(steps, arrived)
+            return walk_back(steps, arrived, keep)
 
     def _backward(self, step, dy):
         began = self._now()

@@ -5,6 +5,8 @@
 the kernel that computes a network's last layer together with its loss.
 """
 
+from collections import Counter
+
 import numpy as np
 
 from ..cuda.loss import class_numbers
@@ -37,7 +39,12 @@ class PlannedPass:
     plan : Plan or None
     latest : Plan or None
         The plan, if the latest pass ran in it.
+    keep : function or None
+        Takes gradients as steps find them; see
+        :func:`minifer.ops.backpropagation.walk_back`.
     """
+
+    keep = None
 
     def __init__(self, network_pass, batch, make, begun=False):
         self.network_pass, self.batch, self.make = network_pass, batch, make
@@ -79,7 +86,14 @@ class PlannedPass:
     def backward(self, dvalues, cache):
         if cache is not self.plan or self.plan is None:
             return self.network_pass.backward(dvalues, cache)
-        return (), self.plan.backward(dvalues)
+        return (), self.plan.backward(dvalues, self.keep)
+
+    def places(self):
+        """From how many places of the latest pass each parameter's gradient comes."""
+        if self.latest is None:
+            return Counter(self.params)
+        return Counter(param for step in self.latest.steps if step.learns
+                       for layer in step.layers for param in layer.params)
 
 
 class FusedHead:

@@ -30,8 +30,8 @@ from .threads import default_threads
 
 __all__ = ["DEVICES", "resolve", "device_of", "on_gpu", "to_device", "to_host",
            "as_array", "contiguous", "address", "compute_capability", "synchronize",
-           "compiler", "cupy_module", "raw_module", "memory_used", "memory_free",
-           "shared_memory", "explained", "gpu_name"]
+           "compiler", "cupy_module", "nccl_module", "raw_module", "memory_used",
+           "memory_free", "shared_memory", "explained", "gpu_name"]
 
 DEVICES = ("auto", "cpu", "cuda", "emu")
 
@@ -157,6 +157,27 @@ def cupy_module():
         Without CuPy or a GPU.
     """
     return _cupy()
+
+
+def nccl_module():
+    """CuPy's NCCL, for sums over GPUs.
+
+    Raises
+    ------
+    BackendUnavailable
+        Without CuPy, a GPU, or NCCL: CuPy's wheels bring none.
+    """
+    _cupy()
+    try:
+        import cupy.cuda.nccl as nccl
+        if getattr(nccl, "available", True):
+            return nccl
+        why = "CuPy was built without it"
+    except ImportError as error:
+        why = str(error)
+    raise BackendUnavailable(
+        f"ranks 'nccl': expected NCCL, got none ({why}). Try pip install "
+        "nvidia-nccl-cu13 (or nvidia-nccl-cu12), or ranks='mpi'.")
 
 
 def raw_module(source, options):

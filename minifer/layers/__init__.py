@@ -12,7 +12,8 @@ from .conv import Conv2DLayer
 from .dense import DenseLayer
 from .helper import (count_params, forward, freeze, get_all_layers,
                      get_all_param_values, get_all_params, get_output,
-                     get_output_shape, move_to, seed_noise, set_all_param_values)
+                     get_output_shape, move_to, seed_noise, set_all_param_values,
+                     sharing)
 from .input import InputLayer
 from .merge import ConcatLayer, ElemwiseSumLayer, concat
 from .noise import DropoutLayer, dropout
@@ -28,4 +29,4 @@ __all__ = [
     "FlattenLayer", "flatten", "ReshapeLayer", "reshape", "ConcatLayer", "concat",
     "ElemwiseSumLayer", "forward", "get_output", "get_output_shape", "get_all_layers",
     "get_all_params", "count_params", "get_all_param_values", "set_all_param_values",
-    "freeze", "seed_noise", "move_to"]
+    "freeze", "seed_noise", "sharing", "move_to"]

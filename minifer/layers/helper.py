@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from ..device.arrays import on_gpu, resolve, to_host
 from ..errors import SettingError, WeightsError
 from ..expressions import Expression
 from ..random import Stream
+from ..ranks import Part
 from .base import Layers, MergeLayer
 from .normalization import BatchNormLayer, FrozenBatchNormLayer
 from .param import Param
@@ -21,7 +23,8 @@ from .tape import as_inputs, as_list, forward, get_all_layers
 
 __all__ = ["get_all_layers", "get_output", "get_output_shape", "get_all_params",
            "count_params", "get_all_param_values", "set_all_param_values",
-           "forward", "freeze", "seed_noise", "move_to"]
+           "forward", "freeze", "seed_noise", "sharing",
+           "move_to"]
 
 
 def get_output(layer_or_layers: Layers, inputs: Any = None, **kwargs: Any) -> Any:
@@ -190,6 +193,31 @@ def seed_noise(layer: Layers, seed: int) -> None:
     for place, one in enumerate(get_all_layers(layer)):
         if hasattr(one, "stream"):
             one.stream = Stream(seed, "dropout", place)
+
+
+@contextlib.contextmanager
+def sharing(layer: Layers, part: Part | None) -> Iterator[None]:
+    """For a block, let a network train on a part of each batch that ranks share.
+
+    Dropout draws the part's share of the batch's masks, and batch norm takes the
+    statistics of the whole batch.
+
+    Parameters
+    ----------
+    layer : Layer or list of Layer
+    part : minifer.ranks.Part or None
+        None changes nothing.
+    """
+    order = get_all_layers(layer)
+    shared = ([one.stream for one in order if hasattr(one, "stream")]
+              + [one for one in order if isinstance(one, BatchNormLayer)])
+    for one in shared:
+        one.part = part
+    try:
+        yield
+    finally:
+        for one in shared:
+            one.part = None
 
 
 def move_to(layer: Layers, device: str) -> str:

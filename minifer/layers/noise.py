@@ -57,11 +57,12 @@ class DropoutLayer(Layer):
     def forward(self, x, deterministic=False):
         if deterministic or self.p == 0:
             return x, None
-        if not self.shared_axes:
+        if not self.shared_axes and self.stream.part is None:
             return dropout_drawn_forward(x, self.stream, self.p, self.rescale)
         shape = tuple(1 if axis in self.shared_axes else n
                       for axis, n in enumerate(x.shape))
-        mask = keep_mask(self.stream, shape, self.p, like=x)
+        start = 0 if 0 in self.shared_axes else None  # one mask for the whole batch
+        mask = keep_mask(self.stream, shape, self.p, x, start)
         return dropout_forward(x, mask, self.p, self.rescale)
 
     def backward(self, dy, cache):

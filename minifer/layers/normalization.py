@@ -44,6 +44,8 @@ class BatchNormLayer(Layer):
     """
 
     frozen = False
+    #: The :class:`minifer.ranks.Part` of a batch that ranks share, if they do.
+    part: Any = None
 
     def __init__(self, incoming: Layer | Shape,
                  axes: str | int | Sequence[int] = "auto", epsilon: float = 1e-4,
@@ -90,14 +92,19 @@ class BatchNormLayer(Layer):
         beta = None if self.beta is None else self.beta.value
         if not use_averages or update_averages:
             y, mean, inv_std, cache = batch_norm_forward(
-                x, gamma, beta, self.axes, self.epsilon)
+                x, gamma, beta, self.axes, self.epsilon, self.part)
         if use_averages:
             y, cache = batch_norm_fixed_forward(
                 x, gamma, beta, self.mean.value, self.inv_std.value, self.axes)
-        # One value says nothing of how much values differ.
-        if update_averages and x.size // mean.size > 1:
+        if update_averages and self.counts(x.size // mean.size):
             self.update_averages(mean, inv_std)
         return y, (use_averages, cache)
+
+    def counts(self, values):
+        """Whether so many values a channel tell how much values differ: one does not.
+        """
+        shared = self.part is not None and 0 in self.axes
+        return (self.part.whole(values) if shared else values) > 1
 
     def update_averages(self, mean, inv_std):
         """Move the running averages by a batch's μ and 1/√(σ² + ε)."""

@@ -6,6 +6,7 @@ was made from theirs. Where paths meet, and where a parameter was used twice,
 and an expression are walked back by the same function.
 """
 
+import functools
 from typing import Callable, NamedTuple
 
 from .outer_product import add_gradients
@@ -32,7 +33,7 @@ class BackwardStep(NamedTuple):
     backward: Callable
 
 
-def walk_back(steps, arrived):
+def walk_back(steps, arrived, keep=None):
     """Walk back, and add gradients where paths meet.
 
     Parameters
@@ -42,6 +43,9 @@ def walk_back(steps, arrived):
     arrived : dict of object -> gradient
         Where the way back begins. Taken from as it goes; at the end it holds the
         gradients of what no step made, such as a network's inputs.
+    keep : function, optional
+        ``keep(param, gradient)`` takes what a step found, in the order of the way back.
+        Default: it is added up in the dict that is returned.
 
     Returns
     -------
@@ -60,12 +64,13 @@ def walk_back(steps, arrived):
     (array([10.]), array([6.]))
     """
     of_params = {}
+    keep = keep or functools.partial(collect, of_params)
     for step in reversed(steps):
         if step.top not in arrived:
             continue
         dbottoms, found = step.backward(arrived.pop(step.top))
         for param, gradient in found.items():
-            collect(of_params, param, gradient)
+            keep(param, gradient)
         for bottom, gradient in zip(step.bottoms, dbottoms):
             if gradient is not None:
                 collect(arrived, bottom, gradient)

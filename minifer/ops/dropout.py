@@ -13,7 +13,7 @@ from .dispatch import on_device
 __all__ = ["keep_mask", "dropout_forward", "dropout_drawn_forward", "dropout_backward"]
 
 
-def keep_mask(stream, shape, p, like):
+def keep_mask(stream, shape, p, like, start=None):
     """The next mask of a stream, on the device of ``like``; the same on all devices.
 
     Parameters
@@ -24,11 +24,14 @@ def keep_mask(stream, shape, p, like):
     p : float in [0, 1)
         The probability of False.
     like : array
+    start : int, optional
+        As for :meth:`minifer.random.Stream.keep_mask`.
     """
     if not on_gpu(like):
-        return stream.keep_mask(shape, p)
-    mask = kernels.keep_mask(like, 0, math.prod(shape), stream.threshold(p),
-                             stream.key, stream.step)
+        return stream.keep_mask(shape, p, start)
+    start = stream.start(shape) if start is None else start
+    mask = kernels.keep_mask(like, start, start + math.prod(shape),
+                             stream.threshold(p), stream.key, stream.step)
     stream.step += 1
     return mask.reshape(shape)
 

@@ -13,7 +13,7 @@ __all__ = ["batch_norm_forward", "batch_norm_backward",
            "batch_norm_fixed_forward", "batch_norm_fixed_backward"]
 
 
-def batch_norm_forward(x, gamma, beta, axes, epsilon=1e-4):
+def batch_norm_forward(x, gamma, beta, axes, epsilon=1e-4, part=None):
     r"""Normalise by the statistics of this batch.
 
     .. math:: y = \gamma\,(x - \mu)\,/\sqrt{\sigma^2 + \epsilon} + \beta
@@ -26,6 +26,9 @@ def batch_norm_forward(x, gamma, beta, axes, epsilon=1e-4):
     axes : tuple of int
         Axes to take mean μ and (biased) variance σ² over, e.g. (0, 2, 3).
     epsilon : float > 0
+    part : minifer.ranks.Part, optional
+        If x is a part of a batch that ranks share: the statistics are then the whole
+        batch's, and so are the means on the way back.
 
     Returns
     -------
@@ -34,14 +37,17 @@ def batch_norm_forward(x, gamma, beta, axes, epsilon=1e-4):
         μ and 1/√(σ² + ε) of this batch, for the running averages.
     cache : tuple
     """
-    if _has_kernels(x, axes):
-        return norm_kernels.batch_norm_forward(x, gamma, beta, axes, epsilon)
-    mean = x.mean(axis=axes)
+    if _has_kernels(x, axes) and part is None:
+        y, *statistics, cache = norm_kernels.batch_norm_forward(
+            x, gamma, beta, axes, epsilon)
+        return y, *statistics, (part, cache)
+    mean = _mean(x, axes, part)
     centred = x - np.expand_dims(mean, axes)
-    inv_std = 1 / np.sqrt((centred * centred).mean(axis=axes) + float(epsilon))
+    inv_std = 1 / np.sqrt(_mean(centred * centred, axes, part) + float(epsilon))
     normed = centred * np.expand_dims(inv_std, axes)
     y = _scale_shift(normed, gamma, beta, axes)
-    return y, mean, inv_std, (normed, inv_std, gamma, beta is not None, axes)
+    cache = normed, inv_std, gamma, beta is not None, axes
+    return y, mean, inv_std, (part, cache)
 
 
 def batch_norm_backward(dy, cache):
@@ -60,13 +66,14 @@ def batch_norm_backward(dy, cache):
     dx : array of x's shape
     dgamma, dbeta : arrays of gamma's shape, None where there was none
     """
-    if _has_kernels(dy, cache[-1]):
+    part, cache = cache
+    if _has_kernels(dy, cache[-1]) and part is None:
         return norm_kernels.batch_norm_backward(dy, cache)
     normed, inv_std, gamma, has_beta, axes = cache
     dgamma, dbeta = _scale_shift_gradients(dy, normed, gamma, has_beta, axes)
     g = dy if gamma is None else dy * np.expand_dims(gamma.astype(dy.dtype), axes)
-    dx = (g - g.mean(axis=axes, keepdims=True)
-          - normed * (g * normed).mean(axis=axes, keepdims=True))
+    dx = (g - np.expand_dims(_mean(g, axes, part), axes)
+          - normed * np.expand_dims(_mean(g * normed, axes, part), axes))
     return dx * np.expand_dims(inv_std, axes), dgamma, dbeta
 
 
@@ -103,6 +110,13 @@ def batch_norm_fixed_backward(dy, cache):
     dgamma, dbeta = _scale_shift_gradients(dy, normed, gamma, has_beta, axes)
     slope = inv_std if gamma is None else inv_std * gamma.astype(dy.dtype)
     return dy * np.expand_dims(slope, axes), dgamma, dbeta
+
+
+def _mean(x, axes, part):
+    """The mean over axes: of the whole batch, if x is a part of one."""
+    if part is None or 0 not in axes:
+        return x.mean(axis=axes)
+    return part.mean(x, axes)
 
 
 def _has_kernels(x, axes):

@@ -13,6 +13,7 @@ from ..faces.cropping import CropSettings
 from ..faces.preprocessing import Preprocessing
 from ..files import break_lock
 from ..progress import Progress
+from ..ranks import connected
 from ..search import open_runner, runner_given, runner_options
 from ..weights.model_file import save_model
 from .data import DRAWN, SHARES, Split, read_ck, split_ck
@@ -101,7 +102,7 @@ class CK(Experiment):
             numbers[test] = k
         # Of the folds' models keep the one that did best on its validation part.
         result, model = max(runs, key=lambda run: best_accuracy(run[0]))
-        save_model(os.path.join(args.out, "model.npz"), model)
+        connected().lead(lambda: save_model(os.path.join(args.out, "model.npz"), model))
         protocol = data.describe("k-fold", folds=args.folds, seed=args.seed)
         return faces, result, model, probabilities, {"protocol": protocol,
                                                      "folds": numbers}

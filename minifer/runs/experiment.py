@@ -4,13 +4,17 @@ The scripts of ``examples/`` tell the same steps one by one, each for its networ
 """
 
 import os
+import sys
 import time
 
 from .. import layers, random
 from ..device.arrays import resolve
+from ..errors import SettingError
 from ..evaluation.metrics import evaluate
 from ..files import hold_folder
 from ..progress import Progress
+from ..ranks import connect, connected
+from ..ranks.launcher import started
 from ..training.trainer import Trainer
 from ..weights.model_file import Model, check_readable, load_model, load_params
 from .options import check_training, command, stop_rule, trainer_options
@@ -41,7 +45,8 @@ class Experiment:
     defaults: dict = {}
 
     def __init__(self, args, progress=None):
-        self.args, self.progress = args, progress or Progress()
+        self.args = args
+        self.progress = progress or Progress(enabled=connected().writes)
         self.started = time.perf_counter()
 
     @classmethod
@@ -62,13 +67,14 @@ class Experiment:
 
     @classmethod
     def start(cls, argv, parser):
-        """Read a command line; find the device and lock the folder that it names."""
+        """Read a command line; find ranks and device, lock the folder that it names."""
         args = cls.parse(argv, parser)
-        device = resolve(args.device)  # before work that would be in vain without it
+        ranks = find_ranks(args)  # before work that would be in vain without it
+        device = resolve(args.device)
         if args.weights:
             check_readable(args.weights)
-        hold_folder(args.out, [*REPORTS, "run.json", "history.csv", "model.npz",
-                               "checkpoint.npz"])
+        ranks.lead(lambda: hold_folder(args.out, [
+            *REPORTS, "run.json", "history.csv", "model.npz", "checkpoint.npz"]))
         if device != args.device:
             print(f"training on {device}", flush=True)
         return cls(args)
@@ -139,7 +145,12 @@ class Experiment:
                      {"command": command(self.args), "seed": self.args.seed})
 
     def write(self, faces, test, result, model, probabilities, evaluation):
-        """Write pictures, history, record and report into --out; print the verdict."""
+        """Write pictures, history, record and report into --out; print the verdict.
+
+        That is done on rank 0 alone.
+        """
+        if not connected().writes:
+            return
         out = self.args.out
         pictures = draw(out, test, probabilities, evaluation, result, model)
         record = describe_run(self.args, *self.about(), faces, result, evaluation,
@@ -148,7 +159,29 @@ class Experiment:
 
 
 def load_best(network, folder):
-    """Give a network the parameters of its best epoch; return the model saved then."""
-    best = load_model(os.path.join(folder, "model.npz"))
-    layers.set_all_param_values(network, layers.get_all_param_values(best.network))
-    return best
+    """Give a network the parameters of its best epoch; return the model saved then.
+
+    Only rank 0 reads and returns it, if there are several.
+    """
+    best = []
+
+    def read():
+        best.append(load_model(os.path.join(folder, "model.npz")))
+        return layers.get_all_param_values(best[0].network)
+
+    layers.set_all_param_values(network, connected().lead(read))
+    return best[0] if best else None
+
+
+def find_ranks(args):
+    """The ranks that --ranks asks for; those that are not to write keep quiet."""
+    ranks = connect(args.ranks or "alone")
+    launcher, told = started()
+    if args.ranks is None and told > 1:
+        raise SettingError(
+            f"ranks: expected --ranks mpi where {launcher} starts {told} processes, "
+            "got none: each would train alone, and write into the same folder. Add it, "
+            "or start one process.")
+    if not ranks.writes:
+        sys.stdout = open(os.devnull, "w")
+    return ranks

@@ -5,6 +5,7 @@ import shlex
 from ..data import Augmentation, balanced_weights
 from ..device.arrays import DEVICES
 from ..errors import SettingError, check_seed
+from ..ranks import RANKS, connected
 from ..training import schedules, stopping
 from ..training.batches import LAST_BATCH, check_batch_size
 from ..training.checks import check_rate
@@ -48,6 +49,9 @@ def training_options(add, out, epochs, batch, lr):
              "CPU (slow), auto takes a GPU if there is one")
     add("--precision", choices=["fp32", "tf32"], default="fp32",
         help="of a GPU's products: tf32 is faster and less exact")
+    add("--ranks", choices=RANKS[1:],
+        help="share each batch among the processes that mpiexec or srun started; nccl "
+             "has them sum on their GPUs")
     add("--flip", action="store_true", help="mirror training images at random")
     add("--rotation", type=float, metavar="DEG",
         help="turn training images by up to so many degrees, either way; like the "
@@ -87,6 +91,7 @@ def trainer_options(args, training):
         "schedule": schedules.by_name(args.schedule), "device": args.device,
         "precision": args.precision, "last_batch": args.last_batch,
         "flip": args.flip, "augment": augmentation(args),
+        "ranks": args.ranks or "alone",
         "class_weights": balanced_weights(training.labels, len(training.classes))
         if args.class_weights == "balanced" else None}
 
@@ -126,6 +131,8 @@ def command(args):
     """
     words = (["python", f"examples/{args.script}"] if args.script.endswith(".py")
              else args.script.split())
+    if connected().size > 1:
+        words = ["mpiexec", "-n", str(connected().size), *words]
     for name, value in vars(args).items():
         if name == "script":
             continue

@@ -9,6 +9,7 @@ from ..errors import SettingError
 from ..faces.cache import cache_folder
 from ..faces.cropping import CropSettings
 from ..faces.preprocessing import ColourPreprocessing
+from ..ranks import connected
 from ..training.frozen import frozen_features, trainable_head
 from ..weights import foreign
 from . import fer2013
@@ -156,9 +157,15 @@ class Transfer(Experiment):
         if args.train_all or args.whole or args.flip or augmentation(args):
             return network, steps, list(zip(images, answers))
         folder = os.path.join(cache_folder(), "features")
-        features = [frozen_features(
-            network, one, steps, folder, device=args.device,
-            progress=self.progress.callback("features of the body")) for one in images]
+
+        def read():
+            return [frozen_features(
+                network, one, steps, folder, device=args.device,
+                progress=self.progress.callback("features of the body"))
+                for one in images]
+
+        connected().lead(lambda: bool(read()))  # the others find what rank 0 has kept
+        features = read()
         print(f"features of the body: {sum(one.nbytes for one in features) / 1e6:,.0f}"
               f" MB in {folder}", flush=True)
         return trainable_head(network), None, list(zip(features, answers))

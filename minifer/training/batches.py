@@ -31,6 +31,7 @@ from ..device.recording import refuse
 from ..errors import LabelError, SettingError, ShapeError
 from ..ops.dropout import keep_mask
 from ..random import Stream
+from ..ranks import Part
 from .streaming import Streamed
 
 __all__ = ["Batches", "LAST_BATCH", "check_augment", "check_batch_size"]
@@ -67,6 +68,8 @@ class Batches:
         batch of images on the host, their numbers in the data set and the number of
         the epoch, and should depend on nothing else. Other threads call it, ahead
         of time and maybe several at once.
+    part : minifer.ranks.Part, optional
+        If ranks share each batch: this one's part of it is handed out.
 
     Attributes
     ----------
@@ -85,7 +88,7 @@ class Batches:
     def __init__(self, images: Array, labels: Array, device: str, batch_size: int,
                  prepare: Callable[..., Any] | None = None, flip: Stream | None = None,
                  limit: int | None = None, augment: Callable[..., Any] | None = None,
-                 last: str = "keep"):
+                 last: str = "keep", part: Part | None = None):
         self.device, self.prepare, self.flip = resolve(device), prepare, flip
         check_augment(augment, flip)
         if last not in LAST_BATCH:
@@ -94,6 +97,7 @@ class Batches:
         images, labels = as_array(images), as_array(labels)
         _check(images, labels, flip, self.device)
         self._size, self._last = check_batch_size(batch_size), last
+        self._part = part
         self._images, self._labels = images, to_device(
             _as_targets(labels, self.device), self.device)
         self._scaling = getattr(prepare, "scaling", None)
@@ -101,7 +105,7 @@ class Batches:
         self._order: Any = None
         self.streams = augment is not None or self._must_stream(limit)
         if self.streams:
-            self._stream = Streamed(images, self.device, augment)
+            self._stream = Streamed(images, self.device, augment, part)
         else:
             self._images = to_device(images, self.device)
         # Memory for as many images as a batch can have, however large it may be.
@@ -216,8 +220,11 @@ class Batches:
                 f"batches: expected a batch from 0 to {self.count - 1}, got {number}."
                 if self.count else "batches: expected begin(order) first.")
         first, end = self._ends[number:number + 2]
+        here = slice(0, end - first)
+        if self._part is not None:
+            here = self._part.take(end - first)
         pick = self._pick_here if self.device == "cpu" else self._pick_there
-        return pick(number, first, end - first)
+        return pick(number, first + here.start, here.stop - here.start)
 
     def _pick_here(self, number, first, n):
         chosen = self._order[first:first + n]

@@ -25,7 +25,8 @@ from ..weights.model_file import META, check_finite, write_arrays
 from .fingerprint import same
 from .position import is_count, is_number
 
-__all__ = ["save_checkpoint", "load_checkpoint", "begun_with", "peek"]
+__all__ = ["save_checkpoint", "load_checkpoint", "begun_with", "peek", "pack",
+           "unpack"]
 
 FORMAT = "minifer-checkpoint-1"
 #: What must be in it beside arrays, and as what.
@@ -53,14 +54,10 @@ def save_checkpoint(path: FilePath, network: Layer, update: Update,
     surroundings : dict, optional
         What the last bits depend on besides; JSON-ready.
     """
-    arrays = {f"param_{i}": v
-              for i, v in enumerate(layers.get_all_param_values(network))}
-    numbers_of_rule, slots = _split(update.state)
-    arrays.update(slots)
-    meta = {"format": FORMAT, "position": position, "settings": settings,
-            "surroundings": surroundings or {}, "update": numbers_of_rule,
-            "streams": [s.step for s in _streams(network)]}
-    write_arrays(path, arrays, meta)
+    arrays, state = pack(network, update)
+    write_arrays(path, arrays, {
+        "format": FORMAT, "position": position, "settings": settings,
+        "surroundings": surroundings or {}, **state})
 
 
 def load_checkpoint(path: FilePath, network: Layer, update: Update,
@@ -114,12 +111,27 @@ def load_checkpoint(path: FilePath, network: Layer, update: Update,
     for name, array in arrays.items():
         if array.dtype.kind == "f":
             check_finite(path, name, array, array.dtype)
-    layers.set_all_param_values(
-        network, [arrays[name] for name in wanted if name not in slots])
+    unpack(network, update, arrays, meta)
+    return meta["position"]
+
+
+def pack(network, update):
+    """The state of network and update rule: arrays by name, and what is JSON-ready."""
+    arrays = {f"param_{i}": v
+              for i, v in enumerate(layers.get_all_param_values(network))}
+    numbers_of_rule, slots = _split(update.state)
+    return arrays | slots, {"update": numbers_of_rule,
+                            "streams": [s.step for s in _streams(network)]}
+
+
+def unpack(network, update, arrays, meta):
+    """Put network and update rule into the state that :func:`pack` returned."""
+    values = [arrays[f"param_{i}"]
+              for i in range(len(layers.get_all_params(network)))]
+    layers.set_all_param_values(network, values)
     _restore(update.state, meta["update"], arrays)
     for stream, step in zip(_streams(network), meta["streams"]):
         stream.step = step
-    return meta["position"]
 
 
 def begun_with(path: FilePath) -> tuple[dict[str, Any], dict[str, Any]]:

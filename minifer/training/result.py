@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-__all__ = ["Result"]
+__all__ = ["Result", "is_better", "line_of"]
 
 
 @dataclass(frozen=True)
@@ -24,3 +24,25 @@ class Result:
     history: list
     best_epoch: int
     made_with: dict = field(default_factory=dict)
+
+
+def is_better(row, best):
+    """Whether an epoch is better than the best so far, which may be None.
+
+    >>> row = {"valid_accuracy": .5, "valid_loss": 1.}
+    >>> is_better(row, None), is_better(row, {**row, "valid_loss": .9})
+    (True, False)
+    """
+    return best is None or row["valid_loss"] is None or (
+        (row["valid_accuracy"], -row["valid_loss"])
+        > (best["valid_accuracy"], -best["valid_loss"]))
+
+
+def line_of(row, epochs):
+    """What is said of an epoch, of so many or None."""
+    total = f"/{epochs}" if epochs else ""
+    text = f"epoch {row['epoch']}{total}  train loss {row['train_loss']:.4f}"
+    if row["valid_loss"] is not None:
+        text += (f"  valid loss {row['valid_loss']:.4f}  "
+                 f"accuracy {100 * row['valid_accuracy']:.1f} %")
+    return f"{text}  {row['seconds']:.1f} s"

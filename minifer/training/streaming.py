@@ -20,9 +20,9 @@ class Streamed:
     the others. On the CPU one thread is enough: training needs the cores itself.
     """
 
-    def __init__(self, images, device, augment=None):
+    def __init__(self, images, device, augment=None, part=None):
         self.images = images if augment is None else to_host(images)
-        self.device, self.augment = device, augment
+        self.device, self.augment, self.part = device, augment, part
         self.ahead = 1 if augment is None or device == "cpu" else augmenting_threads()
         self.coming, self.next, self.process = None, None, os.getpid()
 
@@ -35,6 +35,8 @@ class Streamed:
     def begin(self, order, ends, epoch):
         self._forget()
         self.rows, self.epoch = np.split(order, ends[1:]), epoch
+        if self.part is not None:
+            self.rows = [rows[self.part.of(len(rows))] for rows in self.rows]
         self.count = len(ends) - 1
 
     def batch(self, number):

@@ -29,7 +29,7 @@ NAMED = ("device", "precision")
 MOST_THREADS = 4096
 
 
-def surroundings(network, device, precision, threads):
+def surroundings(network, device, precision, threads, ranks=1):
     """What a training's last bits depend on, by name; JSON-ready.
 
     Parameters
@@ -39,16 +39,18 @@ def surroundings(network, device, precision, threads):
         As for a Trainer.
     threads : int or None
         Threads of the plan; None on a GPU.
+    ranks : int
+        Processes that share each batch.
 
     Returns
     -------
     dict
         ``device``; on a GPU ``precision``; on the CPU ``threads``, ``machine`` and
         ``blas``, and for networks of float64, which have no plan, ``blas threads``;
-        versions of ``python`` and ``numpy``.
+        versions of ``python`` and ``numpy``; ``ranks``, if there are several.
     """
     found = {"device": device, "python": ".".join(platform.python_version_tuple()[:2]),
-             "numpy": np.__version__}
+             "numpy": np.__version__} | ({"ranks": ranks} if ranks > 1 else {})
     if device != "cpu":
         return found | {"precision": precision}
     blas, blas_threads = blas_kernels()
@@ -80,6 +82,7 @@ def differences(then, now):
     if not then:
         return ("began with an unknown number of threads, as checkpoints did not note "
                 "it; its last bits may differ from those of a run that never stopped")
+    then, now = {"ranks": 1} | then, {"ranks": 1} | now
     names = [name for name in now if name in then and then[name] != now[name]]
     if not names:
         return ""

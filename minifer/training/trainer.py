@@ -12,7 +12,6 @@ True
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import os
 import time
@@ -27,26 +26,25 @@ from ..compiled.functions import function
 from ..device.threads import default_threads
 from ..errors import NotFiniteError, SettingError, check_seed
 from ..expressions import Expression, Variable
-from ..files import digest, lock_folder, remove_leftovers
+from ..files import digest
 from ..progress import Progress
 from ..random import Stream
+from ..ranks import Part, Ranks, connect
+from ..ranks.base import on_all
 from ..weights import architecture
 from ..weights.model_file import Model, save_model
-from . import stopping
+from . import places, stopping, together
 from .batches import LAST_BATCH, Batches, check_augment, check_batch_size
-from .checkpoint import begun_with, load_checkpoint, peek, save_checkpoint
+from .checkpoint import save_checkpoint
 from .checks import check_rate, check_samples
 from .fingerprint import (describe_constraints, describe_data, describe_function,
                           describe_penalty, describe_terms, describe_update)
 from .interrupts import TrainingInterrupted, interrupt_flag, where
-from .position import beginning, check_position
-from .result import Result
+from .result import Result, is_better, line_of
 from .schedules import Schedule, checked, constant, cosine, quarters
 from .surroundings import say_differences, surroundings, threads_of
 
 __all__ = ["Trainer", "Result", "TrainingInterrupted"]
-
-CHECKPOINT, MODEL = "checkpoint.npz", "model.npz"
 
 
 class Trainer:
@@ -86,6 +84,11 @@ class Trainer:
         batches of 57). 'keep': it stays. 'drop': its images, others in each epoch, are
         left out. Default: 'deal', and for a run that is resumed what it began with;
         before there was a choice that was 'keep'.
+    ranks : {'alone', 'mpi', 'nccl'}, default 'alone'
+        Processes that share each batch; see :func:`minifer.ranks.connect`. All call
+        the same methods with the same arguments. The batch size is that of all
+        together, and so a run is the same on any number of ranks, but for rounding.
+        Rank 0 alone writes files and prints.
 
     Notes
     -----
@@ -102,7 +105,7 @@ class Trainer:
                  prepare: Callable[..., Any] | None = None, device: str = "cpu",
                  precision: str = "fp32", flip: bool = False,
                  augment: Callable[..., Any] | None = None,
-                 last_batch: str | None = None):
+                 last_batch: str | None = None, ranks: str | Ranks = "alone"):
         if last_batch not in (None, *LAST_BATCH):
             raise SettingError(f"last batch: expected {', '.join(LAST_BATCH)}, got "
                                f"{last_batch!r}.")
@@ -114,6 +117,8 @@ class Trainer:
         self.order = Stream(self.seed, "shuffle")
         self.flip = Stream(self.seed, "augment") if flip else None
         self.augment = check_augment(augment, self.flip)
+        self.ranks = connect(ranks)
+        self.part = Part(self.ranks) if self.ranks.size > 1 else None
         self.device = layers.move_to(network, device)
         layers.seed_noise(network, self.seed)
         self._build(update, class_weights, penalty)
@@ -162,11 +167,13 @@ class Trainer:
         are fewer: a run that is resumed at a small batch then adds up in the same
         order as one that never stopped.
         """
-        planned = {"batch": min(self.batch_size, images), "precision": self.precision,
-                   "threads": threads or default_threads()}
+        planned = {"batch": -(-min(self.batch_size, images) // self.ranks.size),
+                   "precision": self.precision,
+                   "threads": threads or self.ranks.threads or default_threads()}
         if planned != self._planned:
             inputs, loss, test, prediction = self._expressions
-            self.train_fn = function(inputs, loss, self.update, **planned)
+            self.train_fn = function(inputs, loss, self.update, part=self.part,
+                                     **planned)
             self.test_fn = function(inputs, test, **planned)
             self.predict_fn = function(inputs[:1], prediction, **planned)
             self._planned = planned
@@ -228,21 +235,24 @@ class Trainer:
         rules += [stop] if stop else []
         rules = rules or [stopping.settled()]
         self._epochs, self._model = epochs, model
-        self._progress = progress or Progress(enabled=False)
+        self._progress = (progress if progress and self.ranks.writes
+                          else Progress(enabled=False))
         self._run_settings = dict(
             self._settings, **describe_data(images, labels, valid),
+            last_batch=self.last_batch,
             # Some schedules depend on where the end is.
             schedule_epochs=epochs if self.schedule in (quarters, cosine) else None)
-        alone = contextlib.nullcontext() if folder is None else lock_folder(folder)
-        with alone, interrupt_flag() as interrupted:
+        with (self.ranks.together(), layers.sharing(self.network, self.part),
+              together.locked(self.ranks, folder), interrupt_flag() as interrupted):
             place, threads = self._start(folder, resume)
             self._fitted = True
             self._plan(max(len(images), len(valid[0]) if valid else 0), threads)
             batches = self._batches(images, labels, self.flip, self.augment,
-                                    last=self._run_settings["last_batch"])
+                                    self._run_settings["last_batch"], self.part)
             batches.sizes(len(batches))  # refuses to drop all
-            valid = valid and self._batches(*valid)
-            while not (place["history"] and any(r(place["history"]) for r in rules)):
+            valid = valid and self._mine(*valid)
+            while not self.ranks.lead(lambda: bool(place["history"]) and any(
+                    rule(place["history"]) for rule in rules)):
                 self._epoch(batches, valid, place, folder, interrupted)
             place["finished"] = True
             self._save(folder, place)
@@ -252,65 +262,65 @@ class Trainer:
 
     def predict(self, images: Array) -> np.ndarray:
         """Probabilities (N, K) of the classes, in batches."""
-        batches = self._batches(images, np.zeros(len(images), int))
-        self._plan_once(len(images))
-        return np.concatenate([self.predict_fn(x) for x, _ in batches.in_order()])
+        with self.ranks.together():
+            batches, _ = self._mine(images, np.zeros(len(images), int))
+            self._plan_once(len(images))
+            found = [self.predict_fn(x) for x, _ in batches.in_order()]
+            return np.concatenate(sum(self.ranks.gather(found), []))
 
     def evaluate(self, images: Array, labels: Array) -> tuple[float, float]:
         """Mean loss and accuracy (a fraction) on given data."""
         check_samples(images, labels, self.network.output_shape[1])
         self._plan_once(len(images))
-        return self._evaluate(self._batches(images, labels))
+        with self.ranks.together():
+            return self._evaluate(self._mine(images, labels))
 
-    def _evaluate(self, batches):
-        sums = [0.0, 0.0]
+    def _evaluate(self, mine):
+        (batches, n), sums = mine, [0.0, 0.0]
         for x, y in batches.in_order():
             sums = [s + one.astype(np.float64)
                     for s, one in zip(sums, self.test_fn.queue(x, y))]
-        return tuple(float(s) / len(batches) for s in sums)
+        loss, hits = self.ranks.sum(np.array([float(s) for s in sums])).tolist()
+        return loss / n, hits / n
 
-    def _batches(self, images, labels, flip=None, augment=None, last="keep"):
+    def _mine(self, images, labels):
+        """Batches of this rank's part of some data, maybe none; how many are all."""
+        mine = slice(*self.ranks.part(len(images)))
+        none_here = mine.start == mine.stop and self.part is not None
+        return (together.NoBatches() if none_here else
+                self._batches(images[mine], labels[mine])), len(images)
+
+    def _batches(self, images, labels, flip=None, augment=None, last="keep", part=None):
         return Batches(images, labels, self.device, self.batch_size, self.prepare, flip,
-                       augment=augment, last=last)
+                       augment=augment, last=last, part=part)
 
     def _surroundings(self):
         return surroundings(self.network, self.device, self.precision,
-                            self._planned["threads"])
+                            self._planned["threads"], self.ranks.size)
 
     def _start(self, folder, resume):
-        """Where to begin: at the beginning, or where a checkpoint stands; threads."""
-        self._run_settings["last_batch"] = self.last_batch or "deal"
-        place = beginning()
-        if folder is None:
-            return place, None
-        path = os.path.join(folder, CHECKPOINT)
-        for name in (CHECKPOINT, MODEL):
-            remove_leftovers(os.path.join(folder, name))
-        if not os.path.exists(path):
-            return place, None
-        if resume:
-            return self._resume(path)
-        if not peek(path).get("finished", False):
-            raise SettingError(
-                f"{path}: an interrupted run stands here ({where(peek(path))}). "
-                "Continue it with --resume, or choose another folder.")
-        return place, None
+        """Where to begin, for all ranks, which are seen to be alike; threads."""
+        together.agree(self.ranks, {
+            "epochs": self._epochs, "resume": resume, "device": self.device,
+            **self._run_settings}, self._progress)
+        place, self._run_settings["last_batch"], then = self.ranks.lead(
+            lambda: places.begin(folder, resume, self.network, self.update,
+                                 self._run_settings))
+        threads = None if then is None else self._go_on(place, then)
+        together.hand_out(self.ranks, self.network, self.update)
+        return place, threads
 
-    def _resume(self, path):
-        """Load a checkpoint; where it stands, and how many threads it began with."""
-        settings, then = begun_with(path)
-        if self.last_batch is None:
-            self._run_settings["last_batch"] = settings["last_batch"]
-        place = load_checkpoint(path, self.network, self.update, self._run_settings,
-                                check_position)
-        place["finished"] = False
-        threads = threads_of(then)
+    def _go_on(self, place, then):
+        """Say where a run goes on; with how many threads, if it has as many ranks."""
+        threads = (threads_of(then) if then.get("ranks", 1) == self.ranks.size
+                   else None)
         self._progress.line(f"continuing after {where(place)}" + (
             f" with {threads} threads, as it began"
             if threads and threads != self._planned["threads"] else ""))
         self._plan(self.batch_size, threads)
-        say_differences(then, self._surroundings(), self._progress)
-        return place, threads
+        if self.ranks.writes:
+            say_differences(then, self._surroundings(), self._progress)
+        return threads
 
     def _epoch(self, batches, valid, place, folder, interrupted):
         """One pass over the training samples, one over the validation samples."""
@@ -326,25 +336,29 @@ class Trainer:
                 self.update.learning_rate = checked(
                     self.schedule, self.learning_rate, epoch * batches.count + number,
                     epoch, self._epochs)
-                loss_sum = loss_sum + self._step(*batches.batch(number), bar)
+                loss, stop = self._step(*batches.batch(number), bar, interrupted)
+                loss_sum = loss_sum + loss
                 place["batch"] = number + 1
-                if interrupted.is_set() and number + 1 < batches.count:
+                if stop and number + 1 < batches.count:
                     self.train_fn.check()
                     place["loss_sum"] = float(loss_sum)
                     self._stop(folder, place, time.perf_counter() - started)
         place["loss_sum"] = float(loss_sum)
         self.train_fn.check(parameters=True)
+        together.agree_on_weights(self.ranks, self.network)
         row = {"epoch": epoch + 1, "train_loss": place["loss_sum"] / batches.used}
         row["valid_loss"], row["valid_accuracy"] = (
             self._evaluate(valid) if valid is not None else (None, None))
         row["seconds"] = time.perf_counter() - started
         row["learning_rate"] = self.update.learning_rate
-        self._finish_epoch(row, place, folder)
-        if interrupted.is_set():
+        self._finish_epoch(self.ranks.hand_out(row), place, folder)
+        if self.ranks.any(interrupted.is_set()):
             self._stop(folder, place, 0.0)
 
-    def _step(self, x, y, bar):
-        """Train on a batch; the sum of its losses, which on a GPU is not waited for."""
+    def _step(self, x, y, bar, interrupted):
+        """Train on a batch: its losses in all, on a GPU not waited for; if to stop."""
+        if self.part is not None:
+            self.part.flag = interrupted.is_set()
         loss = self.train_fn.queue(x, y)
         bar.update(1)
         if self.device == "cpu":
@@ -352,7 +366,9 @@ class Trainer:
             bar.set_postfix(loss=f"{loss:.3f}", refresh=False)
         else:
             loss = loss.astype(np.float64)
-        return loss * len(x)
+        if self.part is not None:
+            return loss * self.part.total, self.part.flag
+        return loss * len(x), interrupted.is_set()
 
     def _finish_epoch(self, row, place, folder):
         """Note the epoch; save the model if it is the best; save the checkpoint."""
@@ -363,29 +379,22 @@ class Trainer:
                 "Check the validation images for NaN, or lower the learning rate.")
         place["history"].append(row)
         place.update(epoch=row["epoch"], batch=0, loss_sum=0.0, seconds=0.0)
-        best = place["best"]
-        if best is None or row["valid_loss"] is None or (
-                (row["valid_accuracy"], -row["valid_loss"])
-                > (best["valid_accuracy"], -best["valid_loss"])):
+        if is_better(row, place["best"]):
             place["best"] = row
             if folder is not None and self._model is not None:
-                save_model(os.path.join(folder, MODEL), self._model)
+                self.ranks.lead(lambda: save_model(
+                    os.path.join(folder, places.MODEL), self._model))
         self._save(folder, place)
-        total = f"/{self._epochs}" if self._epochs else ""
-        text = f"epoch {row['epoch']}{total}  train loss {row['train_loss']:.4f}"
-        if row["valid_loss"] is not None:
-            text += (f"  valid loss {row['valid_loss']:.4f}  "
-                     f"accuracy {100 * row['valid_accuracy']:.1f} %")
-        self._progress.line(f"{text}  {row['seconds']:.1f} s")
+        self._progress.line(line_of(row, self._epochs))
 
     def _save(self, folder, place):
         if folder is not None:
-            save_checkpoint(os.path.join(folder, CHECKPOINT), self.network,
-                            self.update, place, self._run_settings,
-                            self._surroundings())
+            self.ranks.lead(lambda: save_checkpoint(
+                os.path.join(folder, places.CHECKPOINT), self.network, self.update,
+                place, self._run_settings, self._surroundings()))
 
     def _stop(self, folder, place, seconds):
         place["seconds"] = seconds
         self._save(folder, place)
         kept = f"saved in {folder}; --resume continues" if folder else "nothing saved"
-        raise TrainingInterrupted(f"stopped after {where(place)}: {kept}")
+        raise on_all(TrainingInterrupted(f"stopped after {where(place)}: {kept}"))

@@ -242,7 +242,7 @@ class DeviceState:
         """Undo :meth:`advance`, for a step that could not be launched."""
         self.update.state["t"] -= 1
 
-    def launch(self, gradients, loss=None):
+    def launch(self, gradients, loss=None, part=None):
         """The device's part of a step: look for what is not finite, clip, move.
 
         A gradient that is its own one of ``targets`` is used where it is; one of
@@ -252,13 +252,17 @@ class DeviceState:
         ----------
         gradients, loss
             As for a step.
+        part : minifer.ranks.Part, optional
+            If ranks share the batch: their gradients are summed first.
         """
         update = self.update
         gradients = update.in_order(gradients)
-        fused = [self._can_fuse(g) for g in gradients]
-        for part, g, is_fused in zip(self.gradients.parts, gradients, fused):
+        fused = [part is None and self._can_fuse(g) for g in gradients]
+        for place, g, is_fused in zip(self.gradients.parts, gradients, fused):
             if not is_fused:
-                _put(g, part)
+                _put(g, place)
+        if part is not None:
+            part.sum(self.gradients.whole)
         runs = self._runs(fused)
         for run in runs:
             kernels.note_finite(self.gradients.whole[run], self.finite)
@@ -348,10 +352,10 @@ class AppliedMomentumState(DeviceState):
         self.update.state["t"] -= skipped
         return skipped
 
-    def launch(self, gradients, loss=None):
+    def launch(self, gradients, loss=None, part=None):
         update = self.update
         kernels.remember(self.values.whole, self.before.whole)
-        self.inner.launch(gradients, loss)
+        self.inner.launch(gradients, loss, part)
         for param, old, v in zip(update.params, self.before.parts,
                                  update.state["velocity"]):
             if param in update.chosen:

@@ -93,6 +93,8 @@ class NormStep(ImageStep):
         first, second = (s / self.count for s in self._sums(moments))  # (C,) each
         self.mean = first + guess
         variance = np.maximum(second - first * first, 0)
+        if layer.part is not None:
+            self._join(variance)
         self.inv_std = 1 / np.sqrt(variance + layer.epsilon)
         self.slope = self.inv_std * (1 if layer.gamma is None else layer.gamma.value)
         shift = (0 if layer.beta is None else layer.beta.value) - self.mean * self.slope
@@ -100,6 +102,18 @@ class NormStep(ImageStep):
         if self.count > 1:
             layer.update_averages(self.mean, self.inv_std)
         return self._output(N)
+
+    def _join(self, variance):
+        """Make count, mean and variance those of the whole batch, whose part this is.
+
+        In float64, where a sum of squares loses nothing that float32 had.
+        """
+        part, mean = self.layer.part, self.mean.astype(np.float64)
+        sums = part.sum(self.count * np.stack([mean, variance + mean * mean]))  # (2, C)
+        self.count = part.whole(self.count)
+        mean, square = sums / self.count
+        self.mean = mean.astype(np.float32)
+        variance[...] = np.maximum(square - mean * mean, 0)
 
     def backward(self, dy):
         layer, x = self.layer, self.x
@@ -116,6 +130,8 @@ class NormStep(ImageStep):
         gradients = {p: g for p, g in gradients.items() if p is not None}
         if not self.need_dx:
             return [None], gradients
+        if layer.part is not None:
+            dbeta, dgamma = layer.part.sum(np.stack([dbeta, dgamma]))
         # dx = slope (d - mean d - normed mean(d normed)), sorted by d, x and 1.
         dx = rows(self.dx)  # (N, H, W*C)
         tilt = -self.slope * self.inv_std * dgamma / self.count

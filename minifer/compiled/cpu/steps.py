@@ -93,11 +93,12 @@ class DropoutStep(Step):
 
     def forward(self, xs):
         x, N, stream = xs[0], len(xs[0]), self.layer.stream
-        size = x[0].size
+        size, first = x[0].size, stream.start(x.shape)
 
         def share(worker, start, stop):
             part = slice(start, stop)
-            mask = stream.keep_part(start * size, stop * size, self.layer.p)
+            mask = stream.keep_part(first + start * size, first + stop * size,
+                                    self.layer.p)
             self.mask[part] = mask.reshape(x[part].shape)
             self._apply(x[part], self.mask[part], self.y[part])
 

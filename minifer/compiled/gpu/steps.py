@@ -39,6 +39,7 @@ class GpuStep(Step):
         if dropout is not None:
             self.stream, self.place = dropout.stream, plan.place_of(dropout.stream)
             self.threshold = dropout.stream.threshold(dropout.p)
+            self.one_mask = 0 in dropout.shared_axes
             self.scale = 1 / (1 - dropout.p) if dropout.rescale else 1.0
             # (N, F, Ho, Wo), or (N, U) behind a dense layer
             self.keep = self.buffer(*mask_shape(dropout, plan.batch), dtype=bool)
@@ -61,8 +62,19 @@ class GpuStep(Step):
         if self.keep is None:
             return None
         mask = self.keep[:N]
+        if self.stream.part is not None:
+            return self._part_of_mask(mask)
         dropout_kernels.draw_mask(mask, self.threshold, self.stream.key,
                                   self.plan.numbers, self.place)
+        return mask
+
+    def _part_of_mask(self, mask):
+        """The part's share of the batch's mask, where ranks share the batch."""
+        stream = self.stream
+        start = 0 if self.one_mask else stream.start(mask.shape)
+        mask[...] = dropout_kernels.keep_mask(
+            mask, start, start + mask.size, self.threshold, stream.key,
+            stream.step - 1).reshape(mask.shape)  # begin() has counted this pass
         return mask
 
 

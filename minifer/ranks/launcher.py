@@ -1,0 +1,63 @@
+"""What started this process: how many ranks the launcher says there are.
+
+Every launcher tells the processes that it starts so, in a variable of its own. MPI
+finds the others by it, if it speaks this launcher's language; if not, each process
+takes itself for the only one, and says nothing.
+"""
+
+import os
+
+from ..errors import SettingError
+
+__all__ = ["started", "check"]
+
+#: Variable -> (what sets it, how the other ranks are found then).
+LAUNCHERS = {
+    "OMPI_COMM_WORLD_SIZE": "Open MPI's mpiexec",
+    "PMI_SIZE": "mpiexec",
+    "MPI_LOCALNRANKS": "mpiexec",
+    "SLURM_STEP_NUM_TASKS": "srun"}
+
+
+def started(environ=os.environ):
+    """Which launcher started this process, and how many ranks it says there are.
+
+    Returns
+    -------
+    str, int
+        ``'', 1`` without one.
+    """
+    for name, launcher in LAUNCHERS.items():
+        if environ.get(name, "").isdigit():
+            return launcher, int(environ[name])
+    return "", 1
+
+
+def check(size, library, environ=os.environ):
+    """Refuse to go on if the launcher has started other ranks than MPI finds.
+
+    Parameters
+    ----------
+    size : int
+        How many MPI finds.
+    library : str
+        MPI's name, for the message.
+
+    Raises
+    ------
+    SettingError
+    """
+    launcher, told = started(environ)
+    asked = environ.get("SLURM_NTASKS", "")
+    if not launcher and size == 1 and asked.isdigit() and int(asked) > 1:
+        launcher, told = "sbatch's script", int(asked)
+    if not launcher or told == size:
+        return
+    advice = {
+        "srun": "Start it with srun --mpi=pmi2, for which MPICH's wheel asks",
+        "sbatch's script": "Put srun --mpi=pmi2, or mpiexec, before the command",
+    }.get(launcher, f"Start it with the mpiexec of {library}: of the environment in "
+                    "which mpi4py is, such as .venv/bin/mpiexec")
+    raise SettingError(
+        f"ranks: expected MPI ({library}) to find the {told} ranks of {launcher}, got "
+        f"{size}. {advice}.")

@@ -1,0 +1,51 @@
+"""What ranks see to before they train, and while they do: that they are alike."""
+
+import contextlib
+
+import numpy as np
+
+from .. import layers
+from .._version import __version__
+from ..files import digest, lock_folder
+from .checkpoint import pack, unpack
+
+__all__ = ["NoBatches", "agree", "agree_on_weights", "hand_out", "locked"]
+
+
+class NoBatches:
+    """The batches of a rank that has no part of some images."""
+
+    def in_order(self):
+        """Go through them."""
+        return iter(())
+
+
+def agree(ranks, facts, progress):
+    """Refuse ranks that differ in what they were given, or in their versions."""
+    ranks.agree({"version of minifer": __version__, "version of NumPy": np.__version__,
+                 "network speed": ranks.gbits, **facts})
+    if ranks.any(ranks.crowded):
+        progress.line("a machine has fewer cores than ranks: they wait for each other. "
+                      "Start one for each core, at most.")
+
+
+def hand_out(ranks, network, update):
+    """Give all ranks the state of network and update rule that rank 0 has."""
+    if ranks.size > 1:
+        unpack(network, update, *ranks.lead(lambda: pack(network, update)))
+    agree_on_weights(ranks, network)
+
+
+def agree_on_weights(ranks, network):
+    """See that all ranks have the same weights, bit for bit."""
+    if ranks.size > 1:
+        ranks.agree({"weights": digest(*layers.get_all_param_values(network))})
+
+
+@contextlib.contextmanager
+def locked(ranks, folder):
+    """Hold a folder for a block, if it is not None: on rank 0, for all."""
+    with contextlib.ExitStack() as stack:
+        if folder is not None:
+            ranks.lead(lambda: stack.enter_context(lock_folder(folder)))
+        yield

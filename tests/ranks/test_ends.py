@@ -1,0 +1,75 @@
+"""However a rank ends, all end soon, and a run can be continued."""
+
+import os
+import signal
+import subprocess
+import time
+
+import pytest
+
+from helpers import runs, together
+from minifer.progress import Progress
+from minifer.training.checkpoint import peek
+
+
+@pytest.fixture(scope="module")
+def started():
+    """Skip where ranks cannot be started."""
+    reason = together.why_not()
+    if reason:
+        pytest.skip(reason)
+
+
+def is_alive(path):
+    """Whether the process whose number stands in a file is still there."""
+    try:
+        os.kill(int(path.read_text()), 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def last_lines(done):
+    return [line for line in done.stderr.splitlines() if not line.startswith("epoch")]
+
+
+def test_an_error_of_one_rank_ends_all(started, tmp_path):
+    done = together.start(2, together.__file__, tmp_path, "raises")
+    assert done.returncode == 1
+    lines = [line for line in last_lines(done) if line]
+    assert lines[0].startswith("rank 1 of 2: Traceback")
+    assert lines[-1] == "ZeroDivisionError: it went wrong"
+
+
+def test_a_rank_that_leaves_ends_all(started, tmp_path):
+    done = together.start(2, together.__file__, tmp_path, "leaves")
+    assert done.returncode == 1
+    assert last_lines(done) == [
+        "rank 0 of 2: rank 1 has ended while the others train: all ranks end."]
+
+
+@pytest.mark.parametrize("number, limit", [(signal.SIGKILL, 5), (signal.SIGSTOP, 8)])
+def test_a_rank_that_is_killed_or_stopped_ends_all(started, tmp_path, number, limit):
+    checkpoint = tmp_path / "endless" / "checkpoint.npz"
+    ranks = subprocess.Popen(
+        together.command(2, together.__file__, tmp_path, "endless"), text=True,
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+        env=together.environment(MINIFER_RANKS_LIMIT="2"))
+    try:
+        while not checkpoint.exists():
+            assert ranks.poll() is None, ranks.communicate()
+            time.sleep(0.05)
+        os.kill(int((tmp_path / "pid-1").read_text()), number)
+        began = time.monotonic()
+        _, said = ranks.communicate(timeout=30)
+        while any(is_alive(tmp_path / f"pid-{rank}") for rank in range(2)):
+            assert time.monotonic() - began < limit
+            time.sleep(0.02)
+        assert time.monotonic() - began < limit
+    finally:
+        ranks.kill()
+    assert ranks.returncode
+    assert (number == signal.SIGKILL) != ("rank 1 has said nothing for" in said)
+    epochs = peek(checkpoint)["epoch"]
+    result, _ = runs.train(tmp_path / "endless", epochs + 1, progress=Progress())
+    assert len(result.history) == epochs + 1
