@@ -1,5 +1,6 @@
 """Folders: locked for one program at a time, and filled whole or not at all."""
 
+import atexit
 import contextlib
 import contextvars
 import os
@@ -19,6 +20,7 @@ LOCK = ".minifer-lock"
 _locked: contextvars.ContextVar[frozenset[str]] = contextvars.ContextVar(
     "locked folders", default=frozenset())
 _until_the_end = contextlib.ExitStack()
+atexit.register(_until_the_end.close)  # while modules are still whole
 
 
 @contextlib.contextmanager
