@@ -14,7 +14,7 @@ import sys
 from .._version import __version__
 from ..errors import MiniferError, visible
 from ..files import release_folders
-from ..ranks import connected
+from ..ranks import end
 from . import COMMANDS, GROUPS, command
 
 __all__ = ["ArgumentParser", "StreamError", "main", "run"]
@@ -147,7 +147,7 @@ def _ended(main):
 
 
 def _told(text, code):
-    if connected().end(text, code):  # once, if there are many ranks
+    if end(text, code):  # once, if there are many ranks
         with contextlib.suppress(StreamError):
             print(text, file=sys.stderr)
     try:

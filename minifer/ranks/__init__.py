@@ -4,12 +4,22 @@
 them, started by ``mpiexec`` or ``srun``; ``nccl.py`` sums over GPUs. ``launcher.py``
 tells what started this process, ``watchdog.py`` ends all if one is gone.
 
+>>> from minifer.ranks import connect
 >>> ranks = connect("alone")
 >>> ranks.rank, ranks.size, ranks.part(10)
 (0, 1, (0, 10))
 """
 
-from .base import Part, Ranks
-from .connect import RANKS, connect, connected
+from typing import TYPE_CHECKING
 
-__all__ = ["Ranks", "Part", "RANKS", "connect", "connected"]
+from .._lazy import door
+
+_HOMES = {"Ranks": "base", "Part": "base", "RANKS": "connecting",
+          "connect": "connecting", "connected": "connecting", "end": "connecting"}
+
+if TYPE_CHECKING:  # the same, for those who read and never run
+    from .base import Part, Ranks
+    from .connecting import RANKS, connect, connected, end
+
+__all__ = list(_HOMES)
+__getattr__, __dir__ = door(__name__, _HOMES)

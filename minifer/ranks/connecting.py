@@ -1,18 +1,24 @@
-"""The ranks of this process, by name."""
+"""The ranks of this process, by name.
+
+A command asks here before NumPy has been imported, so it is imported where it is used.
+"""
 
 from __future__ import annotations
 
 import importlib
+from typing import TYPE_CHECKING
 
 from ..errors import SettingError
-from .base import Ranks
 
-__all__ = ["RANKS", "connect", "connected"]
+if TYPE_CHECKING:
+    from .base import Ranks
+
+__all__ = ["RANKS", "connect", "connected", "end"]
 
 #: What ``connect`` takes.
 RANKS = ("alone", "mpi", "nccl")
 
-_made: dict = {"alone": Ranks()}
+_made: dict = {}
 
 
 def connect(name: str | Ranks) -> Ranks:
@@ -37,12 +43,15 @@ def connect(name: str | Ranks) -> Ranks:
     BackendUnavailable
         If mpi4py, MPI's library, or NCCL is missing.
     """
+    from .base import Ranks
     if isinstance(name, Ranks):
         return name
     if name not in RANKS:
         raise SettingError(
             f"ranks: expected one of {', '.join(RANKS)}, got {name!r}.")
-    if name not in _made:
+    if name == "alone":
+        _made.setdefault(name, Ranks())
+    elif name not in _made:
         module = importlib.import_module(f"{__package__}.{name}")
         _made[name] = getattr(module, f"{name.upper()}Ranks")()
     return _made[name]
@@ -51,4 +60,15 @@ def connect(name: str | Ranks) -> Ranks:
 def connected() -> Ranks:
     """The ranks that have been found so far: those of ``connect``, or this one alone.
     """
-    return list(_made.values())[-1]
+    return _found() or connect("alone")
+
+
+def end(text: str, code: int) -> bool:
+    """:meth:`Ranks.end` of those that have been found, if there are any."""
+    ranks = _found()
+    return ranks is None or ranks.end(text, code)
+
+
+def _found():
+    """The ranks that a launcher started, once they have been found."""
+    return next((ranks for name, ranks in _made.items() if name != "alone"), None)
