@@ -21,7 +21,7 @@ from ..errors import SettingError, WeightsError, one_line
 from ..files.arrays import open_arrays
 from ..layers import Layer
 from ..updates import Update
-from ..weights.model_file import META, check_finite, write_arrays
+from ..weights.model_file import META, check_finite, check_parts, write_arrays
 from .fingerprint import same
 from .position import is_count, is_number
 
@@ -117,8 +117,7 @@ def load_checkpoint(path: FilePath, network: Layer, update: Update,
 
 def pack(network, update):
     """The state of network and update rule: arrays by name, and what is JSON-ready."""
-    arrays = {f"param_{i}": v
-              for i, v in enumerate(layers.get_all_param_values(network))}
+    arrays = {name: param.get_value() for name, param in _params(network).items()}
     numbers_of_rule, slots = _split(update.state)
     return arrays | slots, {"update": numbers_of_rule,
                             "streams": [s.step for s in _streams(network)]}
@@ -126,9 +125,7 @@ def pack(network, update):
 
 def unpack(network, update, arrays, meta):
     """Put network and update rule into the state that :func:`pack` returned."""
-    values = [arrays[f"param_{i}"]
-              for i in range(len(layers.get_all_params(network)))]
-    layers.set_all_param_values(network, values)
+    layers.set_all_param_values(network, [arrays[name] for name in _params(network)])
     _restore(update.state, meta["update"], arrays)
     for stream, step in zip(_streams(network), meta["streams"]):
         stream.step = step
@@ -165,12 +162,8 @@ def _meta(path, file):
     if not isinstance(meta, dict) or meta.get("format") != FORMAT:
         raise WeightsError(f"{path}: expected a checkpoint, got another .npz file.")
     parts = {**PARTS, "surroundings": dict} if "surroundings" in meta else PARTS
-    for name, kind in parts.items():
-        if not isinstance(meta.get(name), kind):
-            raise WeightsError(
-                f"{path}: expected {', '.join(parts)} in the checkpoint, got "
-                f"{one_line(repr(meta.get(name)))} as {name}. It is damaged: begin "
-                "anew in another folder.")
+    check_parts(path, meta, parts, "checkpoint",
+                "It is damaged: begin anew in another folder.")
     return meta
 
 
@@ -207,6 +200,7 @@ def _alike(found, ours):
 
 
 def _params(network):
+    """A network's parameters by their names in the file."""
     return {f"param_{i}": param
             for i, param in enumerate(layers.get_all_params(network))}
 

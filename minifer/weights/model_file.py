@@ -100,12 +100,7 @@ def load_model(path: FilePath, custom_layers: dict[str, type] | None = None) -> 
                 f"{path}: expected a minifer model, got "
                 f"{'bare weights' if meta is None else one_line(meta.get('format'))}. "
                 "Build the network yourself and use load_params(path, network).")
-        for name, kind in PARTS.items():
-            if not isinstance(meta.get(name), kind):
-                raise WeightsError(
-                    f"{path}: expected {', '.join(PARTS)} in the model file, got "
-                    f"{one_line(repr(meta.get(name)))} as {name}. Get or write it "
-                    "again.")
+        check_parts(path, meta, PARTS, "model file", "Get or write it again.")
         file.check_size()
         # What a network of the file's own wish needs is in the file.
         room = sum(header.nbytes for header in file.headers.values()) // 4
@@ -114,6 +109,26 @@ def load_model(path: FilePath, custom_layers: dict[str, type] | None = None) -> 
     model = Model(network, tuple(meta["classes"]), meta["preprocessing"], meta["notes"])
     _check_classes(path, model)
     return model
+
+
+def check_parts(path, meta, parts, kind, remedy):
+    """Raise WeightsError unless a file's meta entry has these parts, each of its type.
+
+    Parameters
+    ----------
+    path : str
+    meta : dict
+    parts : dict of str -> type
+    kind : str
+        The file's, as ``"model file"``.
+    remedy : str
+        What to do, as a sentence.
+    """
+    for name, expected in parts.items():
+        if not isinstance(meta.get(name), expected):
+            raise WeightsError(
+                f"{path}: expected {', '.join(parts)} in the {kind}, got "
+                f"{one_line(repr(meta.get(name)))} as {name}. {remedy}")
 
 
 def _check_classes(where, model):
