@@ -6,7 +6,7 @@ from ..data import Augmentation, balanced_weights
 from ..device.arrays import DEVICES
 from ..errors import SettingError, check_seed
 from ..ranks import RANKS, connected
-from ..training import schedules, stopping
+from ..training import CutMix, Mixup, schedules, stopping
 from ..training.batches import LAST_BATCH, check_batch_size
 from ..training.checks import check_rate
 
@@ -40,7 +40,8 @@ def training_options(add, out, epochs, batch, lr):
              "(unless given: deal, or what a resumed run began with)")
     add("--lr", type=float, default=lr, help="learning rate")
     add("--schedule", default="constant",
-        help="constant, quarters, cosine, step:EPOCHS or inverse_time:DECAY")
+        help="constant, quarters, cosine, step:EPOCHS, inverse_time:DECAY, or "
+             "warmup:BATCHES, which rises to the rate and then is cosine")
     add("--seed", type=int, default=0, help="for everything that is random")
     add("--weights", help="start from the weights in this file")
     add("--resume", action="store_true", help="continue an interrupted run")
@@ -63,6 +64,16 @@ def training_options(add, out, epochs, batch, lr):
         help="multiply their grey values by 1 - F to 1 + F")
     add("--erase", type=float, metavar="F",
         help="replace a rectangle by noise on this share of them")
+    add("--label-smoothing", type=float, metavar="F", default=0.0,
+        help="deal this share of each training target out to all classes: 0.1")
+    add("--mixup", type=float, metavar="ALPHA",
+        help="train on mixtures of two images: 0.2")
+    add("--cutmix", type=float, metavar="ALPHA",
+        help="train on images with a rectangle of another: 1")
+    add("--average", type=float, metavar="DECAY",
+        help="validate and keep a running average of the weights: 0.999")
+    add("--max-norm", type=float, metavar="F",
+        help="scale gradients down to this norm together")
     add("--class-weights", choices=["none", "balanced"], default="none",
         help="balanced: a mistake counts for more the rarer its class is")
 
@@ -92,6 +103,8 @@ def trainer_options(args, training):
         "precision": args.precision, "last_batch": args.last_batch,
         "flip": args.flip, "augment": augmentation(args),
         "ranks": args.ranks or "alone",
+        "label_smoothing": args.label_smoothing, "mix": mixing(args),
+        "average": args.average, "max_norm": args.max_norm,
         "class_weights": balanced_weights(training.labels, len(training.classes))
         if args.class_weights == "balanced" else None}
 
@@ -104,6 +117,15 @@ def augmentation(args):
     if "zoom" in given:
         given["zoom"] = 1 - args.zoom, 1 + args.zoom
     return Augmentation(**given, seed=args.seed) if given else None
+
+
+def mixing(args):
+    """The mixing of training images that was asked for, or None."""
+    if args.mixup is not None and args.cutmix is not None:
+        raise SettingError("expected --mixup or --cutmix, got both.")
+    if args.mixup is not None:
+        return Mixup(args.mixup)
+    return None if args.cutmix is None else CutMix(args.cutmix)
 
 
 def stop_rule(text):

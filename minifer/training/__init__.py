@@ -6,11 +6,14 @@
 """
 
 from . import schedules, stopping
+from .averaging import MovingAverage
 from .batches import Batches
 from .checkpoint import load_checkpoint, save_checkpoint
 from .frozen import frozen_features, trainable_head
+from .mixing import CutMix, Mixup
 from .trainer import Result, Trainer, TrainingInterrupted
 
-__all__ = ["Trainer", "Result", "TrainingInterrupted", "Batches", "save_checkpoint",
+__all__ = ["Trainer", "Result", "TrainingInterrupted", "Batches", "MovingAverage",
+           "Mixup", "CutMix", "save_checkpoint",
            "load_checkpoint", "frozen_features", "trainable_head", "schedules",
            "stopping"]

@@ -70,6 +70,11 @@ class Batches:
         of time and maybe several at once.
     part : minifer.ranks.Part, optional
         If ranks share each batch: this one's part of it is handed out.
+    mix : minifer.training.Mixup or CutMix, optional
+        Called last, as ``mix(x, y, rng)``; it needs soft targets. Each rank then picks
+        the whole batch, as its images' partners may be any others.
+    mixing : minifer.random.Stream, optional
+        Where ``mix``'s generators come from, one a batch.
 
     Attributes
     ----------
@@ -88,7 +93,8 @@ class Batches:
     def __init__(self, images: Array, labels: Array, device: str, batch_size: int,
                  prepare: Callable[..., Any] | None = None, flip: Stream | None = None,
                  limit: int | None = None, augment: Callable[..., Any] | None = None,
-                 last: str = "keep", part: Part | None = None):
+                 last: str = "keep", part: Part | None = None,
+                 mix: Callable[..., Any] | None = None, mixing: Stream | None = None):
         self.device, self.prepare, self.flip = resolve(device), prepare, flip
         check_augment(augment, flip)
         if last not in LAST_BATCH:
@@ -97,7 +103,7 @@ class Batches:
         images, labels = as_array(images), as_array(labels)
         _check(images, labels, flip, self.device)
         self._size, self._last = check_batch_size(batch_size), last
-        self._part = part
+        self._part, self._mix, self._mixing = part, mix, mixing
         self._images, self._labels = images, to_device(
             _as_targets(labels, self.device), self.device)
         self._scaling = getattr(prepare, "scaling", None)
@@ -105,7 +111,8 @@ class Batches:
         self._order: Any = None
         self.streams = augment is not None or self._must_stream(limit)
         if self.streams:
-            self._stream = Streamed(images, self.device, augment, part)
+            self._stream = Streamed(images, self.device, augment,
+                                    part if mix is None else None)
         else:
             self._images = to_device(images, self.device)
         # Memory for as many images as a batch can have, however large it may be.
@@ -182,7 +189,7 @@ class Batches:
         ``keep_mask((M,), 0.5)`` is true; the stream goes on by one step.
         """
         order = _checked_order(order, len(self._images))
-        self._order = to_device(order, self.device)
+        self._order, self._epoch = to_device(order, self.device), epoch
         self._mirrored = None if self.flip is None else keep_mask(
             self.flip, order.shape, 0.5, like=self._order)
         sizes = self.sizes(len(order))
@@ -223,8 +230,15 @@ class Batches:
         here = slice(0, end - first)
         if self._part is not None:
             here = self._part.take(end - first)
+        if self._mix is None:
+            return self._pick(number, first + here.start, here.stop - here.start)
+        x, y = self._mix(*self._pick(number, first, end - first), self._mixing.generator(
+            self._epoch * self.count + number))
+        return x[here], y[here]
+
+    def _pick(self, number, first, n):
         pick = self._pick_here if self.device == "cpu" else self._pick_there
-        return pick(number, first + here.start, here.stop - here.start)
+        return pick(number, first, n)
 
     def _pick_here(self, number, first, n):
         chosen = self._order[first:first + n]

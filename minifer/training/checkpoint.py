@@ -47,6 +47,8 @@ def save_checkpoint(path: FilePath, network: Layer, update: Update,
     path : str
     network : Layer
     update : minifer.updates.Update
+        Or anything else whose ``state`` is one, such as
+        :class:`minifer.training.averaging.RuleAndAverage`.
     position : dict
         Where training stands; JSON-ready.
     settings : dict

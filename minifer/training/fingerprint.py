@@ -14,12 +14,15 @@ import types
 
 import numpy as np
 
+from .. import layers
 from ..device.arrays import as_array, to_host
 from ..files import digest
+from ..weights import architecture
 from .code_digest import Digests, is_library, name_of
 
 __all__ = ["describe_function", "describe_update", "describe_constraints",
-           "describe_penalty", "describe_terms", "describe_data", "same"]
+           "describe_penalty", "describe_terms", "describe_data", "describe_trainer",
+           "same"]
 
 _TWO_PARTS = re.compile(r"(?P<name>.*), code \w+ \((?P<python>.*)\), values (?P<v>\w+)",
                         re.DOTALL)
@@ -135,3 +138,25 @@ def describe_data(images, labels, valid=None):
             "validation": digest(*arrays[2:]) if valid else None,
             # The same bytes may be other numbers.
             "arrays": [[one.dtype.str, *one.shape] for one in arrays]}
+
+
+def describe_trainer(trainer, class_weights, penalty):
+    """What a :class:`minifer.training.Trainer` was given, JSON-ready."""
+    changing = layers.get_all_params(trainer.network)
+    return {
+        "flip": trainer.flip is not None,
+        "augment": describe_function(trainer.augment, changing),
+        "prepare": describe_function(trainer.prepare, changing),
+        "batch_size": trainer.batch_size, "seed": trainer.seed,
+        "learning_rate": trainer.learning_rate,
+        "update": describe_update(trainer.update),
+        "constraints": describe_constraints(trainer.update),
+        "penalty": None if penalty is None else describe_penalty(penalty),
+        "penalised": None if penalty is None else describe_terms(penalty),
+        "schedule": describe_function(trainer.schedule),
+        "class_weights": None if class_weights is None
+        else np.asarray(class_weights, float).tolist(),
+        "label_smoothing": trainer.label_smoothing or None,
+        "mix": describe_function(trainer.mix, changing),
+        "average": trainer.average and trainer.average.decay,
+        "network": digest(repr(architecture.to_dict(trainer.network)).encode())}

@@ -16,8 +16,8 @@ from typing import Any
 
 from ..errors import SettingError, check_number
 
-__all__ = ["constant", "quarters", "inverse_time", "step", "cosine", "by_name",
-           "checked"]
+__all__ = ["constant", "quarters", "inverse_time", "step", "cosine", "warmup",
+           "by_name", "checked", "needs_end"]
 
 #: ``schedule(initial, iteration, epoch, epochs)``.
 Schedule = Callable[[float, int, int, Any], float]
@@ -69,9 +69,40 @@ def cosine(initial: float, iteration: int, epoch: int, epochs: int) -> float:
     return initial * (1 + math.cos(math.pi * epoch / epochs)) / 2
 
 
+def warmup(iterations: int, then: Schedule = cosine) -> Schedule:
+    """The rate rises evenly over the first mini-batches; then another schedule rules.
+
+    Large first steps in random directions harm what comes after them (Goyal et al.
+    2017, arXiv:1706.02677).
+
+    Parameters
+    ----------
+    iterations : int >= 1
+        Mini-batches until the whole rate is reached.
+    then : function, default cosine
+    """
+    if iterations < 1:
+        raise SettingError(
+            f"schedule warmup: expected 1 mini-batch or more, got {iterations}.")
+
+    def schedule(initial, iteration, epoch, epochs):
+        return (then(initial, iteration, epoch, epochs)
+                * min(1, (iteration + 1) / iterations))
+    schedule.__qualname__ = f"warmup:{iterations}:{then.__qualname__}"
+    schedule.needs_end = needs_end(then)  # type: ignore[attr-defined]
+    return schedule
+
+
+def needs_end(schedule: Schedule) -> bool:
+    """Whether a schedule's rates depend on the number of epochs in all."""
+    return getattr(schedule, "needs_end", schedule in (quarters, cosine))
+
+
 def by_name(name: str) -> Schedule:
-    """A schedule from text: ``constant``, ``quarters``, ``cosine``,
-    ``inverse_time:1e-6`` or ``step:10``.
+    """A schedule from text.
+
+    ``constant``, ``quarters``, ``cosine``, ``inverse_time:1e-6``, ``step:10``,
+    ``warmup:500`` (then cosine) or ``warmup:500:`` and one of the others.
 
     Raises
     ------
@@ -87,11 +118,14 @@ def by_name(name: str) -> Schedule:
             return inverse_time(float(number))
         if kind == "step":
             return step(int(number))
+        if kind == "warmup":
+            iterations, _, then = number.partition(":")
+            return warmup(int(iterations), by_name(then or "cosine"))
     except ValueError:
         pass
     raise SettingError(
-        "schedule: expected constant, quarters, cosine, inverse_time:DECAY or "
-        f"step:EPOCHS, got '{name}'.")
+        "schedule: expected constant, quarters, cosine, inverse_time:DECAY, "
+        f"step:EPOCHS or warmup:BATCHES, got '{name}'.")
 
 
 def checked(schedule: Schedule, initial: float, iteration: int, epoch: int,

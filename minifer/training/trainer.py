@@ -12,6 +12,7 @@ True
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import time
@@ -20,28 +21,27 @@ from typing import Any
 
 import numpy as np
 
-from .. import layers, objectives, updates
+from .. import layers, updates
 from .._types import Array, FilePath
-from ..compiled.functions import function
 from ..device.threads import default_threads
 from ..errors import NotFiniteError, SettingError, check_seed
-from ..expressions import Expression, Variable
-from ..files import digest
+from ..expressions import Expression
 from ..progress import Progress
 from ..random import Stream
 from ..ranks import Part, Ranks, connect
 from ..ranks.base import on_all
-from ..weights import architecture
 from ..weights.model_file import Model, save_model
 from . import places, stopping, together
+from .averaging import MovingAverage, RuleAndAverage
 from .batches import LAST_BATCH, Batches, check_augment, check_batch_size
 from .checkpoint import save_checkpoint
 from .checks import check_rate, check_samples
-from .fingerprint import (describe_constraints, describe_data, describe_function,
-                          describe_penalty, describe_terms, describe_update)
+from .fingerprint import describe_data, describe_trainer
 from .interrupts import TrainingInterrupted, interrupt_flag, where
+from .mixing import check_smoothing, soft_targets
+from .planned import Functions
 from .result import Result, is_better, line_of
-from .schedules import Schedule, checked, constant, cosine, quarters
+from .schedules import Schedule, checked, constant, needs_end
 from .surroundings import say_differences, surroundings, threads_of
 
 __all__ = ["Trainer", "Result", "TrainingInterrupted"]
@@ -84,6 +84,18 @@ class Trainer:
         batches of 57). 'keep': it stays. 'drop': its images, others in each epoch, are
         left out. Default: 'deal', and for a run that is resumed what it began with;
         before there was a choice that was 'keep'.
+    label_smoothing : float in [0, 1), default 0
+        Share of each training target that is dealt out to all classes; 0.1 is usual.
+    mix : Mixup or CutMix, optional
+        Train on mixtures: see :mod:`minifer.training.mixing`. With it, or with label
+        smoothing, ``train_loss`` is that of the softened targets.
+    average : float in [0, 1), optional
+        Decay of a running average of all the network's values, such as 0.999. It, and
+        not the last values, is validated, saved as the model, and what the network
+        holds when ``fit`` returns: see :class:`minifer.training.MovingAverage`.
+    max_norm : float > 0, optional
+        Gradients are scaled down together to this norm (Pascanu et al. 2013,
+        arXiv:1211.5063).
     ranks : {'alone', 'mpi', 'nccl'}, default 'alone'
         Processes that share each batch; see :func:`minifer.ranks.connect`. All call
         the same methods with the same arguments. The batch size is that of all
@@ -105,7 +117,9 @@ class Trainer:
                  prepare: Callable[..., Any] | None = None, device: str = "cpu",
                  precision: str = "fp32", flip: bool = False,
                  augment: Callable[..., Any] | None = None,
-                 last_batch: str | None = None, ranks: str | Ranks = "alone"):
+                 last_batch: str | None = None, ranks: str | Ranks = "alone",
+                 label_smoothing: float = 0.0, mix: Callable[..., Any] | None = None,
+                 average: float | None = None, max_norm: float | None = None):
         if last_batch not in (None, *LAST_BATCH):
             raise SettingError(f"last batch: expected {', '.join(LAST_BATCH)}, got "
                                f"{last_batch!r}.")
@@ -119,46 +133,22 @@ class Trainer:
         self.augment = check_augment(augment, self.flip)
         self.ranks = connect(ranks)
         self.part = Part(self.ranks) if self.ranks.size > 1 else None
+        self.label_smoothing = check_smoothing(label_smoothing)
+        self.mix, self.mixing = mix, Stream(self.seed, "mix")
         self.device = layers.move_to(network, device)
         layers.seed_noise(network, self.seed)
-        self._build(update, class_weights, penalty)
-
-    def _build(self, update, class_weights, penalty):
-        """Write down the losses, and with what they are trained."""
-        target = Variable("targets")
-        prediction = layers.get_output(self.network)
-        loss = objectives.categorical_crossentropy(
-            prediction, target, class_weights).mean()
-        if penalty is not None:
-            loss = loss + penalty
-        params = layers.get_all_params(self.network, trainable=True)
-        self.update = update(loss, params, learning_rate=self.learning_rate)
-
-        test_prediction = layers.get_output(self.network, deterministic=True)
-        test_loss = objectives.categorical_crossentropy(
-            test_prediction, target, class_weights).sum()
-        test_hits = objectives.categorical_accuracy(test_prediction, target).sum()
-        source = next(one for one in layers.get_all_layers(self.network)
-                      if isinstance(one, layers.InputLayer))
-        inputs = [source.input_var, target]
-        self._expressions = inputs, loss, [test_loss, test_hits], test_prediction
-        self._planned, self._fitted = None, False
+        self.functions = Functions(network, update, self.learning_rate, class_weights,
+                                   penalty)
+        self.update = self.functions.update
+        self.update.max_total_norm = None if max_norm is None else check_rate(
+            max_norm, "max norm")
+        self.average = None if average is None else MovingAverage(
+            layers.get_all_params(network), average)
+        self._stateful = (self.update if self.average is None else
+                          RuleAndAverage(self.update, self.average))
+        self._fitted = False
         self._plan(self.batch_size)
-        changing = layers.get_all_params(self.network)
-        self._settings = {
-            "flip": self.flip is not None,
-            "augment": describe_function(self.augment, changing),
-            "prepare": describe_function(self.prepare, changing),
-            "batch_size": self.batch_size, "seed": self.seed,
-            "learning_rate": self.learning_rate,
-            "update": describe_update(self.update),
-            "constraints": describe_constraints(self.update),
-            "penalty": None if penalty is None else describe_penalty(penalty),
-            "penalised": None if penalty is None else describe_terms(penalty),
-            "schedule": describe_function(self.schedule),
-            "class_weights": None if class_weights is None
-            else np.asarray(class_weights, float).tolist(),
-            "network": digest(repr(architecture.to_dict(self.network)).encode())}
+        self._settings = describe_trainer(self, class_weights, penalty)
 
     def _plan(self, images, threads=None):
         """Make the functions, for so many images at once and so many threads.
@@ -167,16 +157,10 @@ class Trainer:
         are fewer: a run that is resumed at a small batch then adds up in the same
         order as one that never stopped.
         """
-        planned = {"batch": -(-min(self.batch_size, images) // self.ranks.size),
-                   "precision": self.precision,
-                   "threads": threads or self.ranks.threads or default_threads()}
-        if planned != self._planned:
-            inputs, loss, test, prediction = self._expressions
-            self.train_fn = function(inputs, loss, self.update, part=self.part,
-                                     **planned)
-            self.test_fn = function(inputs, test, **planned)
-            self.predict_fn = function(inputs[:1], prediction, **planned)
-            self._planned = planned
+        self.functions.plan(
+            self.part, batch=-(-min(self.batch_size, images) // self.ranks.size),
+            precision=self.precision,
+            threads=threads or self.ranks.threads or default_threads())
 
     def _plan_once(self, images):
         """Before the first use, plan for no more images than there are."""
@@ -241,14 +225,18 @@ class Trainer:
             self._settings, **describe_data(images, labels, valid),
             last_batch=self.last_batch,
             # Some schedules depend on where the end is.
-            schedule_epochs=epochs if self.schedule in (quarters, cosine) else None)
+            schedule_epochs=epochs if needs_end(self.schedule) else None)
         with (self.ranks.together(), layers.sharing(self.network, self.part),
               together.locked(self.ranks, folder), interrupt_flag() as interrupted):
             place, threads = self._start(folder, resume)
             self._fitted = True
             self._plan(max(len(images), len(valid[0]) if valid else 0), threads)
-            batches = self._batches(images, labels, self.flip, self.augment,
-                                    self._run_settings["last_batch"], self.part)
+            if self.label_smoothing or self.mix:
+                labels = soft_targets(labels, classes, self.label_smoothing)
+            batches = self._batches(
+                images, labels, self.flip, augment=self.augment, part=self.part,
+                last=self._run_settings["last_batch"], mix=self.mix,
+                mixing=self.mixing)
             batches.sizes(len(batches))  # refuses to drop all
             valid = valid and self._mine(*valid)
             while not self.ranks.lead(lambda: bool(place["history"]) and any(
@@ -256,6 +244,8 @@ class Trainer:
                 self._epoch(batches, valid, place, folder, interrupted)
             place["finished"] = True
             self._save(folder, place)
+        if self.average is not None:
+            self.average.take_place()
         return Result(place["history"], place["best"]["epoch"],
                       {"last_batch": self._run_settings["last_batch"],
                        **self._surroundings()})
@@ -265,7 +255,7 @@ class Trainer:
         with self.ranks.together():
             batches, _ = self._mine(images, np.zeros(len(images), int))
             self._plan_once(len(images))
-            found = [self.predict_fn(x) for x, _ in batches.in_order()]
+            found = [self.functions.predict(x) for x, _ in batches.in_order()]
             return np.concatenate(sum(self.ranks.gather(found), []))
 
     def evaluate(self, images: Array, labels: Array) -> tuple[float, float]:
@@ -279,7 +269,7 @@ class Trainer:
         (batches, n), sums = mine, [0.0, 0.0]
         for x, y in batches.in_order():
             sums = [s + one.astype(np.float64)
-                    for s, one in zip(sums, self.test_fn.queue(x, y))]
+                    for s, one in zip(sums, self.functions.test.queue(x, y))]
         loss, hits = self.ranks.sum(np.array([float(s) for s in sums])).tolist()
         return loss / n, hits / n
 
@@ -290,13 +280,13 @@ class Trainer:
         return (together.NoBatches() if none_here else
                 self._batches(images[mine], labels[mine])), len(images)
 
-    def _batches(self, images, labels, flip=None, augment=None, last="keep", part=None):
+    def _batches(self, images, labels, flip=None, **options):
         return Batches(images, labels, self.device, self.batch_size, self.prepare, flip,
-                       augment=augment, last=last, part=part)
+                       **options)
 
     def _surroundings(self):
         return surroundings(self.network, self.device, self.precision,
-                            self._planned["threads"], self.ranks.size)
+                            self.functions.planned["threads"], self.ranks.size)
 
     def _start(self, folder, resume):
         """Where to begin, for all ranks, which are seen to be alike; threads."""
@@ -304,10 +294,10 @@ class Trainer:
             "epochs": self._epochs, "resume": resume, "device": self.device,
             **self._run_settings}, self._progress)
         place, self._run_settings["last_batch"], then = self.ranks.lead(
-            lambda: places.begin(folder, resume, self.network, self.update,
+            lambda: places.begin(folder, resume, self.network, self._stateful,
                                  self._run_settings))
         threads = None if then is None else self._go_on(place, then)
-        together.hand_out(self.ranks, self.network, self.update)
+        together.hand_out(self.ranks, self.network, self._stateful)
         return place, threads
 
     def _go_on(self, place, then):
@@ -316,7 +306,7 @@ class Trainer:
                    else None)
         self._progress.line(f"continuing after {where(place)}" + (
             f" with {threads} threads, as it began"
-            if threads and threads != self._planned["threads"] else ""))
+            if threads and threads != self.functions.planned["threads"] else ""))
         self._plan(self.batch_size, threads)
         if self.ranks.writes:
             say_differences(then, self._surroundings(), self._progress)
@@ -340,15 +330,16 @@ class Trainer:
                 loss_sum = loss_sum + loss
                 place["batch"] = number + 1
                 if stop and number + 1 < batches.count:
-                    self.train_fn.check()
+                    self.functions.train.check()
                     place["loss_sum"] = float(loss_sum)
                     self._stop(folder, place, time.perf_counter() - started)
         place["loss_sum"] = float(loss_sum)
-        self.train_fn.check(parameters=True)
+        self.functions.train.check(parameters=True)
         together.agree_on_weights(self.ranks, self.network)
         row = {"epoch": epoch + 1, "train_loss": place["loss_sum"] / batches.used}
-        row["valid_loss"], row["valid_accuracy"] = (
-            self._evaluate(valid) if valid is not None else (None, None))
+        with self._averaged():
+            row["valid_loss"], row["valid_accuracy"] = (
+                self._evaluate(valid) if valid is not None else (None, None))
         row["seconds"] = time.perf_counter() - started
         row["learning_rate"] = self.update.learning_rate
         self._finish_epoch(self.ranks.hand_out(row), place, folder)
@@ -359,7 +350,9 @@ class Trainer:
         """Train on a batch: its losses in all, on a GPU not waited for; if to stop."""
         if self.part is not None:
             self.part.flag = interrupted.is_set()
-        loss = self.train_fn.queue(x, y)
+        loss = self.functions.train.queue(x, y)
+        if self.average is not None:
+            self.average.step()
         bar.update(1)
         if self.device == "cpu":
             loss = float(loss)
@@ -382,15 +375,21 @@ class Trainer:
         if is_better(row, place["best"]):
             place["best"] = row
             if folder is not None and self._model is not None:
-                self.ranks.lead(lambda: save_model(
-                    os.path.join(folder, places.MODEL), self._model))
+                with self._averaged():
+                    self.ranks.lead(lambda: save_model(
+                        os.path.join(folder, places.MODEL), self._model))
         self._save(folder, place)
         self._progress.line(line_of(row, self._epochs))
+
+    def _averaged(self):
+        """The running average in the network's place, if one is kept."""
+        return (contextlib.nullcontext() if self.average is None
+                else self.average.in_place())
 
     def _save(self, folder, place):
         if folder is not None:
             self.ranks.lead(lambda: save_checkpoint(
-                os.path.join(folder, places.CHECKPOINT), self.network, self.update,
+                os.path.join(folder, places.CHECKPOINT), self.network, self._stateful,
                 place, self._run_settings, self._surroundings()))
 
     def _stop(self, folder, place, seconds):
