@@ -91,8 +91,33 @@ def test_orthogonal(shape, gain, factor):
                                atol=1e-12)
 
 
+@pytest.mark.parametrize("gain", [1.0, 2.5])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_fan_in_uniform(shape, gain):
+    limit = gain * he_std(shape)
+    values = init.FanInUniform(gain=gain, rng=0)(shape)
+    assert_spread(values, limit / np.sqrt(3), limit)
+    bias = init.FanInUniform(100, gain, rng=0)((5000,))
+    assert_spread(bias, gain / np.sqrt(300), gain / 10)
+
+
+@pytest.mark.parametrize("fan_in", [0, -3, .5])
+def test_a_unit_has_an_input(fan_in):
+    with pytest.raises(SettingError, match="fan_in of 1 or more"):
+        init.FanInUniform(fan_in)
+
+
+def test_truncated_normal():
+    values = init.TruncatedNormal(std=.5, mean=3., rng=0)((300, 200))
+    # the deviation of a unit Gaussian that is cut at 2, by integration
+    assert_spread(values - 3., .5 * 0.87962566, 1.)
+    assert np.abs(values - 3.).max() > .99
+    again = init.TruncatedNormal(rng=4)
+    np.testing.assert_array_equal(again((50,)), init.TruncatedNormal(rng=4)((50,)))
+
+
 @pytest.mark.parametrize("name", ["GlorotNormal", "GlorotUniform", "HeNormal",
-                                  "HeUniform", "Orthogonal"])
+                                  "HeUniform", "FanInUniform", "Orthogonal"])
 def test_vectors_have_no_fans(name):
     with pytest.raises(MiniferError, match=rf"{name}: .*at least 2 axes.*\(5,\)"):
         getattr(init, name)()((5,))
