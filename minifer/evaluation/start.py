@@ -10,8 +10,9 @@ are spent on making them small again; where they fade, nothing is learnt.
 >>> network = DenseLayer(InputLayer((None, 20)), 4, W=Normal(5., rng=1),
 ...                      nonlinearity=softmax, name="output")
 >>> x = np.random.default_rng(0).standard_normal((50, 20))
->>> print(look_at_start(network, x, np.arange(50) % 4).verdict)
-bad start: loss 23.4, where a guess has ln 4 = 1.39; 'output' makes values 20 times as large
+>>> look_at_start(network, x, np.arange(50) % 4).verdict.split("; ")
+['bad start: loss 23.4, where a guess has ln 4 = 1.39',
+ "'output' makes values 20 times as large"]
 """
 
 from __future__ import annotations
@@ -187,7 +188,8 @@ def _check(labels, shape):
     if len(shape) != 2 or labels.shape != shape[:1]:
         raise ShapeError(f"look_at_start: expected a network of outputs (N, K) and N "
                          f"labels, got outputs {shape} and labels {labels.shape}.")
-    if labels.dtype.kind not in "iu" or not 0 <= labels.min() <= labels.max() < shape[1]:
-        raise LabelError(f"look_at_start: expected class numbers 0 … {shape[1] - 1}, "
+    K = shape[1]
+    if labels.dtype.kind not in "iu" or not 0 <= labels.min() <= labels.max() < K:
+        raise LabelError(f"look_at_start: expected class numbers 0 … {K - 1}, "
                          f"got {labels.dtype} {labels.min()} … {labels.max()}.")
     return labels
