@@ -43,7 +43,7 @@ class LayerStart:
     ----------
     name : str
     shape : tuple of int
-        Of its output, without the batch.
+        Axes of its output behind the batch.
     mean, spread : float
         Mean and root mean square of its outputs; the last layer's are its logits.
     gradient : float

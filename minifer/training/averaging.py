@@ -40,8 +40,9 @@ class MovingAverage:
     Attributes
     ----------
     state : dict
-        ``"t"``, the number of steps, and ``"values"``: a, each on the device of its
-        parameter.
+        ``"t"``, the number of steps, and ``"values"``.
+    values : list of arrays
+        a, each on the device of its parameter.
 
     Examples
     --------
@@ -50,7 +51,7 @@ class MovingAverage:
     >>> for value in 1.0, 2.0, 3.0:
     ...     p.value[...] = value
     ...     average.step()
-    >>> average.state["values"][0].round(3)
+    >>> average.values[0].round(3)
     array([2.601])
     >>> with average.in_place():
     ...     print(p.value.round(3))
@@ -61,15 +62,15 @@ class MovingAverage:
 
     def __init__(self, params: Sequence[Param], decay: float):
         self.params, self.decay = list(params), check_decay(decay)
-        values: list[Array] = [p.value.copy() for p in self.params]
-        self.state: dict[str, Any] = {"t": 0, "values": values}
+        self.values: list[Array] = [p.value.copy() for p in self.params]
+        self.state: dict[str, Any] = {"t": 0, "values": self.values}
 
     def step(self) -> None:
         """Let the parameters' present values in."""
         self.state["t"] += 1
         t = self.state["t"]
         weight = 1 - min(self.decay, (1 + t) / (10 + t))
-        for value, param in zip(self.state["values"], self.params):
+        for value, param in zip(self.values, self.params):
             value += (param.value - value) * np.asarray(weight, value.dtype)[()]
 
     @contextlib.contextmanager
@@ -83,11 +84,11 @@ class MovingAverage:
 
     def take_place(self) -> None:
         """Let the averages be the parameters' values from now on."""
-        for value, param in zip(self.state["values"], self.params):
+        for value, param in zip(self.values, self.params):
             param.value[...] = value
 
     def _exchange(self):
-        for value, param in zip(self.state["values"], self.params):
+        for value, param in zip(self.values, self.params):
             kept = param.value.copy()
             param.value[...] = value
             value[...] = kept

@@ -74,7 +74,7 @@ class Batches:
         Called last, as ``mix(x, y, rng)``; it needs soft targets. Each rank then picks
         the whole batch, as its images' partners may be any others.
     mixing : minifer.random.Stream, optional
-        Where ``mix``'s generators come from, one a batch.
+        Where ``mix``'s generators come from, one a batch. Default: of seed 0.
 
     Attributes
     ----------
@@ -103,7 +103,8 @@ class Batches:
         images, labels = as_array(images), as_array(labels)
         _check(images, labels, flip, self.device)
         self._size, self._last = check_batch_size(batch_size), last
-        self._part, self._mix, self._mixing = part, mix, mixing
+        self._part, self._mix = part, mix
+        self._mixing = mixing or Stream(0, "mix")
         self._images, self._labels = images, to_device(
             _as_targets(labels, self.device), self.device)
         self._scaling = getattr(prepare, "scaling", None)
@@ -232,8 +233,8 @@ class Batches:
             here = self._part.take(end - first)
         if self._mix is None:
             return self._pick(number, first + here.start, here.stop - here.start)
-        x, y = self._mix(*self._pick(number, first, end - first), self._mixing.generator(
-            self._epoch * self.count + number))
+        rng = self._mixing.generator(self._epoch * self.count + number)
+        x, y = self._mix(*self._pick(number, first, end - first), rng)
         return x[here], y[here]
 
     def _pick(self, number, first, n):
