@@ -88,7 +88,7 @@ def work(args):
                       ranks=ranks, prepare=lambda x: x * np.float32(1 / 255))
     labels = rng.integers(0, 7, len(images))
     trainer.fit(images, labels, epochs=1)  # plans are made, memory is touched
-    exchange = trainer.train_fn.exchange
+    exchange = trainer.functions.train.exchange
     before = exchange.seconds if exchange else 0.0
     seconds = trainer.fit(images, labels, epochs=1).history[-1]["seconds"]
     waited = (exchange.seconds if exchange else 0.0) - before

@@ -172,7 +172,7 @@ def test_the_loop_does_not_wait_for_the_device(monkeypatch):
             raise AssertionError(f"{name} waits for the device")
         monkeypatch.setattr(EmuArray, name, fetched)
     for _ in range(3):
-        loss = trainer.train_fn.queue(runs.STEPS(images), labels)
+        loss = trainer.functions.train.queue(runs.STEPS(images), labels)
     monkeypatch.undo()
     assert np.isfinite(float(loss))
 

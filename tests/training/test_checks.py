@@ -113,10 +113,10 @@ def test_a_batch_larger_than_the_data_plans_for_what_is_there(device):
     trainer = Trainer(runs.network(), batch_size=10**9, device=device,
                       prepare=runs.STEPS)
     trainer.fit(*runs.pictures(30), valid=runs.pictures(40), epochs=1)
-    assert trainer.train_fn.plan.batch == trainer.test_fn.plan.batch == 40
+    assert trainer.functions.train.plan.batch == trainer.functions.test.plan.batch == 40
     other = Trainer(runs.network(), batch_size=10**9, prepare=runs.STEPS, device=device)
     small = other.predict(IMAGES[:5])
-    assert other.predict_fn.plan.batch == 5
+    assert other.functions.predict.plan.batch == 5
     assert other.predict(IMAGES).shape == (12, 3)
     np.testing.assert_allclose(other.predict(IMAGES)[:5], small, rtol=1e-5)
     everything = [Trainer(runs.network(), batch_size=size, prepare=runs.STEPS)
