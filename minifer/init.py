@@ -27,7 +27,7 @@ from .random import as_rng
 
 __all__ = ["Initializer", "Constant", "Normal", "Uniform", "Glorot",
            "GlorotNormal", "GlorotUniform", "He", "HeNormal", "HeUniform",
-           "FanInUniform", "TruncatedNormal", "Orthogonal"]
+           "FanInUniform", "FanOutNormal", "TruncatedNormal", "Orthogonal"]
 
 
 class Initializer:
@@ -201,6 +201,40 @@ class FanInUniform(Initializer):
                 "A bias's does not tell its inputs: give fan_in.")
         limit = self.gain / np.sqrt(self.fan_in or _fan_in(shape))
         return as_rng(self.rng).uniform(-limit, limit, size=shape)
+
+
+class FanOutNormal(Initializer):
+    r"""Gaussian with standard deviation ``gain / √fan_out``: torchvision's ResNets.
+
+    What keeps the size of gradients on their way back, as :class:`HeNormal` keeps that
+    of values on their way forward.
+
+    Parameters
+    ----------
+    gain : float, default √2
+        That for ReLU.
+    rng : seed or Generator, optional
+
+    Examples
+    --------
+    >>> W = FanOutNormal(rng=1)((16, 4, 3, 3))
+    >>> bool(abs(W.std() - (2 / (16 * 9)) ** .5) < 0.01)
+    True
+
+    References
+    ----------
+    He, Zhang, Ren & Sun (2015): Delving deep into rectifiers. arXiv:1502.01852.
+    """
+
+    def __init__(self, gain: float = 2 ** .5, rng: Rng | None = None):
+        self.gain, self.rng = gain, rng
+
+    def sample(self, shape):
+        if len(shape) < 2:
+            raise ShapeError(
+                f"FanOutNormal: expected a shape with at least 2 axes, got {shape}.")
+        fan_out = shape[1] if len(shape) == 2 else shape[0] * np.prod(shape[2:])
+        return as_rng(self.rng).normal(0, self.gain / np.sqrt(fan_out), size=shape)
 
 
 class TruncatedNormal(Initializer):

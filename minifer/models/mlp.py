@@ -5,6 +5,7 @@ From the same project as :mod:`minifer.models.six_conv`.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from .. import init, layers, nonlinearities
@@ -30,7 +31,7 @@ def mlp(input_var: Any = None, num_classes: int = 7, size: int = 48,
     ======================  ============  ==========
 
     3,050,247 parameters in all. Weights start from Glorot's (Xavier's) uniform
-    distribution.
+    distribution, biases as in PyTorch.
 
     Parameters
     ----------
@@ -53,11 +54,17 @@ def mlp(input_var: Any = None, num_classes: int = 7, size: int = 48,
     """
     network = layers.InputLayer((None, 1, size, size), input_var, name="input")
     for place, num_units in enumerate([1024, 512, 256, 128], 1):
-        network = layers.DenseLayer(network, num_units, W=init.GlorotUniform(),
+        network = layers.DenseLayer(network, num_units, **_start(network),
                                     nonlinearity=nonlinearity, name=f"dense{place}")
         if batch_norm:
             network = layers.batch_norm(network)
         if dropout:
             network = layers.DropoutLayer(network, p=dropout, name=f"drop{place}")
-    return layers.DenseLayer(network, num_units=num_classes, W=init.GlorotUniform(),
+    return layers.DenseLayer(network, num_units=num_classes, **_start(network),
                              nonlinearity=nonlinearities.softmax, name="output")
+
+
+def _start(below):
+    """Weights and biases of a dense layer upon another."""
+    inputs = math.prod(below.output_shape[1:])
+    return {"W": init.GlorotUniform(), "b": init.FanInUniform(inputs)}

@@ -30,6 +30,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from .. import init, layers, nonlinearities
+from .starts import like_pytorch
 
 __all__ = ["resnet", "resnet18", "resnet50", "resnet101", "resnet152"]
 
@@ -55,6 +56,8 @@ def resnet(depths: Sequence[int], bottleneck: bool = True, input_var: Any = None
     A block adds its input to what its convolutions make of it: two of 3×3 (k = 1),
     or in a bottleneck 1×1, 3×3 and 1×1 (k = 4). Where the shapes differ, the input
     goes through a 1×1 convolution first ("downsample").
+
+    Weights start as torchvision's.
 
     Parameters
     ----------
@@ -96,8 +99,9 @@ def resnet(depths: Sequence[int], bottleneck: bool = True, input_var: Any = None
                             [(filters, 3, stride), (filters, 3, 1)])
             network = _block(network, convolutions, f"layer{stage + 1}.{place}")
     network = layers.GlobalPoolLayer(network, name="avgpool")
-    return layers.DenseLayer(network, num_units=num_classes,
-                             nonlinearity=nonlinearities.softmax, name="fc")
+    return layers.DenseLayer(
+        network, num_units=num_classes, nonlinearity=nonlinearities.softmax, name="fc",
+        **like_pytorch(network.output_shape[1]))
 
 
 def resnet18(input_var: Any = None, num_classes: int = 1000, size: int = 224,
@@ -156,7 +160,7 @@ def _conv_norm(network, filters, size, stride, conv, norm):
     """A convolution without bias, and its batch norm; ``conv``, ``norm`` are names."""
     network = layers.Conv2DLayer(
         network, filters, size, stride=stride, pad="same", b=None, nonlinearity=None,
-        W=init.HeNormal(gain="relu"), flip_filters=False, name=conv)
+        W=init.FanOutNormal(), flip_filters=False, name=conv)
     return layers.BatchNormLayer(network, epsilon=1e-5, alpha=.1, name=norm)
 
 

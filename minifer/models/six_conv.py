@@ -10,7 +10,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from .. import init, layers, nonlinearities
+from .. import layers, nonlinearities
+from .starts import like_pytorch
 
 __all__ = ["six_conv"]
 
@@ -57,20 +58,15 @@ def six_conv(input_var: Any = None, num_classes: int = 7,
     for place, num_filters in enumerate([32, 32, 64, 64, 128, 128], 1):
         network = layers.Conv2DLayer(
             network, num_filters, filter_size=3, pad="same", flip_filters=False,
-            **_start(9 * network.output_shape[1]),
+            **like_pytorch(9 * network.output_shape[1]),
             nonlinearity=nonlinearities.rectify, name=f"conv{place}")
         network = layers.BatchNormLayer(network, epsilon=1e-5, name=f"bn{place}")
         if place % 2 == 0:
             network = layers.MaxPool2DLayer(network, 2, name=f"pool{place // 2}")
     network = layers.DenseLayer(
         layers.dropout(network, p=.25, name="drop1"), num_units=256,
-        **_start(math.prod(network.output_shape[1:])),
+        **like_pytorch(math.prod(network.output_shape[1:])),
         nonlinearity=nonlinearities.rectify, name="dense1")
     return layers.DenseLayer(
         layers.dropout(network, p=.5, name="drop2"), num_units=num_classes,
-        **_start(256), nonlinearity=nonlinearities.softmax, name="output")
-
-
-def _start(fan_in):
-    """Weights and biases of a layer whose units have so many inputs, as in PyTorch."""
-    return {"W": init.FanInUniform(), "b": init.FanInUniform(fan_in)}
+        **like_pytorch(256), nonlinearity=nonlinearities.softmax, name="output")

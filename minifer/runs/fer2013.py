@@ -17,6 +17,7 @@ __all__ = ["FER2013", "MODELS", "OPTIMIZERS"]
 MODELS = {"fcn48": models.fcn48, "fcn48-dense": models.fcn48_dense,
           "r1": models.r1, "r2": models.r2, "six": models.six_conv, "mlp": models.mlp,
           "mlp-bn": functools.partial(models.mlp, batch_norm=True),
+          "small-resnet": models.small_resnet,
           "mlp-bn-drop": functools.partial(models.mlp, batch_norm=True, dropout=.25)}
 #: Sides of the images in pixels, for the networks that take others than the data's.
 SIDES = {"r2": 96}
