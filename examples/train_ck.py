@@ -65,7 +65,9 @@ def main(argv=None, prog="train_ck.py"):
     # The best epoch is seldom the last one, so go back to it. Then the verdict, on
     # people whom the network has never met; the interval draws people, not frames.
     best = load_best(network, args.out)
-    probabilities = trainer.predict(test.images)  # (N, 7), each row sums to 1
+    if args.refit:  # the number of epochs stands: once more, on what chose it as well
+        trainer, best, _ = ck.refit([training, validation], result, args.out)
+    probabilities = ck.judge(trainer, test.images)  # (N, 7), each row sums to 1
     evaluation = evaluate(probabilities, test.labels, faces.classes, test.subjects,
                           protocol=protocol, seed=args.seed, leaky=leaky)
 

@@ -55,7 +55,9 @@ def main(argv=None, prog="train_fer2013.py"):
     # The best epoch, judged on the part that the data set's makers kept for it. People
     # agree on these labels in two of three cases; mind that when you read the number.
     best = load_best(network, args.out)
-    probabilities = trainer.predict(test.images)
+    if args.refit:  # the number of epochs stands: once more, on what chose it as well
+        trainer, best, _ = fer.refit([training, validation], result, args.out)
+    probabilities = fer.judge(trainer, test.images)
     evaluation = evaluate(probabilities, test.labels, faces.classes, test.subjects,
                           protocol=protocol, seed=args.seed, leaky=leaky)
     fer.write(faces, test, result, best, probabilities, evaluation)

@@ -40,8 +40,8 @@ MAY = {
     "evaluation": "device faces layers",
     "report": "data evaluation faces files random search",
     "compiled": "cuda device expressions layers nonlinearities ops ranks updates",
-    "training": "compiled cuda device expressions files layers objectives ops "
-                "progress random ranks updates weights",
+    "training": "compiled cuda device expressions files layers nonlinearities "
+                "objectives ops progress random ranks updates weights",
     "exercises": "compiled gradcheck layers nonlinearities objectives ops random "
                  "tensor updates",
     "predict": "compiled device faces files layers report weights",

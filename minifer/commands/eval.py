@@ -1,5 +1,7 @@
 """Judge a model on data: minifer eval --model FILE [--data PATH...] [--out FOLDER].
 
+--models FILE FILE... judges several together: the mean of what they say, which is right
+more often than the best of them (an ensemble, such as the models of all folds).
 Prints accuracy with its interval, the scores of each class and the confusion matrix.
 With --out it writes report.md, report.html (open it in a browser), predictions.csv
 and pictures. A number is worth what its protocol is: judge on people and pictures
@@ -15,8 +17,11 @@ import platform
 import shlex
 import sys
 
+import numpy as np
+
 from .. import __version__, files
 from ..device.arrays import resolve
+from ..errors import SettingError
 from ..evaluation.calibration import calibrate
 from ..evaluation.metrics import evaluate
 from ..progress import Progress
@@ -31,7 +36,12 @@ TABLE = "predictions.csv"
 def arguments(parser):
     """Add its options."""
     add = parser.add_argument
-    add("--model", required=True, metavar="FILE", help="a model file")
+    which = parser.add_mutually_exclusive_group(required=True)
+    which.add_argument("--model", metavar="FILE", help="a model file")
+    which.add_argument("--models", nargs="+", metavar="FILE",
+        help="several, of the same classes and crops: the mean of what they say")
+    add("--views", action="store_true",
+        help="judge each image by ten views of it, mirrored and moved, on average")
     data.options(parser)
     add("--out", metavar="FOLDER", help="folder for the report; nothing is written "
                                         "without it")
@@ -43,9 +53,12 @@ def main(args):
     resolve(args.device)
     if args.out:
         files.hold_folder(args.out, [*REPORTS, TABLE])
-    model = data.open_model(args.model)
-    test = data.load(args, model, Progress())
-    probabilities = data.judge(model, test.faces, args.device)
+    args.models = args.models or [args.model]
+    models = [data.open_model(path) for path in args.models]
+    _check_alike(args.models, models)
+    test = data.load(args, models[0], Progress())
+    probabilities = np.mean([data.judge(model, test.faces, args.device, args.views)
+                             for model in models], axis=0)
     result = evaluate(probabilities, test.faces.labels, test.faces.classes,
                       test.faces.subjects, protocol=test.protocol, leaky=test.leaky)
     calibration = calibrate(probabilities, test.faces.labels)
@@ -57,6 +70,18 @@ def main(args):
         print(result, f"\n{calibration}", sep="\n")
     if page:
         print(f"{page} holds the report.", file=sys.stderr)
+
+
+def _check_alike(paths, models):
+    """Raise SettingError unless models say the same classes of the same crops."""
+    for path, model in zip(paths, models):
+        for what, ours, first in [
+                ("classes", model.classes, models[0].classes),
+                ("crops", model.preprocessing["crop"],
+                 models[0].preprocessing["crop"])]:
+            if ours != first:
+                raise SettingError(f"{path}: expected the {what} of {paths[0]}, "
+                                   f"{first}, got {ours}. Judge it on its own.")
 
 
 def _write(args, test, probabilities, result, calibration):
@@ -79,12 +104,13 @@ def _predictions(table, faces, probabilities):
 
 def _describe(args, test, calibration):
     """What a stranger needs to get the numbers again."""
-    hashes = {args.model: files.sha256(args.model)}
+    hashes = {path: files.sha256(path) for path in args.models}
     for path in args.data or []:
         if os.path.isfile(path):
             hashes[path] = files.sha256(path)
     return {
-        "title": f"{os.path.basename(args.model)} on {test.source}",
+        "title": f"{', '.join(map(os.path.basename, args.models))} on {test.source}"
+                 + ", ten views of each image" * args.views,
         "command": shlex.join(["minifer", *sys.argv[1:]]), "seed": args.seed,
         "results": {"expected calibration error": f"{calibration.error:.1%}"},
         "hashes": hashes,

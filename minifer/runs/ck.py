@@ -18,7 +18,7 @@ from ..search import open_runner, runner_given, runner_options
 from ..weights.model_file import save_model
 from .data import DRAWN, SHARES, Split, read_ck, split_ck
 from .experiment import Experiment
-from .options import training_options
+from .options import final_options, training_options
 from .record import best_accuracy
 
 __all__ = ["CK"]
@@ -44,6 +44,7 @@ class CK(Experiment):
         add("--split", choices=["subject", "random"], default="subject",
             help="random lets a person stand on both sides, which flatters")
         add("--subjects", type=int, default=60, help="people in the drawn data set")
+        final_options(add)
         runner_options(add, "folds")
 
     @classmethod
@@ -53,6 +54,8 @@ class CK(Experiment):
             error("expected --images and --labels together, or neither")
         if args.folds is not None and args.split == "random":
             error("--folds is by subject: leave out --split random")
+        if args.folds is not None and args.refit:
+            error("--folds tests on every part: leave out --refit")
         if args.folds is not None and args.folds < 2:
             error(f"expected --folds of 2 or more, got {args.folds}")
         check_shares(args.last, args.neutral)
@@ -68,7 +71,9 @@ class CK(Experiment):
         """The parts that train, choose the best epoch, and test."""
         kind, seed = self.args.split, self.args.seed
         return Split(*split_ck(faces, seed, people=kind == "subject"),
-                     data.describe(kind, SHARES, seed=seed), kind == "random")
+                     data.describe(kind, SHARES, seed=seed)
+                     + "; then trained on both" * self.args.refit
+                     + "; ten views of each image" * self.args.views, kind == "random")
 
     def steps(self, training):
         """What makes an image the network's input."""

@@ -13,6 +13,7 @@ from ..errors import DatasetError
 from ..faces.cache import cache_folder
 from ..faces.cropping import extract
 from ..faces.preprocessing import Preprocessing
+from ..faces.views import mean_of_views
 from ..files import naming
 from ..training.trainer import Trainer
 from ..weights.model_file import load_model
@@ -127,10 +128,11 @@ def open_model(path):
     return model
 
 
-def judge(model, faces, device):
-    """Probabilities (N, K) of the model's classes."""
+def judge(model, faces, device, views=False):
+    """Probabilities (N, K) of the model's classes, or their mean over ten views."""
     steps = Preprocessing.from_dict(model.preprocessing)
-    return Trainer(model.network, prepare=steps, device=device).predict(faces.images)
+    judged = Trainer(model.network, prepare=steps, device=device).predict
+    return mean_of_views(judged, faces.images) if views else judged(faces.images)
 
 
 def _seed(args, model):

@@ -8,15 +8,18 @@ import sys
 import time
 
 from .. import layers, random
+from ..data import join
 from ..device.arrays import resolve
 from ..errors import SettingError
 from ..evaluation.metrics import evaluate
+from ..faces.views import mean_of_views
 from ..files import hold_folder
 from ..progress import Progress
 from ..ranks import connect, connected
 from ..ranks.launcher import started
 from ..training.trainer import Trainer
-from ..weights.model_file import Model, check_readable, load_model, load_params
+from ..weights.model_file import (Model, check_readable, load_model, load_params,
+                                  save_model)
 from .options import check_training, command, stop_rule, trainer_options
 from .record import REPORTS, describe_run, draw, write_run
 
@@ -109,22 +112,63 @@ class Experiment:
         list of array (N, K)
             What it says of each further part.
         """
+        trainer, result, best, others = self.learn(parts, folder, resume)
+        if getattr(self.args, "refit", False):
+            trainer, best, others = self.refit(parts, result, folder, resume)
+        return result, best, [self.judge(trainer, images) for images, _ in others]
+
+    def learn(self, parts, folder, resume=None, validated=True, epochs=None):
+        """Train a network on the first part; choose the epoch on the second, if so.
+
+        Returns
+        -------
+        trainer : minifer.training.Trainer
+        result : minifer.training.Result
+        model : minifer.weights.Model
+            That of the best epoch, or of the last one.
+        list of (images, labels)
+            The input of each further part.
+        """
         args, classes = self.args, parts[0].classes
         steps = self.steps(parts[0])
         random.set_rng(args.seed)
         network = self.network(len(classes))
         self.load_weights(network)
-        learner, prepare, (training, validation, *others) = self.inputs(
-            network, steps, parts)
+        learner, prepare, (training, *others) = self.inputs(network, steps, parts)
+        valid = others.pop(0) if validated else None
         trainer = Trainer(learner, prepare=prepare, **self.rule(network),
                           **trainer_options(args, parts[0]))
-        result = trainer.fit(*training, valid=validation, epochs=args.epochs,
-                             stop=stop_rule(args.stop), folder=folder,
+        result = trainer.fit(*training, valid=valid, epochs=epochs or args.epochs,
+                             stop=None if epochs else stop_rule(args.stop),
+                             folder=folder, progress=self.progress,
                              resume=args.resume if resume is None else resume,
-                             progress=self.progress,
                              model=self.model(network, classes, steps))
-        best = load_best(network, folder)
-        return result, best, [trainer.predict(images) for images, _ in others]
+        return trainer, result, load_best(network, folder), others
+
+    def refit(self, parts, result, folder, resume=None):
+        """Train from scratch on both parts, for as many epochs as validation chose.
+
+        That happens in the folder ``refit`` of ``folder``, whose ``model.npz`` is the
+        new one in the end.
+
+        Returns
+        -------
+        trainer, model, others
+            As :meth:`learn`.
+        """
+        both = join(parts[:2])
+        self.progress.line(f"once more on all {len(both)} images, without validation")
+        trainer, _, model, others = self.learn(
+            [both, *parts[2:]], os.path.join(folder, "refit"), resume,
+            validated=False, epochs=result.best_epoch)
+        connected().lead(lambda: save_model(os.path.join(folder, "model.npz"), model))
+        return trainer, model, others
+
+    def judge(self, trainer, images):
+        """Probabilities of each image; with --views those of ten views of it."""
+        if getattr(self.args, "views", False):
+            return mean_of_views(trainer.predict, images)
+        return trainer.predict(images)
 
     def load_weights(self, network):
         """Begin with the weights in --weights, if it is given."""

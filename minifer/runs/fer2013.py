@@ -9,7 +9,7 @@ from ..regularization import l2, regularize_network_params
 from .data import (SIDE, VALIDATION, Split, fer2013_options, read_fer2013, scale,
                    split_fer2013)
 from .experiment import Experiment
-from .options import training_options
+from .options import final_options, training_options
 
 __all__ = ["FER2013", "MODELS", "OPTIMIZERS"]
 
@@ -40,6 +40,7 @@ class FER2013(Experiment):
         add("--l2", type=float, metavar="F",
             help="add F times the sum of all squared weights to the loss; default: the "
                  "network's own penalty, fcn48's, or none")
+        final_options(add)
         fer2013_options(add)
 
     @classmethod
@@ -59,7 +60,9 @@ class FER2013(Experiment):
             *parts,
             f"the data set's own {'private' if kind == 'test' else 'public'} test "
             f"part, looked at once; validation {VALIDATION:.0%} of training, copies "
-            f"kept together, seed {self.args.seed}", self.args.raw)
+            f"kept together, seed {self.args.seed}"
+            + "; then trained on both" * self.args.refit
+            + "; ten views of each image" * self.args.views, self.args.raw)
 
     def steps(self, training=None):
         """What makes an image the network's input: it is the face already."""

@@ -10,8 +10,8 @@ from ..training import CutMix, Mixup, schedules, stopping
 from ..training.batches import LAST_BATCH, check_batch_size
 from ..training.checks import check_rate
 
-__all__ = ["training_options", "check_training", "trainer_options", "augmentation",
-           "stop_rule", "command"]
+__all__ = ["training_options", "final_options", "check_training", "trainer_options",
+           "augmentation", "stop_rule", "command"]
 
 
 def training_options(add, out, epochs, batch, lr):
@@ -76,6 +76,15 @@ def training_options(add, out, epochs, batch, lr):
         help="scale gradients down to this norm together")
     add("--class-weights", choices=["none", "balanced"], default="none",
         help="balanced: a mistake counts for more the rarer its class is")
+
+
+def final_options(add):
+    """Add the options of what happens once the recipe stands."""
+    add("--refit", action="store_true",
+        help="when validation has chosen the number of epochs, train anew for as many "
+             "on training and validation part together, before the test part is judged")
+    add("--views", action="store_true",
+        help="judge each test image by ten views of it, mirrored and moved, on average")
 
 
 def check_training(args):

@@ -23,7 +23,7 @@ from ..errors import SettingError
 from ..layers.param import Param
 from ..updates import Update
 
-__all__ = ["MovingAverage", "check_decay"]
+__all__ = ["MovingAverage", "RuleAndAverage", "in_place", "check_decay"]
 
 
 class MovingAverage:
@@ -105,6 +105,11 @@ class RuleAndAverage:
 
     def __init__(self, rule: Update, average: MovingAverage):
         self.state = {"rule": rule.state, "average": average.state}
+
+
+def in_place(average: MovingAverage | None) -> contextlib.AbstractContextManager[None]:
+    """Let an average stand in the parameters for a ``with`` block, if one is kept."""
+    return contextlib.nullcontext() if average is None else average.in_place()
 
 
 def check_decay(decay: float) -> float:

@@ -12,7 +12,6 @@ True
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import os
 import time
@@ -32,7 +31,8 @@ from ..ranks import Part, Ranks, connect
 from ..ranks.base import on_all
 from ..weights.model_file import Model, save_model
 from . import places, stopping, together
-from .averaging import MovingAverage, RuleAndAverage
+from .advice import Advice
+from .averaging import MovingAverage, RuleAndAverage, in_place
 from .batches import LAST_BATCH, Batches, check_augment, check_batch_size
 from .checkpoint import save_checkpoint
 from .checks import check_rate, check_samples
@@ -221,6 +221,8 @@ class Trainer:
         self._epochs, self._model = epochs, model
         self._progress = (progress if progress and self.ranks.writes
                           else Progress(enabled=False))
+        names = model.classes if model else [str(k) for k in range(classes)]
+        self._advice = Advice(self.network, names, self._progress)
         self._run_settings = dict(
             self._settings, **describe_data(images, labels, valid),
             last_batch=self.last_batch,
@@ -265,11 +267,13 @@ class Trainer:
         with self.ranks.together():
             return self._evaluate(self._mine(images, labels))
 
-    def _evaluate(self, mine):
+    def _evaluate(self, mine, see=None):
         (batches, n), sums = mine, [0.0, 0.0]
         for x, y in batches.in_order():
             sums = [s + one.astype(np.float64)
                     for s, one in zip(sums, self.functions.test.queue(x, y))]
+            if see:
+                see(x, y)
         loss, hits = self.ranks.sum(np.array([float(s) for s in sums])).tolist()
         return loss / n, hits / n
 
@@ -337,12 +341,14 @@ class Trainer:
         self.functions.train.check(parameters=True)
         together.agree_on_weights(self.ranks, self.network)
         row = {"epoch": epoch + 1, "train_loss": place["loss_sum"] / batches.used}
-        with self._averaged():
+        with in_place(self.average):
             row["valid_loss"], row["valid_accuracy"] = (
-                self._evaluate(valid) if valid is not None else (None, None))
+                self._evaluate(valid, functools.partial(self._advice.see, epoch + 1))
+                if valid is not None else (None, None))
         row["seconds"] = time.perf_counter() - started
         row["learning_rate"] = self.update.learning_rate
         self._finish_epoch(self.ranks.hand_out(row), place, folder)
+        self._advice.look(place["history"])
         if self.ranks.any(interrupted.is_set()):
             self._stop(folder, place, 0.0)
 
@@ -375,16 +381,11 @@ class Trainer:
         if is_better(row, place["best"]):
             place["best"] = row
             if folder is not None and self._model is not None:
-                with self._averaged():
+                with in_place(self.average):
                     self.ranks.lead(lambda: save_model(
                         os.path.join(folder, places.MODEL), self._model))
         self._save(folder, place)
         self._progress.line(line_of(row, self._epochs))
-
-    def _averaged(self):
-        """The running average in the network's place, if one is kept."""
-        return (contextlib.nullcontext() if self.average is None
-                else self.average.in_place())
 
     def _save(self, folder, place):
         if folder is not None:

@@ -11,6 +11,7 @@ from helpers import runs
 from minifer import data, layers
 from minifer.commands import cli
 from minifer.faces.images import write_png
+from minifer.faces.views import mean_of_views
 from minifer.weights.model_file import Model, save_model
 
 
@@ -192,3 +193,45 @@ def test_images_of_a_class_the_model_lacks_are_refused(tmp_path, capsys):
             cli.main(words + more)
         error, = capsys.readouterr().err.splitlines()
         assert stop.value.code == 2 and hint in error and "Leave out" in error
+
+
+def test_several_models_are_judged_by_the_mean_of_what_they_say(here, tmp_path, capsys):
+    save_model(str(here / "other.npz"), runs.model(runs.network(seed=8)))
+    cli.main(["eval", "--models", str(here / "model.npz"), str(here / "other.npz"),
+              "--data", str(here / "faces"), "--out", str(tmp_path)])
+    capsys.readouterr()
+    images, _ = runs.pictures(6, 2)
+    p = np.mean([layers.get_output(runs.network(seed), runs.STEPS(images),
+                                   deterministic=True) for seed in (0, 8)], axis=0)
+    with open(tmp_path / "predictions.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    order = [int(row["path"][-5]) for row in rows]
+    np.testing.assert_allclose([[float(row[name]) for name in runs.CLASSES]
+                                for row in rows], p[order], atol=2e-6)
+    report = (tmp_path / "report.md").read_text("utf-8")
+    assert "model.npz, other.npz on" in report
+
+
+def test_models_of_other_crops_are_not_averaged(here, capsys):
+    other = runs.model(runs.network(size=12))
+    other.preprocessing["crop"]["size"] = 12
+    save_model(str(here / "large.npz"), other)
+    with pytest.raises(SystemExit) as stopped:
+        cli.main(["eval", "--models", str(here / "model.npz"), str(here / "large.npz"),
+                  "--data", str(here / "faces")])
+    assert stopped.value.code == 2
+    assert "large.npz: expected the crops of" in capsys.readouterr().err
+
+
+def test_views_are_averaged(here, tmp_path, capsys):
+    call(here, "--views", "--out", tmp_path)
+    capsys.readouterr()
+    images, _ = runs.pictures(6, 2)
+    p = mean_of_views(lambda x: layers.get_output(
+        runs.network(), runs.STEPS(x), deterministic=True), images)
+    with open(tmp_path / "predictions.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    order = [int(row["path"][-5]) for row in rows]
+    np.testing.assert_allclose([[float(row[name]) for name in runs.CLASSES]
+                                for row in rows], p[order], atol=2e-6)
+    assert "ten views of each image" in (tmp_path / "report.md").read_text("utf-8")

@@ -15,6 +15,7 @@ from minifer.predict.predictor import Predictor
 from minifer.runs.data import scale
 from minifer.runs.fer2013 import FER2013, MODELS
 from minifer.runs.options import trainer_options
+from minifer.training.checkpoint import begun_with, peek
 
 FILES = ("model.npz", "history.csv", "run.json", "report.md", "report.html",
          "confusion_matrix.png", "calibration.png", "learning_curves.png",
@@ -168,3 +169,25 @@ def test_r2_takes_the_faces_at_twice_their_size(folders, monkeypatch, tmp_path):
     np.testing.assert_array_equal(scale(faces, crop).images,
                                   load_folders(folders, size=96).images)
     assert scale(faces, CropSettings(48, mode="whole")) is faces
+
+
+def test_refit_trains_anew_on_both_parts_and_goes_on(folders, tmp_path):
+    """The model is that of training on both parts for as many epochs; so by command."""
+    story = train(folders, tmp_path / "a", "--model", "mlp", "--refit", "--views")
+    assert story.code == 0, story.err
+    assert "once more on all 84 images" in story.err
+    assert "then trained on both; ten views of each image" in story.out
+    assert_same_weights(tmp_path / "a" / "refit", tmp_path / "a")
+    best = json.loads((tmp_path / "a" / "run.json").read_text())["training"]
+    there = tmp_path / "a" / "refit" / "checkpoint.npz"
+    assert peek(there)["epoch"] == best["best_epoch"]
+    assert begun_with(there)[0]["samples"] == 84
+    command = runs.minifer("train", "fer2013", "--data", folders, "--out",
+                           tmp_path / "b", "--epochs", "2", "--batch", "16", "--model",
+                           "mlp", "--refit")
+    assert command.code == 0, command.err
+    assert_same_weights(tmp_path / "a", tmp_path / "b")
+    (tmp_path / "b" / "refit" / "checkpoint.npz").unlink()  # as if stopped before it
+    again = train(folders, tmp_path / "b", "--model", "mlp", "--refit", "--resume")
+    assert again.code == 0, again.err
+    assert_same_weights(tmp_path / "a", tmp_path / "b")

@@ -13,6 +13,7 @@ from minifer.errors import MiniferError, ShapeError, WeightsError
 from minifer.faces.cropping import CropSettings, extract
 from minifer.faces.images import write_png
 from minifer.faces.preprocessing import Preprocessing
+from minifer.faces.views import views
 from minifer.predict.predictor import Face, Photo, Predictor
 from minifer.weights.model_file import Model, save_model
 
@@ -173,3 +174,13 @@ def test_preprocessing_scales_pixels():
     assert scaled.dtype == np.float32
     np.testing.assert_allclose(scaled, [[[[-0.5, -0.3, 0.5]]]], rtol=1e-6)
     assert np.array_equal(pixels, [[[[0, 51, 255]]]])
+
+
+def test_views_are_averaged(model, predictor):
+    crops = np.random.default_rng(3).integers(0, 256, (3, 1, 24, 24), np.uint8)
+    wide = Predictor(model, views=True).saturations(crops)
+    each = [predictor.saturations(view) for view in views(crops)]
+    for i, found in enumerate(wide):
+        for name, p in found.items():
+            assert abs(p - np.mean([one[i][name] for one in each])) < 1e-6
+    assert wide != predictor.saturations(crops)
