@@ -11,6 +11,7 @@ import sys
 from minifer.commands.cli import ArgumentParser, run
 from minifer.device.arrays import DEVICES, resolve
 from minifer.files import make_folder
+from minifer.models import PRETRAINED
 from minifer.predict.predictor import Predictor
 from minifer.report.annotate import Copies
 
@@ -18,8 +19,9 @@ from minifer.report.annotate import Copies
 def parse(argv):
     parser = ArgumentParser(prog="predict.py", description=__doc__.split("\n")[0])
     parser.add_argument("photos", nargs="+", metavar="PHOTO")
-    parser.add_argument("--model", default="runs/ck/model.npz",
-                        help="a model file, as train_ck.py writes it")
+    parser.add_argument("--model", default=PRETRAINED,
+                        help="a model file, as train_ck.py writes it; default: the one "
+                             "that comes with minifer")
     parser.add_argument("--out", default="runs/predict",
                         help="folder for the photos with boxes and labels")
     parser.add_argument("--device", choices=DEVICES, default="cpu",

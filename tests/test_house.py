@@ -34,7 +34,7 @@ MAY = {
     "utils": "config layers", "objectives": "device expressions ops",
     "tensor": "expressions", "gradcheck": "device layers",
     "regularization": "device expressions layers",
-    "models": "init layers nonlinearities regularization",
+    "models": "init layers nonlinearities regularization weights",
     "updates": "cuda device expressions layers ops",
     "weights": "files layers nonlinearities",
     "evaluation": "device faces layers",
@@ -49,8 +49,8 @@ MAY = {
     "runs": "data device evaluation faces files layers models progress random "
             "ranks regularization report search training updates weights",
     "commands": "cuda data device evaluation exercises faces files gradcheck gui "
-                "layers models nonlinearities ops predict progress ranks report runs "
-                "search weights",
+                "layers models nonlinearities ops predict progress random ranks "
+                "report runs search training weights",
 }
 
 

@@ -14,14 +14,16 @@ import sys
 from ..device.arrays import DEVICES, resolve
 from ..errors import BackendUnavailable
 from ..gui import Window, make_root
+from .box import named
 
 
 def arguments(parser):
     """Its options."""
     parser.add_argument("photo", nargs="?", default="", metavar="PHOTO",
                         help="photo to open at once; it stands before --models")
-    parser.add_argument("--models", nargs="+", default=[], metavar="FILE",
-                        help="model files, as training writes them")
+    parser.add_argument("--models", nargs="+", metavar="FILE",
+                        help="model files, as training writes them; default: the model "
+                             "that comes with minifer")
     parser.add_argument("--device", choices=DEVICES, default="cpu",
                         help="where to compute: cuda is an NVIDIA GPU")
     parser.add_argument("--scale", type=float, default=1.0,
@@ -36,7 +38,7 @@ def main(args):
     except BackendUnavailable as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    window = Window(root, args.models, args.photo, args.device)
+    window = Window(root, args.models or [named(None)], args.photo, args.device)
     try:
         root.mainloop()
     finally:

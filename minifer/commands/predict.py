@@ -35,6 +35,7 @@ from ..predict.tracking import Tracker
 from ..predict.video import Video, follow
 from ..progress import Progress
 from ..report.annotate import Copies, annotate_faces
+from .box import MODEL, named
 from .cli import StreamError
 
 BOX = ("left", "top", "width", "height")
@@ -44,8 +45,7 @@ def arguments(parser):
     """Add the options."""
     add = parser.add_argument
     add("paths", nargs="+", metavar="PATH", help="photos, videos, folders, patterns")
-    add("--model", metavar="FILE", default="runs/ck/model.npz",
-        help="a model file, as minifer train writes it")
+    add("--model", metavar="FILE", help=MODEL)
     add("--out", metavar="FOLDER", help="write copies with boxes and labels there: "
         "NAME_faces.png of a photo, NAME_faces.webm of a video")
     add("--csv", metavar="FILE", help="write a table, whole or not at all")
@@ -76,7 +76,7 @@ def main(args):
         raise SettingError("--csv: expected photos or videos, whose tables differ, got "
                            f"{_count(photos, videos)}. Judge them in two calls.")
     _check(args)
-    predictor = Predictor.load(args.model, args.device, args.views)
+    predictor = Predictor.load(named(args.model), args.device, args.views)
     copies = Copies(args.out) if args.out else None
     statuses, results, args.unheard = collections.Counter(), [], None
     with contextlib.ExitStack() as stack:

@@ -1,25 +1,35 @@
-"""Look inside a model: minifer show filters | activations | saliency | gradcam.
+"""Look inside a model: minifer show filters | activations | saliency | gradcam | start.
 
   filters      the weights of a convolution, as pictures
   activations  what a convolution makes of the face on a photo
   saliency     which pixels of the face the decision hangs on
   gradcam      where on the face the network found what speaks for its decision
+  start        how a network begins, before any training: does it start well?
 
 `minifer show saliency --help` explains it and its options, and so for the others.
 """
 
 import numpy as np
 
-from .. import layers
+from .. import layers, models, random
 from ..device.arrays import DEVICES, resolve
-from ..errors import NoFaceError, SettingError, visible
+from ..errors import NoFaceError, SettingError, check_seed, visible
 from ..evaluation import explain
-from ..faces.cropping import extract
+from ..evaluation.start import look_at_start
+from ..faces.cropping import CropSettings, extract
 from ..faces.images import read_image
+from ..faces.preprocessing import Preprocessing
 from ..predict.predictor import Face, Predictor
+from ..progress import Progress
 from ..report import plots
 from ..report.evaluation_plots import heat_map
+from ..runs import data
+from ..runs.fer2013 import MODELS
+from ..training.batches import check_batch_size
 from ..weights.model_file import load_model
+
+#: Networks of one grey channel, by name.
+NETWORKS = {"ck96": models.ck96, **MODELS}
 
 FILTERS = """\
 Draw the weights of a convolution, those of the first unless told otherwise. The first
@@ -38,6 +48,12 @@ GRADCAM = """\
 Lay over the largest face on a photo where the last convolution found what speaks for
 the label (Grad-CAM: Selvaraju et al. 2017, arXiv:1610.02391). Coarser than saliency,
 and easier to read."""
+
+START = """\
+Send one batch of faces through an untrained network and back, and print layer by layer
+how its values and gradients spread. A good start lets both through at about one size,
+with the loss of a guess, ln K for K classes. The last line says whether it starts well,
+and which layer does not. Without --data the faces are drawn by minifer."""
 
 
 def arguments(parser):
@@ -61,10 +77,20 @@ def arguments(parser):
         if name != "filters":
             add("--device", choices=DEVICES, default="cpu",
                 help="where to compute: cuda is an NVIDIA GPU")
+    one = kinds.add_parser("start", description=START,
+                           formatter_class=parser.formatter_class)
+    one.set_defaults(main=start)
+    add = one.add_argument
+    add("network", choices=sorted(NETWORKS), help="which network")
+    add("--data", metavar="PATH", help="fer2013.csv, or a folder of class folders")
+    add("--batch", type=int, metavar="N", default=64, help="faces to look at")
+    add("--seed", type=int, default=0, help="of the start and of the choice of faces")
 
 
 def main(args):
-    """Draw the picture that was asked for."""
+    """Draw the picture that was asked for, or print the table."""
+    if args.main is start:
+        return start(args)
     resolve(getattr(args, "device", "cpu"))
     plots.check_picture(args.out)
     plots.save(args.main(args), args.out)
@@ -96,6 +122,19 @@ def gradcam(args):
     """The face, and where the evidence is."""
     return _explained(args, explain.grad_cam, "Grad-CAM",
                       "where the last convolution found what speaks for the label")
+
+
+def start(args):
+    """How a network begins."""
+    check_batch_size(args.batch)
+    check_seed(args.seed)
+    faces = data.some(args.data, args.batch, args.seed, Progress())
+    random.set_rng(args.seed)
+    network = NETWORKS[args.network](num_classes=len(faces.classes))
+    source, *_ = layers.get_all_layers(network)
+    steps = Preprocessing(CropSettings(source.output_shape[-1], mode="whole"))
+    faces = data.scale(faces, steps.crop)
+    print(look_at_start(network, steps(faces.images), faces.labels))
 
 
 def _explained(args, method, title, says):

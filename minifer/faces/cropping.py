@@ -51,8 +51,8 @@ class CropSettings:
     size : int
         Side of the crop in pixels.
     mode : str
-        ``"haar"`` finds the face; ``"whole"`` takes the image as the crop it
-        already is, resized.
+        ``"haar"`` finds the face, but takes an image of ``size`` × ``size`` pixels as
+        the crop that it already is; ``"whole"`` takes every image so, resized.
     scale_factor : float
         The cascade looks at sizes growing by this factor, above 1.
     neighbours : int
@@ -154,7 +154,7 @@ def find_faces(grey: np.ndarray, settings: CropSettings = CropSettings(),
         raise SettingError(f"which: expected 'largest' or 'all', got {which!r}.")
     _check_grey(grey)
     height, width = grey.shape
-    if settings.mode == "whole":
+    if settings.mode == "whole" or grey.shape == (settings.size, settings.size):
         return np.array([[0, 0, width, height]])
     cascade = cascades.load(cascades.FACE)
     shrink = min(1.0, settings.search_side / max(height, width))
@@ -256,7 +256,8 @@ def extract(grey: np.ndarray, settings: CropSettings = CropSettings(),
     crops : ndarray (K, size, size), uint8
     boxes : ndarray (K, 4), int64
         As :func:`find_faces` returns them. K is 0 when there is no face; it is
-        1 and the box is the whole photo with ``mode="whole"``.
+        1 and the box is the whole photo with ``mode="whole"``, and for a photo of
+        ``size`` × ``size`` pixels.
 
     Raises
     ------

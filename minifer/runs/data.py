@@ -1,5 +1,6 @@
 """The data that options name: read, scaled to the network, split, and judged."""
 
+import argparse
 import dataclasses
 import os
 from typing import NamedTuple
@@ -19,8 +20,8 @@ from ..training.trainer import Trainer
 from ..weights.model_file import load_model
 
 __all__ = ["DRAWN", "SHARES", "VALIDATION", "SIDE", "Split", "Tested", "options",
-           "fer2013_options", "load", "judge", "read_ck", "split_ck", "read_fer2013",
-           "split_fer2013", "scale"]
+           "fer2013_options", "load", "some", "judge", "read_ck", "split_ck",
+           "read_fer2013", "split_fer2013", "scale"]
 
 #: The source of data that were not given.
 DRAWN = "faces drawn by minifer"
@@ -133,6 +134,19 @@ def judge(model, faces, device, views=False):
     steps = Preprocessing.from_dict(model.preprocessing)
     judged = Trainer(model.network, prepare=steps, device=device).predict
     return mean_of_views(judged, faces.images) if views else judged(faces.images)
+
+
+def some(path, count, seed, progress):
+    """As many faces as wanted, chosen at random; drawn by minifer without a path."""
+    if path is None:
+        args = argparse.Namespace(images=None, labels=None, neutral=0.0, subjects=12)
+        faces = read_ck(args, seed, progress, faces="whole")
+    elif os.path.isdir(path):
+        faces = data.load_folders(path, progress=progress.callback("reading"))
+    else:
+        faces = data.load_fer2013(path)
+    rng = np.random.default_rng(seed)
+    return faces.subset(rng.permutation(len(faces))[:count])
 
 
 def _seed(args, model):

@@ -1,5 +1,6 @@
 """Networks for 48×48 faces on FER2013."""
 
+import dataclasses
 import functools
 
 from .. import models, updates
@@ -68,6 +69,11 @@ class FER2013(Experiment):
         """What makes an image the network's input: it is the face already."""
         return Preprocessing(CropSettings(SIDES.get(self.args.model, SIDE),
                                           mode="whole"))
+
+    def model(self, network, classes, steps):
+        """The network with all that prediction needs: on photos, faces are found."""
+        found = dataclasses.replace(steps.crop, mode="haar")
+        return super().model(network, classes, dataclasses.replace(steps, crop=found))
 
     def network(self, num_classes):
         """The network that --model names."""

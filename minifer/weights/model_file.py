@@ -56,13 +56,22 @@ class Model:
     notes: dict = field(default_factory=dict)
 
 
-def save_model(path: FilePath, model: Model) -> None:
+def save_model(path: FilePath, model: Model, dtype: Any = None) -> None:
     """Write a :class:`Model` to ``path``, whole or not at all.
+
+    Parameters
+    ----------
+    path : str
+    model : Model
+    dtype : type, optional
+        How parameters are written; ``np.float16`` halves the file, and each is then off
+        by up to 1/2048 of itself. Default: as they are.
 
     Raises
     ------
     WeightsError
-        If the classes are not as many different names as the network has outputs.
+        If the classes are not as many different names as the network has outputs, or
+        a parameter is too large for ``dtype``.
     OutputError
         If it cannot be written.
     """
@@ -70,8 +79,12 @@ def save_model(path: FilePath, model: Model) -> None:
     meta = {"format": FORMAT, "minifer": __version__,
             "classes": list(model.classes), "preprocessing": model.preprocessing,
             "notes": model.notes, "architecture": architecture.to_dict(model.network)}
-    values = layers.get_all_param_values(model.network)
-    write_arrays(path, {f"arr_{i}": v for i, v in enumerate(values)}, meta)
+    params = layers.get_all_params(model.network)
+    if dtype is not None:
+        for param in params:
+            check_finite(path, param.name, param.get_value(), dtype)
+    write_arrays(path, {f"arr_{i}": one.get_value().astype(dtype or one.dtype)
+                        for i, one in enumerate(params)}, meta)
 
 
 def load_model(path: FilePath, custom_layers: dict[str, type] | None = None) -> Model:
