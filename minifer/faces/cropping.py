@@ -51,8 +51,9 @@ class CropSettings:
     size : int
         Side of the crop in pixels.
     mode : str
-        ``"haar"`` finds the face, but takes an image of ``size`` × ``size`` pixels as
-        the crop that it already is; ``"whole"`` takes every image so, resized.
+        ``"haar"`` finds the face; ``"whole"`` takes the image as the crop it
+        already is, resized; ``"either"`` does that with square images of up to
+        ``size`` × ``size`` pixels, and finds the face on others.
     scale_factor : float
         The cascade looks at sizes growing by this factor, above 1.
     neighbours : int
@@ -86,9 +87,9 @@ class CropSettings:
     search_side: int = 1000
 
     def __post_init__(self):
-        if self.mode not in ("haar", "whole"):
+        if self.mode not in ("haar", "whole", "either"):
             raise SettingError(
-                f"faces: expected 'haar' or 'whole', got {self.mode!r}.")
+                f"faces: expected 'haar', 'whole' or 'either', got {self.mode!r}.")
         for name, low, high in [("size", 8, 1024), ("scale_factor", 1.01, 2),
                                 ("neighbours", 0, 100), ("smallest", 0, 1),
                                 ("search_side", 100, 10000)]:
@@ -99,6 +100,11 @@ class CropSettings:
                 raise SettingError(
                     f"crop setting {name}: expected {kind.__name__} from {low} "
                     f"to {high}, got {value!r}.")
+
+    def is_crop(self, grey: np.ndarray) -> bool:
+        """Whether an image (H, W) is a face crop already."""
+        small = grey.shape[0] == grey.shape[1] <= self.size
+        return self.mode == "whole" or (self.mode == "either" and small)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the settings as a dict that JSON can hold."""
@@ -154,7 +160,7 @@ def find_faces(grey: np.ndarray, settings: CropSettings = CropSettings(),
         raise SettingError(f"which: expected 'largest' or 'all', got {which!r}.")
     _check_grey(grey)
     height, width = grey.shape
-    if settings.mode == "whole" or grey.shape == (settings.size, settings.size):
+    if settings.is_crop(grey):
         return np.array([[0, 0, width, height]])
     cascade = cascades.load(cascades.FACE)
     shrink = min(1.0, settings.search_side / max(height, width))
@@ -256,8 +262,7 @@ def extract(grey: np.ndarray, settings: CropSettings = CropSettings(),
     crops : ndarray (K, size, size), uint8
     boxes : ndarray (K, 4), int64
         As :func:`find_faces` returns them. K is 0 when there is no face; it is
-        1 and the box is the whole photo with ``mode="whole"``, and for a photo of
-        ``size`` × ``size`` pixels.
+        1 and the box is the whole photo where that is a crop already.
 
     Raises
     ------
@@ -265,12 +270,11 @@ def extract(grey: np.ndarray, settings: CropSettings = CropSettings(),
         As :func:`find_faces`.
     """
     boxes = find_faces(grey, settings, which)
-    size = settings.size
-    if settings.mode == "whole":
-        return _resize(grey, size, size)[None], boxes
-    crops = np.empty((len(boxes), size, size), np.uint8)
+    if settings.is_crop(grey):
+        return _resize(grey, settings.size, settings.size)[None], boxes
+    crops = np.empty((len(boxes), settings.size, settings.size), np.uint8)
     for face, box in zip(crops, boxes):
-        face[:] = crop(grey, box, size)
+        face[:] = crop(grey, box, settings.size)
     return crops, boxes
 
 

@@ -72,7 +72,7 @@ class FER2013(Experiment):
 
     def model(self, network, classes, steps):
         """The network with all that prediction needs: on photos, faces are found."""
-        found = dataclasses.replace(steps.crop, mode="haar")
+        found = dataclasses.replace(steps.crop, mode="either")
         return super().model(network, classes, dataclasses.replace(steps, crop=found))
 
     def network(self, num_classes):

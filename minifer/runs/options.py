@@ -7,8 +7,10 @@ from ..device.arrays import DEVICES
 from ..errors import SettingError, check_seed
 from ..ranks import RANKS, connected
 from ..training import CutMix, Mixup, schedules, stopping
+from ..training.averaging import check_decay
 from ..training.batches import LAST_BATCH, check_batch_size
 from ..training.checks import check_rate
+from ..training.mixing import check_smoothing
 
 __all__ = ["training_options", "final_options", "check_training", "trainer_options",
            "augmentation", "stop_rule", "command"]
@@ -102,6 +104,12 @@ def check_training(args):
         stopping.after(args.epochs)
     schedule(args.lr, 0, 0, args.epochs)  # some need to know the end
     augmentation(args)
+    mixing(args)
+    check_smoothing(args.label_smoothing)
+    if args.average is not None:
+        check_decay(args.average)
+    if args.max_norm is not None:
+        check_rate(args.max_norm, "--max-norm")
 
 
 def trainer_options(args, training):

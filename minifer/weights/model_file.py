@@ -10,6 +10,7 @@ alone is enough to predict. Loading never unpickles.
 from __future__ import annotations
 
 import json
+import math
 import zipfile
 from dataclasses import dataclass, field
 from typing import Any
@@ -82,7 +83,7 @@ def save_model(path: FilePath, model: Model, dtype: Any = None) -> None:
     params = layers.get_all_params(model.network)
     if dtype is not None:
         for param in params:
-            check_finite(path, param.name, param.get_value(), dtype)
+            check_finite(path, str(param.name), param.get_value(), dtype)
     write_arrays(path, {f"arr_{i}": one.get_value().astype(dtype or one.dtype)
                         for i, one in enumerate(params)}, meta)
 
@@ -116,7 +117,7 @@ def load_model(path: FilePath, custom_layers: dict[str, type] | None = None) -> 
         check_parts(path, meta, PARTS, "model file", "Get or write it again.")
         file.check_size()
         # What a network of the file's own wish needs is in the file.
-        room = sum(header.nbytes for header in file.headers.values()) // 4
+        room = sum(math.prod(header.shape) for header in file.headers.values())
         network = architecture.from_dict(meta["architecture"], custom_layers, room)
         _set(path, network, file)
     model = Model(network, tuple(meta["classes"]), meta["preprocessing"], meta["notes"])

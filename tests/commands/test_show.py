@@ -69,3 +69,14 @@ def test_the_map_lies_over_the_whole_face():
     assert overlay.get_alpha()[0, 0] == 0  # where it is nothing, the face is seen
     with pytest.raises(ShapeError, match="Take one of the batch"):
         heat_map(np.zeros((1, 12, 12)), np.zeros((2, 2)))
+
+
+def test_start_is_a_table_that_ends_in_a_verdict(tmp_path):
+    data = runs.write_fer(tmp_path / "fer2013", 3, 1)
+    done = runs.minifer("show", "start", "six", "--data", data, "--batch", "16")
+    assert done.code == 0, done.err
+    rows = done.out.splitlines()
+    assert rows[0].split()[0] == "layer" and rows[1].startswith("conv1")
+    assert "where a guess has ln 7 = 1.95" in rows[-1]
+    assert runs.minifer("show", "start", "six", "--data", data, "--batch", "16",
+                        "--seed", "1").out != done.out

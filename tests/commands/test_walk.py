@@ -29,6 +29,11 @@ TRAINING = {
     "wrong number": ("--lr x", "--lr: invalid float"),
     "wrong rule": ("--schedule sometimes", "schedule: expected"),
     "wrong seed": ("--seed -1", "seed: expected"),
+    "wrong smoothing": ("--label-smoothing 1", "label smoothing: expected"),
+    "wrong average": ("--average 1", "average: expected"),
+    "wrong norm": ("--max-norm 0", "--max-norm: expected"),
+    "wrong mixture": ("--mixup 0", "Mixup: expected"),
+    "two mixtures": ("--mixup 1 --cutmix 1", "got both"),
     "missing weights": ("--weights {gone}", "gone: could not be read"),
     "folder for weights": ("--weights {empty}", "empty: could not be read"),
     "not a model": ("--weights {archive}", "archive.npz: ")}
@@ -187,6 +192,13 @@ WALK = {
         "no png": ("{photo} --model {model} --out {out}.gif", "ends in .png"),
         "unwritable out": ("{photo} --model {model} --out {blocked}.png", "written")}
        for name in ("activations", "saliency", "gradcam")},
+    "show start": {
+        **NO_WORDS, "unknown name": ("eleven", "'eleven'"),
+        "missing file": ("mlp --data {gone}", "gone: expected a CSV file"),
+        "folder for file": ("mlp --data {photos}", "a folder for each class"),
+        "not a table": ("mlp --data {file}", "expected the columns"),
+        "wrong option value": ("mlp --data {csv} --batch 0", "batch size: expected"),
+        "wrong seed": ("mlp --data {csv} --seed -1", "seed: expected")},
     "gradcheck": {"unknown name": ("--device abacus", "'abacus'"),
                   "a word too many": ("all", "all")},
     "bench": {

@@ -228,7 +228,7 @@ def test_all_unreadable_images_are_named_at_once(tree):
 
 
 def test_wrong_way_to_find_faces(tree):
-    with pytest.raises(SettingError, match="'haar' or 'whole', got 'dnn'"):
+    with pytest.raises(SettingError, match="'haar', 'whole' or 'either', got 'dnn'"):
         load_ck(tree.images, tree.labels, faces="dnn")
 
 

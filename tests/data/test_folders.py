@@ -109,7 +109,7 @@ def test_other_sizes_are_scaled_and_faces_found(tmp_path):
     add(tmp_path, "happy/y.png")
     with pytest.raises(DatasetError, match="no face found on any of 1 .*'whole'"):
         load_folders(tmp_path, faces="haar")
-    with pytest.raises(SettingError, match="'haar' or 'whole', got 'dnn'"):
+    with pytest.raises(SettingError, match="'haar', 'whole' or 'either', got 'dnn'"):
         load_folders(tmp_path, faces="dnn")
 
 

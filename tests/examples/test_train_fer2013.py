@@ -164,7 +164,10 @@ def test_r2_takes_the_faces_at_twice_their_size(folders, monkeypatch, tmp_path):
                          "--epochs", 1, "--model", "r2")
     assert found.code == 0, found.err
     crop = Predictor.load(tmp_path / "model.npz").preprocessing.crop
-    assert (crop.size, crop.mode) == (96, "whole")
+    assert (crop.size, crop.mode) == (96, "either")  # photos are searched for faces
+    images = sorted(folders.rglob("PublicTest*.png"))
+    assert all(len(photo.faces) == 1 for photo in Predictor.load(
+        tmp_path / "model.npz").photos(images))
     faces = load_folders(folders)
     np.testing.assert_array_equal(scale(faces, crop).images,
                                   load_folders(folders, size=96).images)

@@ -354,3 +354,20 @@ def test_training_and_prediction_see_the_same_pixels(tmp_path):
     predicted, _ = cropping.extract(photo, stored, "all")
     np.testing.assert_array_equal(trained[0], predicted)
     assert encode_png(predicted[0])
+
+
+def test_either_mode_finds_faces_on_photos_and_takes_small_squares_as_they_are():
+    settings = CropSettings(size=48, mode="either")
+    photo = runs.faces()[0]
+    for found, searched in zip(cropping.extract(photo, settings),
+                               cropping.extract(photo, CropSettings(size=48))):
+        np.testing.assert_array_equal(found, searched)
+    for side in (20, 48):
+        small = np.random.default_rng(side).integers(0, 256, (side, side), np.uint8)
+        crops, boxes = cropping.extract(small, settings)
+        assert boxes.tolist() == [[0, 0, side, side]]
+        np.testing.assert_array_equal(
+            crops,
+            cropping.extract(small, CropSettings(size=48, mode="whole"))[0])
+    assert not len(cropping.find_faces(np.full((49, 49), 99, np.uint8), settings))
+    assert not len(cropping.find_faces(np.full((40, 48), 99, np.uint8), settings))

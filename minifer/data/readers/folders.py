@@ -82,7 +82,8 @@ def load_folders(root: FilePath, classes: Sequence[str] | None = None,
         The class folders in the order of the labels. Default: those found, in
         alphabetical order. For FER2013's own order give ``FER2013_CLASSES``.
     faces : str
-        ``"whole"`` takes each image whole, ``"haar"`` finds and crops the face.
+        ``"whole"`` takes each image whole, ``"haar"`` finds and crops the face; see
+        :class:`~minifer.faces.CropSettings`.
     size : int
         Side of the result in pixels; other images are scaled.
     merge : dict of str to str, optional
