@@ -8,7 +8,8 @@ from minifer import layers
 from minifer.errors import SettingError
 from minifer.ranks import Part, Ranks, connect, connected
 from minifer.random import Stream
-from minifer.training import Batches
+from minifer.training import Batches, CutMix
+from minifer.training.mixing import soft_targets
 
 
 class One(Ranks):
@@ -57,14 +58,16 @@ def test_parts_of_a_mask_are_the_mask(n, size, units):
     assert np.array_equal(np.concatenate(found), whole)
 
 
+@pytest.mark.parametrize("mix", [None, CutMix()])
 @pytest.mark.parametrize("augment", [None, lambda images, numbers, epoch: images + 1])
-def test_parts_of_batches_are_the_batches(augment):
+def test_parts_of_batches_are_the_batches(augment, mix):
     images = np.arange(7 * 4, dtype=np.uint8).reshape(7, 1, 2, 2)
 
     def batches(part=None):
         flip = Stream(5, "augment")
-        found = Batches(images, np.arange(7), "cpu", 3, flip=flip, augment=augment,
-                        part=part)
+        labels = np.arange(7) if mix is None else soft_targets(np.arange(7), 7)
+        found = Batches(images, labels, "cpu", 3, flip=flip, augment=augment,
+                        part=part, mix=mix, mixing=Stream(5, "mix"))
         found.begin([6, 2, 0, 1, 3, 5, 4], epoch=1)
         return found
 
