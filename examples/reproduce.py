@@ -81,20 +81,20 @@ EXPERIMENTS = {
     # Recipes of today: see docs/recipes.md.
     "a-six-recipe": Experiment(
         "A", "six convolutions, recipe", "68.61 %", FER,
-        f"--model six --epochs 60 {RECIPE} --refit --views"),
+        f"--model six --epochs 60 {RECIPE} --refit --tta"),
     "a-mlp-recipe": Experiment(
         "A", "dense layers, recipe", "48.42 %", FER,
-        f"--model mlp-bn-drop --epochs 150 --optimizer adamw {RECIPE} --refit --views"),
+        f"--model mlp-bn-drop --epochs 150 --optimizer adamw {RECIPE} --refit --tta"),
     "f-recipe": Experiment(
         "F", "fully convolutional net, recipe", "no figure", FER,
-        f"--model fcn48 --epochs 60 {RECIPE} --refit --views"),
+        f"--model fcn48 --epochs 60 {RECIPE} --refit --tta"),
     "r-model1-recipe": Experiment(
         "R", "model 1, recipe", "20.01 %", FER,
-        f"--model r1 --epochs 40 {RECIPE} --refit --views"),
+        f"--model r1 --epochs 40 {RECIPE} --refit --tta"),
     "box": Experiment(
         "-", "small residual network, the model in the box", "-", FER,
         "--model small-resnet --epochs 45 --optimizer nesterov --lr 0.05 --l2 0.00025 "
-        f"{RECIPE} --refit --views"),
+        f"{RECIPE} --refit --tta"),
     "a-resnet18": Experiment(
         "A", "ResNet-18", "64.36 %", TRANSFER,
         f"--model resnet18 --train-all --size 96 --batch 64 --epochs 20 {CHANGES}",

@@ -57,7 +57,7 @@ def main(argv=None, prog="train_ck.py"):
     # and the label, its gradient, a step of Nesterov's momentum; dropout against
     # learning by heart. After each epoch a checkpoint, which --resume continues.
     trainer = Trainer(network, prepare=steps, **trainer_options(args, training))
-    result = trainer.fit(training.images, training.labels,
+    result = trainer.fit(training.images, ck.targets(training, training.labels),
                          valid=(validation.images, validation.labels),
                          epochs=args.epochs, stop=stop_rule(args.stop), folder=args.out,
                          resume=args.resume, model=model, progress=ck.progress)

@@ -47,7 +47,7 @@ def main(argv=None, prog="train_fer2013.py"):
     # little each time (--flip --rotation 10 ...), and large weights that cost (--l2).
     trainer = Trainer(network, OPTIMIZERS[args.optimizer], prepare=steps,
                       penalty=fer.penalty(network), **trainer_options(args, training))
-    result = trainer.fit(training.images, training.labels,
+    result = trainer.fit(training.images, fer.targets(training, training.labels),
                          valid=(validation.images, validation.labels),
                          epochs=args.epochs, stop=stop_rule(args.stop), folder=args.out,
                          resume=args.resume, model=model, progress=fer.progress)

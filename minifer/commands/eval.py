@@ -21,7 +21,6 @@ import numpy as np
 
 from .. import __version__, files
 from ..device.arrays import resolve
-from ..errors import SettingError
 from ..evaluation.calibration import calibrate
 from ..evaluation.metrics import evaluate
 from ..progress import Progress
@@ -40,8 +39,8 @@ def arguments(parser):
     which.add_argument("--model", metavar="FILE", help="a model file")
     which.add_argument("--models", nargs="+", metavar="FILE",
         help="several, of the same classes and crops: the mean of what they say")
-    add("--views", action="store_true",
-        help="judge each image by ten views of it, mirrored and moved, on average")
+    add("--tta", action="store_true",
+        help="test-time augmentation: judge each image by the mean of ten views")
     data.options(parser)
     add("--out", metavar="FOLDER", help="folder for the report; nothing is written "
                                         "without it")
@@ -54,10 +53,9 @@ def main(args):
     if args.out:
         files.hold_folder(args.out, [*REPORTS, TABLE])
     args.models = args.models or [args.model]
-    models = [data.open_model(path) for path in args.models]
-    _check_alike(args.models, models)
+    models = data.open_models(args.models)
     test = data.load(args, models[0], Progress())
-    probabilities = np.mean([data.judge(model, test.faces, args.device, args.views)
+    probabilities = np.mean([data.judge(model, test.faces, args.device, args.tta)
                              for model in models], axis=0)
     result = evaluate(probabilities, test.faces.labels, test.faces.classes,
                       test.faces.subjects, protocol=test.protocol, leaky=test.leaky)
@@ -70,18 +68,6 @@ def main(args):
         print(result, f"\n{calibration}", sep="\n")
     if page:
         print(f"{page} holds the report.", file=sys.stderr)
-
-
-def _check_alike(paths, models):
-    """Raise SettingError unless models say the same classes of the same crops."""
-    for path, model in zip(paths, models):
-        for what, ours, first in [
-                ("classes", model.classes, models[0].classes),
-                ("crops", model.preprocessing["crop"],
-                 models[0].preprocessing["crop"])]:
-            if ours != first:
-                raise SettingError(f"{path}: expected the {what} of {paths[0]}, "
-                                   f"{first}, got {ours}. Judge it on its own.")
 
 
 def _write(args, test, probabilities, result, calibration):
@@ -110,7 +96,7 @@ def _describe(args, test, calibration):
             hashes[path] = files.sha256(path)
     return {
         "title": f"{', '.join(map(os.path.basename, args.models))} on {test.source}"
-                 + ", ten views of each image" * args.views,
+                 + ", ten views of each image" * args.tta,
         "command": shlex.join(["minifer", *sys.argv[1:]]), "seed": args.seed,
         "results": {"expected calibration error": f"{calibration.error:.1%}"},
         "hashes": hashes,

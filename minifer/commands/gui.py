@@ -26,6 +26,9 @@ def arguments(parser):
                              "that comes with minifer")
     parser.add_argument("--device", choices=DEVICES, default="cpu",
                         help="where to compute: cuda is an NVIDIA GPU")
+    parser.add_argument("--tta", action="store_true",
+                        help="test-time augmentation: judge each face by the mean of "
+                             "ten views of it")
     parser.add_argument("--scale", type=float, default=1.0,
                         help="letters so many times as large as usual on this screen")
 
@@ -38,7 +41,8 @@ def main(args):
     except BackendUnavailable as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    window = Window(root, args.models or [named(None)], args.photo, args.device)
+    window = Window(root, args.models or [named(None)], args.photo, args.device,
+                    args.tta)
     try:
         root.mainloop()
     finally:

@@ -56,8 +56,8 @@ def arguments(parser):
         help="of a video, judge every K-th frame")
     add("--smooth", type=float, metavar="SECONDS", default=0.5,
         help="of a video, over how long saturations are smoothed; 0: not at all")
-    add("--views", action="store_true",
-        help="judge each face by ten views of it, mirrored and moved, on average")
+    add("--tta", action="store_true",
+        help="test-time augmentation: judge each face by the mean of ten views")
     add("--device", choices=DEVICES, default="cpu",
         help="where to compute: cuda is an NVIDIA GPU")
 
@@ -76,7 +76,7 @@ def main(args):
         raise SettingError("--csv: expected photos or videos, whose tables differ, got "
                            f"{_count(photos, videos)}. Judge them in two calls.")
     _check(args)
-    predictor = Predictor.load(named(args.model), args.device, args.views)
+    predictor = Predictor.load(named(args.model), args.device, args.tta)
     copies = Copies(args.out) if args.out else None
     statuses, results, args.unheard = collections.Counter(), [], None
     with contextlib.ExitStack() as stack:

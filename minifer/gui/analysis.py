@@ -25,10 +25,12 @@ class Analysis:
     ----------
     device : str, default 'cpu'
         Where the networks run.
+    tta : bool, default False
+        Test-time augmentation: see :class:`minifer.predict.Predictor`.
     """
 
-    def __init__(self, device="cpu"):
-        self.device = device
+    def __init__(self, device="cpu", tta=False):
+        self.device, self.tta = device, tta
         self._predictors = {}  # path -> Predictor
         self._key = None       # the photo at hand: path, number, how it was searched
         self._grey = None
@@ -72,7 +74,8 @@ class Analysis:
     def _load(self, path):
         try:
             if path not in self._predictors:
-                self._predictors[path] = Predictor.load(path, self.device)
+                self._predictors[path] = Predictor.load(
+                    path, self.device, self.tta)
         except MiniferError as error:
             return Verdict(path, problem=str(error))
         return Verdict(path, tuple(self._predictors[path].model.classes))

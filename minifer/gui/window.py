@@ -107,6 +107,8 @@ class Window:
     photo : str
         A photo, or ``""``.
     device : str, default 'cpu'
+    tta : bool, default False
+        As for :class:`minifer.predict.Predictor`.
 
     Attributes
     ----------
@@ -118,10 +120,10 @@ class Window:
         Whether the worker is at work on the choice.
     """
 
-    def __init__(self, root, models=(), photo="", device="cpu"):
+    def __init__(self, root, models=(), photo="", device="cpu", tta=False):
         self.root = root
         self.choice, self.state, self.busy = Choice(), State(), False
-        self.worker, self.analysis = Worker(), Analysis(device)
+        self.worker, self.analysis = Worker(), Analysis(device, tta)
         root.report_callback_exception = self._mistake
         root.protocol("WM_DELETE_WINDOW", self.close)
         self._build()

@@ -106,7 +106,7 @@ class Predictor:
     model : minifer.weights.Model
     device : {'cpu', 'cuda', 'emu', 'auto'}, default 'cpu'
         Where the network runs; its parameters are moved there.
-    views : bool, default False
+    tta : bool, default False
         Judge each face by ten views of it, mirrored and moved a little, and say the
         mean: right more often, and ten times the work (:mod:`minifer.faces.views`).
 
@@ -128,8 +128,8 @@ class Predictor:
     1.0
     """
 
-    def __init__(self, model: Model, device: str = "cpu", views: bool = False):
-        self.model, self.views = model, views
+    def __init__(self, model: Model, device: str = "cpu", tta: bool = False):
+        self.model, self.tta = model, tta
         self.device = layers.move_to(model.network, device)
         self.preprocessing = Preprocessing.from_dict(model.preprocessing)
         source = next(one for one in layers.get_all_layers(model.network)
@@ -139,12 +139,12 @@ class Predictor:
 
     @classmethod
     def load(cls, path: FilePath, device: str = "cpu",
-             views: bool = False) -> Predictor:
+             tta: bool = False) -> Predictor:
         """A predictor from a model file. Raises WeightsError if it is not one."""
         model = load_model(path)
         with naming(path):
             Preprocessing.from_dict(model.preprocessing)
-        return cls(model, device, views)
+        return cls(model, device, tta)
 
     def saturations(self, crops: np.ndarray) -> list[dict[str, float]]:
         """Judge face crops.
@@ -160,7 +160,7 @@ class Predictor:
         if crops.ndim != 4 or crops.shape[1] != 1:
             raise ShapeError(
                 f"predict: expected crops (N, 1, S, S), got {crops.shape}.")
-        judge = (functools.partial(mean_of_views, self._judged) if self.views
+        judge = (functools.partial(mean_of_views, self._judged) if self.tta
                  else self._judged)
         p = [row for start in range(0, len(crops), BATCH)
              for row in judge(crops[start:start + BATCH]).tolist()]

@@ -73,7 +73,7 @@ class CK(Experiment):
         return Split(*split_ck(faces, seed, people=kind == "subject"),
                      data.describe(kind, SHARES, seed=seed)
                      + "; then trained on both" * self.args.refit
-                     + "; ten views of each image" * self.args.views, kind == "random")
+                     + "; ten views of each image" * self.args.tta, kind == "random")
 
     def steps(self, training):
         """What makes an image the network's input."""

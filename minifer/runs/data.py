@@ -10,7 +10,7 @@ import numpy as np
 from .. import data
 from ..device.arrays import DEVICES
 from ..data.readers.words import MERGE_ALIKE, spelled_as
-from ..errors import DatasetError
+from ..errors import DatasetError, SettingError
 from ..faces.cache import cache_folder
 from ..faces.cropping import extract
 from ..faces.preprocessing import Preprocessing
@@ -20,8 +20,8 @@ from ..training.trainer import Trainer
 from ..weights.model_file import load_model
 
 __all__ = ["DRAWN", "SHARES", "VALIDATION", "SIDE", "Split", "Tested", "options",
-           "fer2013_options", "load", "some", "judge", "read_ck", "split_ck",
-           "read_fer2013", "split_fer2013", "scale"]
+           "fer2013_options", "load", "some", "open_models", "judge", "read_ck",
+           "split_ck", "read_fer2013", "split_fer2013", "scale"]
 
 #: The source of data that were not given.
 DRAWN = "faces drawn by minifer"
@@ -129,11 +129,38 @@ def open_model(path):
     return model
 
 
-def judge(model, faces, device, views=False):
+def open_models(paths, like=None):
+    """The models in files, of the same classes and crops.
+
+    Parameters
+    ----------
+    paths : list of str
+    like : sequence of str, optional
+        Classes that they must have; default: those of the first.
+
+    Raises
+    ------
+    SettingError
+        If a model's classes or crops are others.
+    """
+    models = [open_model(path) for path in paths]
+    classes = tuple(like or models[0].classes)
+    for path, model in zip(paths, models):
+        for what, ours, wanted in [
+                ("classes", model.classes, classes),
+                ("crops", model.preprocessing["crop"],
+                 models[0].preprocessing["crop"])]:
+            if ours != wanted:
+                raise SettingError(f"{path}: expected the {what} {wanted}, got {ours}. "
+                                   "What models say can be averaged if they are alike.")
+    return models
+
+
+def judge(model, faces, device, tta=False):
     """Probabilities (N, K) of the model's classes, or their mean over ten views."""
     steps = Preprocessing.from_dict(model.preprocessing)
     judged = Trainer(model.network, prepare=steps, device=device).predict
-    return mean_of_views(judged, faces.images) if views else judged(faces.images)
+    return mean_of_views(judged, faces.images) if tta else judged(faces.images)
 
 
 def some(path, count, seed, progress):

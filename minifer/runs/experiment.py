@@ -7,6 +7,8 @@ import os
 import sys
 import time
 
+import numpy as np
+
 from .. import layers, random
 from ..data import join
 from ..device.arrays import resolve
@@ -17,9 +19,11 @@ from ..files import hold_folder
 from ..progress import Progress
 from ..ranks import connect, connected
 from ..ranks.launcher import started
+from ..training.mixing import soft_targets
 from ..training.trainer import Trainer
 from ..weights.model_file import (Model, check_readable, load_model, load_params,
                                   save_model)
+from .data import judge, open_models
 from .options import check_training, command, stop_rule, trainer_options
 from .record import REPORTS, describe_run, draw, write_run
 
@@ -135,6 +139,7 @@ class Experiment:
         network = self.network(len(classes))
         self.load_weights(network)
         learner, prepare, (training, *others) = self.inputs(network, steps, parts)
+        training = training[0], self.targets(parts[0], training[1])
         valid = others.pop(0) if validated else None
         trainer = Trainer(learner, prepare=prepare, **self.rule(network),
                           **trainer_options(args, parts[0]))
@@ -164,9 +169,18 @@ class Experiment:
         connected().lead(lambda: save_model(os.path.join(folder, "model.npz"), model))
         return trainer, model, others
 
+    def targets(self, part, labels):
+        """The labels of a part; with --teachers shared with what these say of it."""
+        teachers = getattr(self.args, "teachers", None)
+        if not teachers:
+            return labels
+        models = open_models(teachers, like=part.classes)
+        said = np.mean([judge(one, part, self.args.device) for one in models], axis=0)
+        return ((soft_targets(labels, len(part.classes)) + said) / 2).astype(np.float32)
+
     def judge(self, trainer, images):
-        """Probabilities of each image; with --views those of ten views of it."""
-        if getattr(self.args, "views", False):
+        """Probabilities of each image; with --tta those of ten views of it."""
+        if getattr(self.args, "tta", False):
             return mean_of_views(trainer.predict, images)
         return trainer.predict(images)
 

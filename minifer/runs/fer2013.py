@@ -63,7 +63,7 @@ class FER2013(Experiment):
             f"part, looked at once; validation {VALIDATION:.0%} of training, copies "
             f"kept together, seed {self.args.seed}"
             + "; then trained on both" * self.args.refit
-            + "; ten views of each image" * self.args.views, self.args.raw)
+            + "; ten views of each image" * self.args.tta, self.args.raw)
 
     def steps(self, training=None):
         """What makes an image the network's input: it is the face already."""

@@ -82,11 +82,14 @@ def training_options(add, out, epochs, batch, lr):
 
 def final_options(add):
     """Add the options of what happens once the recipe stands."""
+    add("--teachers", nargs="+", metavar="FILE",
+        help="distillation: train on what these models say of each image as well, half "
+             "of it label, half the mean of them")
     add("--refit", action="store_true",
         help="when validation has chosen the number of epochs, train anew for as many "
              "on training and validation part together, before the test part is judged")
-    add("--views", action="store_true",
-        help="judge each test image by ten views of it, mirrored and moved, on average")
+    add("--tta", action="store_true",
+        help="test-time augmentation: judge each test image by the mean of ten views")
 
 
 def check_training(args):

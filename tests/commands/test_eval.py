@@ -220,11 +220,11 @@ def test_models_of_other_crops_are_not_averaged(here, capsys):
         cli.main(["eval", "--models", str(here / "model.npz"), str(here / "large.npz"),
                   "--data", str(here / "faces")])
     assert stopped.value.code == 2
-    assert "large.npz: expected the crops of" in capsys.readouterr().err
+    assert "large.npz: expected the crops {" in capsys.readouterr().err
 
 
 def test_views_are_averaged(here, tmp_path, capsys):
-    call(here, "--views", "--out", tmp_path)
+    call(here, "--tta", "--out", tmp_path)
     capsys.readouterr()
     images, _ = runs.pictures(6, 2)
     p = mean_of_views(lambda x: layers.get_output(

@@ -84,7 +84,7 @@ def assert_same_weights(one, other):
     a, b = (np.load(folder / "model.npz") for folder in (one, other))
     assert sorted(a.files) == sorted(b.files)
     for key in a.files:
-        if key.startswith("param"):
+        if key.startswith("arr_"):
             np.testing.assert_array_equal(a[key], b[key])
 
 
@@ -176,7 +176,7 @@ def test_r2_takes_the_faces_at_twice_their_size(folders, monkeypatch, tmp_path):
 
 def test_refit_trains_anew_on_both_parts_and_goes_on(folders, tmp_path):
     """The model is that of training on both parts for as many epochs; so by command."""
-    story = train(folders, tmp_path / "a", "--model", "mlp", "--refit", "--views")
+    story = train(folders, tmp_path / "a", "--model", "mlp", "--refit", "--tta")
     assert story.code == 0, story.err
     assert "once more on all 84 images" in story.err
     assert "then trained on both; ten views of each image" in story.out
@@ -194,3 +194,25 @@ def test_refit_trains_anew_on_both_parts_and_goes_on(folders, tmp_path):
     again = train(folders, tmp_path / "b", "--model", "mlp", "--refit", "--resume")
     assert again.code == 0, again.err
     assert_same_weights(tmp_path / "a", tmp_path / "b")
+
+
+def test_teachers_share_the_targets(folders, tmp_path):
+    """Half label, half what the teachers say of the images as they are."""
+    first = train(folders, tmp_path / "a", "--model", "mlp", "--seed", "1")
+    assert first.code == 0, first.err
+    teacher = tmp_path / "a" / "model.npz"
+    words = ["--data", str(folders), "--teachers", str(teacher)]
+    fer = FER2013(FER2013.parse(words, ArgumentParser(prog="x")))
+    part = fer.split(fer.load())[0]
+    said = Predictor.load(teacher).saturations(part.images)
+    targets = fer.targets(part, part.labels)
+    for target, label, one in zip(targets, part.labels, said):
+        expected = np.array(list(one.values())) / 2
+        expected[label] += .5
+        np.testing.assert_allclose(target, expected, atol=1e-6)
+    taught = train(folders, tmp_path / "b", "--model", "mlp", "--teachers", teacher)
+    assert taught.code == 0, taught.err
+    plain = train(folders, tmp_path / "c", "--model", "mlp")
+    with pytest.raises(AssertionError):
+        assert_same_weights(tmp_path / "b", tmp_path / "c")
+    assert plain.code == 0

@@ -178,7 +178,7 @@ def test_preprocessing_scales_pixels():
 
 def test_views_are_averaged(model, predictor):
     crops = np.random.default_rng(3).integers(0, 256, (3, 1, 24, 24), np.uint8)
-    wide = Predictor(model, views=True).saturations(crops)
+    wide = Predictor(model, tta=True).saturations(crops)
     each = [predictor.saturations(view) for view in views(crops)]
     for i, found in enumerate(wide):
         for name, p in found.items():
