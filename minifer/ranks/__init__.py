@@ -2,7 +2,8 @@
 
 ``base.py`` says what ranks can do, and is one process alone; ``mpi.py`` is many of
 them, started by ``mpiexec`` or ``srun``; ``nccl.py`` sums over GPUs. ``launcher.py``
-tells what started this process, ``watchdog.py`` ends all if one is gone.
+tells what started this process, ``watchdog.py`` ends all if one is gone,
+``witness.py`` says which was killed.
 
 >>> from minifer.ranks import connect
 >>> ranks = connect("alone")

@@ -22,6 +22,7 @@ from ..errors import BackendUnavailable, MiniferError, SettingError, one_line
 from .base import Ranks, on_all
 from .launcher import check
 from .watchdog import BUSY, ENDING, INSIDE, Watchdog
+from .witness import REASON, Witness, start
 
 __all__ = ["MPIRanks"]
 
@@ -52,8 +53,8 @@ class MPIRanks(Ranks):
         check(MPI.COMM_WORLD.size, library)
         self.rank, self.size = MPI.COMM_WORLD.rank, MPI.COMM_WORLD.size
         self.comm, self.farewell = MPI.COMM_WORLD.Dup(), MPI.COMM_WORLD.Dup()
-        self.threads, self.crowded = share_of_cores(MPI)
-        self.gbits = network()
+        self.threads, self.crowded, here = share_of_cores(MPI)
+        self.gbits, self.witness = network(), None
         self.watchdog = Watchdog(MPI.COMM_WORLD.Dup(), self.abort)
         if self.size > 1:
             if MPI.Query_thread() < MPI.THREAD_MULTIPLE:
@@ -63,6 +64,22 @@ class MPIRanks(Ranks):
             self._hook, sys.excepthook = sys.excepthook, self._uncaught
             atexit.register(self._leave)
             limit_blas(self.threads)
+            if hasattr(os, "fork"):  # elsewhere no process outlives the others
+                self.witness = self._find_witness(here < self.size)
+                self.watchdog.witness = self.witness
+
+    def _find_witness(self, apart):
+        """Start who says which rank was killed, and hold a connection to it."""
+        def work():
+            try:
+                return start(self.size, apart)
+            except OSError as error:
+                raise BackendUnavailable(
+                    "ranks: expected to start a process beside rank 0, which says who "
+                    f"was killed, got {one_line(error)}. Close other programs."
+                ) from error
+
+        return Witness(self.rank, self.size, self.lead(work))
 
     # --- what ranks can do ----------------------------------------------------
 
@@ -117,9 +134,13 @@ class MPIRanks(Ranks):
         return self.writes
 
     def abort(self, text, code=1):
-        """Say why, and end all ranks."""
+        """Say why, unless that has been said, and end all ranks."""
         sys.stdout.flush()
-        print(f"rank {self.rank} of {self.size}: {text}", file=sys.stderr, flush=True)
+        if text:
+            print(f"rank {self.rank} of {self.size}: {text}", file=sys.stderr,
+                  flush=True)
+        if self.witness is not None:
+            self.witness.leave(REASON)
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # MPI would say it once more
         time.sleep(PASS_ON)
         self.MPI.COMM_WORLD.Abort(code)
@@ -148,6 +169,8 @@ class MPIRanks(Ranks):
         """Wait for all others before MPI ends: rank 0 may still be writing a report."""
         self._all_end(failing=False)
         self.watchdog.stop()
+        if self.witness is not None:
+            self.witness.leave()
 
     def _all_end(self, failing, seconds=float("inf")):
         """Wait until all end; return whether they did, and all for a failure."""
@@ -233,14 +256,14 @@ def network(environ=os.environ):
 
 
 def share_of_cores(MPI):
-    """Threads for this rank, and whether its machine has fewer cores than ranks.
+    """Threads for this rank, whether its machine has fewer cores than ranks; and those.
 
     Ranks on one machine divide the cores that each may use; those that a launcher has
     bound to cores of their own keep them.
 
     Returns
     -------
-    int, bool
+    int, bool, int
     """
     here = MPI.COMM_WORLD.Split_type(MPI.COMM_TYPE_SHARED)
     if hasattr(os, "sched_getaffinity"):
@@ -252,7 +275,7 @@ def share_of_cores(MPI):
     share = sum(1 / sum(core in other for other in everybody) for core in mine)
     asked = "MINIFER_NUM_THREADS" in os.environ
     threads = default_threads() if asked else max(1, int(share + 1e-9))
-    return threads, share < 1 - 1e-9
+    return threads, share < 1 - 1e-9, len(everybody)
 
 
 def limit_blas(threads):

@@ -49,7 +49,11 @@ class Watchdog(threading.Thread):
     ----------
     doing : int
         BUSY, INSIDE a block that all ranks enter, or ENDING.
+    witness : minifer.ranks.witness.Witness or None
+        Who says that a rank was killed, if a launcher lets the others live.
     """
+
+    witness = None
 
     def __init__(self, comm, abort):
         super().__init__(name="minifer-watchdog", daemon=True)
@@ -65,6 +69,8 @@ class Watchdog(threading.Thread):
             if sending is None or sending.Test():
                 word[0] = self.doing
                 sending = self.comm.Isend(word, self.behind)
+            if self.witness is not None and self.witness.saw_a_death():
+                self.abort("")
             now = time.monotonic()
             while self.comm.Iprobe(self.before):
                 self.comm.Recv(answer, self.before)

@@ -1,6 +1,7 @@
 """However a rank ends, all end soon, and a run can be continued."""
 
 import os
+import random
 import signal
 import subprocess
 import time
@@ -48,8 +49,15 @@ def test_a_rank_that_leaves_ends_all(started, tmp_path):
         "rank 0 of 2: rank 1 has ended while the others train: all ranks end."]
 
 
-@pytest.mark.parametrize("number, limit", [(signal.SIGKILL, 5), (signal.SIGSTOP, 8)])
-def test_a_rank_that_is_killed_or_stopped_ends_all(started, tmp_path, number, limit):
+SAYS = {signal.SIGKILL: "rank {0} of 2: it was killed, perhaps for want of memory: all "
+                        "ranks end. What had been saved stands; --resume goes on.",
+        signal.SIGSTOP: "rank {0} has said nothing for"}
+
+
+@pytest.mark.parametrize("number, limit, rank", [
+    (signal.SIGKILL, 5, 0), (signal.SIGKILL, 5, 1), (signal.SIGSTOP, 8, 1)])
+def test_a_rank_that_is_killed_or_stopped_ends_all(started, tmp_path, number, limit,
+                                                   rank):
     checkpoint = tmp_path / "endless" / "checkpoint.npz"
     ranks = subprocess.Popen(
         together.command(2, together.__file__, tmp_path, "endless"), text=True,
@@ -59,17 +67,20 @@ def test_a_rank_that_is_killed_or_stopped_ends_all(started, tmp_path, number, li
         while not checkpoint.exists():
             assert ranks.poll() is None, ranks.communicate()
             time.sleep(0.05)
-        os.kill(int((tmp_path / "pid-1").read_text()), number)
+        time.sleep(random.random() / 4)  # at any moment
+        os.kill(int((tmp_path / f"pid-{rank}").read_text()), number)
         began = time.monotonic()
         _, said = ranks.communicate(timeout=30)
-        while any(is_alive(tmp_path / f"pid-{rank}") for rank in range(2)):
+        while any(is_alive(tmp_path / f"pid-{one}") for one in range(2)):
             assert time.monotonic() - began < limit
             time.sleep(0.02)
         assert time.monotonic() - began < limit
     finally:
         ranks.kill()
     assert ranks.returncode
-    assert (number == signal.SIGKILL) != ("rank 1 has said nothing for" in said)
+    said = [line for line in said.splitlines()
+            if line and not line.startswith("epoch")]
+    assert len(said) == 1 and SAYS[number].format(rank) in said[0]
     epochs = peek(checkpoint)["epoch"]
     result, _ = runs.train(tmp_path / "endless", epochs + 1, progress=Progress())
     assert len(result.history) == epochs + 1
