@@ -4,16 +4,26 @@ An experiment is a command line of a training script, kept here so that everybod
 the same; what the run writes goes into a folder of its own. The row that is printed
 sets what the system's text reported beside what minifer measures. Validation is taken
 from the training part, and the test part is looked at once. --list shows all names.
+
+Several names, --jobs or --runner let experiments run side by side, on this machine or
+on a cluster; what each prints is then in log.txt of its folder. One that fails or is
+killed does not stop the others, and --resume goes on with it.
 """
 
+import argparse
+import contextlib
 import importlib
 import json
 import os
 import shlex
+import sys
 from dataclasses import dataclass
 
 from minifer.commands.cli import ArgumentParser, run
-from minifer.files import hold_folder, write_text
+from minifer.errors import MiniferError
+from minifer.files import break_lock, hold_folder, lock_folder, write_text
+from minifer.progress import Progress
+from minifer.search import open_runner, runner_given, runner_options
 
 #: An image's changes each time it is seen.
 CHANGES = "--flip --rotation 10 --shift 0.08 --zoom 0.1"
@@ -107,7 +117,7 @@ HEADER = ("system", "experiment", "reported then", "measured now", "n", "protoco
 def parse(argv):
     parser = ArgumentParser(prog="reproduce.py", description=__doc__.split("\n")[0])
     add = parser.add_argument
-    add("name", nargs="?", choices=EXPERIMENTS, metavar="NAME",
+    add("names", nargs="*", type=known, metavar="NAME",
         help="of the experiment: " + ", ".join(EXPERIMENTS))
     add("--list", action="store_true", help="show all experiments, and run none")
     add("--data", help="fer2013.csv, a folder with train/CLASS and test/CLASS, or "
@@ -120,24 +130,36 @@ def parse(argv):
     add("--out", default="runs/reproduce", help="folder of the experiments' folders")
     add("--resume", action="store_true",
         help="continue an interrupted run, or print the row of one that has ended")
+    runner_options(add, "experiments")
     args = parser.parse_args(argv)
-    if args.name is None and not args.list:
+    if not args.names and not args.list:
         parser.error("expected the NAME of an experiment, or --list")
-    if args.name and not args.list:
-        wanted = EXPERIMENTS[args.name].needs
+    for name in [] if args.list else args.names:
+        wanted = EXPERIMENTS[name].needs
         missing = [f"--{one}" for one in wanted if getattr(args, one) is None]
         if missing:
-            parser.error(f"{args.name}: expected {' and '.join(missing)}")
+            parser.error(f"{name}: expected {' and '.join(missing)}")
+        if args.names.count(name) > 1:
+            parser.error(f"{name}: expected it once, as it has one folder")
     return args
 
 
-def words(args, experiment):
+def known(name):
+    """An experiment's name."""
+    if name not in EXPERIMENTS:
+        raise argparse.ArgumentTypeError(
+            f"invalid choice: {name!r} (choose from {', '.join(EXPERIMENTS)})")
+    return name
+
+
+def words(args, name, resume):
     """The command line of the training script."""
+    experiment = EXPERIMENTS[name]
     given = [part for one in experiment.needs
              for part in (f"--{one}", getattr(args, one))]
     options = f"{experiment.options} {AS_MEASURED}".split()
     return [*given, *options, "--seed", str(args.seed), "--device", args.device,
-            "--out", os.path.join(args.out, args.name), *["--resume"] * args.resume]
+            "--out", os.path.join(args.out, name), *["--resume"] * resume]
 
 
 def row(experiment, evaluation, record):
@@ -155,8 +177,79 @@ def table(*rows):
     return "\n".join(f"| {' | '.join(map(str, cells))} |" for cells in lines)
 
 
+def reproduce(args, name, resume):
+    """Run an experiment; return its evaluation and its row."""
+    experiment = EXPERIMENTS[name]
+    script = importlib.import_module(experiment.script)
+    given = words(args, name, resume)
+    folder = hold_folder(os.path.join(args.out, name), ["row.md"])
+    print(f"$ python examples/{experiment.script}.py {shlex.join(given)}", flush=True)
+    evaluation = script.main(given)
+    with open(os.path.join(folder, "run.json"), encoding="utf-8") as file:
+        cells = row(experiment, evaluation, json.load(file))
+    write_text(os.path.join(folder, "row.md"), table(cells) + "\n")
+    return evaluation, cells
+
+
+@dataclass
+class Reproduction:
+    """An experiment as a runner's objective: its score is the accuracy.
+
+    It goes on from the checkpoint of an attempt that was lost, if there is one.
+    """
+
+    args: argparse.Namespace
+    scripts: str = os.path.dirname(os.path.abspath(__file__))
+
+    def __call__(self, settings):
+        args, name = self.args, settings["name"]
+        if self.scripts not in sys.path:  # on the worker of a cluster
+            sys.path.insert(0, self.scripts)
+        folder = os.path.join(args.out, name)
+        if args.runner == "dask":
+            break_lock(folder)  # of an attempt whose machine stands still
+        begun = os.path.exists(os.path.join(folder, "checkpoint.npz"))
+        with open(os.path.join(folder, "log.txt"), "a", encoding="utf-8") as log, \
+                contextlib.redirect_stdout(log), contextlib.redirect_stderr(log):
+            return reproduce(args, name, args.resume or begun)[0].accuracy
+
+
+def side_by_side(args):
+    """Run all experiments where the options say; return their accuracies by name."""
+    progress, found, failed = Progress(), {}, {}
+    proposals = {number: {"name": name} for number, name in enumerate(args.names)}
+    with open_runner(args, args.out, progress) as runner, \
+            contextlib.closing(runner(Reproduction(args), proposals)) as ended:
+        for name in args.names:
+            with lock_folder(os.path.join(args.out, name)) as folder:  # none is at work
+                if not args.resume:
+                    with contextlib.suppress(FileNotFoundError):
+                        os.unlink(os.path.join(folder, "checkpoint.npz"))
+        try:
+            for number, (accuracy, reason, seconds) in ended:
+                name = args.names[number]
+                (found if reason is None else failed)[name] = accuracy, reason
+                progress.line(f"{name}: {reason or f'accuracy {accuracy:.2%}'} "
+                              f"({seconds / 60:.0f} min)")
+        except KeyboardInterrupt as error:
+            raise KeyboardInterrupt(
+                f"stopped after {len(found)} of {len(args.names)} experiments: saved "
+                f"in {args.out}; --resume continues") from error
+    rows = []
+    for name in filter(found.__contains__, args.names):
+        with open(os.path.join(args.out, name, "row.md"), encoding="utf-8") as file:
+            rows.append(file.read().splitlines()[-1])
+    print("\n".join([table(), *rows]), flush=True)
+    if failed:
+        raise MiniferError(
+            f"{len(failed)} of {len(args.names)} experiments did not end: " + "; ".join(
+                f"{name}: {reason.rstrip('.')}" for name, (_, reason) in failed.items())
+            + ". Mend that, and go on with --resume.")
+    return {name: accuracy for name, (accuracy, _) in found.items()}
+
+
 def main(argv=None):
-    """Run the experiment; return the evaluation."""
+    """Run the experiment and return its evaluation; of several, their accuracies."""
     args = parse(argv)
     if args.list:
         for name, one in EXPERIMENTS.items():
@@ -165,16 +258,10 @@ def main(argv=None):
                   f"{' '.join(f'--{need} …' for need in one.needs)} {one.options} "
                   f"{AS_MEASURED}")
         return None
-    experiment = EXPERIMENTS[args.name]
-    script = importlib.import_module(experiment.script)
-    given = words(args, experiment)
-    folder = hold_folder(os.path.join(args.out, args.name), ["row.md"])
-    print(f"$ python examples/{experiment.script}.py {shlex.join(given)}", flush=True)
-    evaluation = script.main(given)
-    with open(os.path.join(folder, "run.json"), encoding="utf-8") as file:
-        text = table(row(experiment, evaluation, json.load(file)))
-    write_text(os.path.join(folder, "row.md"), text + "\n")
-    print(f"\n{text}")
+    if len(args.names) > 1 or runner_given(args):
+        return side_by_side(args)
+    evaluation, cells = reproduce(args, *args.names, args.resume)
+    print(f"\n{table(cells)}")
     return evaluation
 
 

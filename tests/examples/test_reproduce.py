@@ -1,7 +1,13 @@
 """examples/reproduce.py: the right command lines, run whole, and an honest row."""
 
 import json
+import os
+import pathlib
 import re
+import signal
+import subprocess
+import sys
+import time
 
 import pytest
 
@@ -53,7 +59,7 @@ from minifer.commands.cli import ArgumentParser
 from minifer.runs import CK, FER2013, Transfer
 for name, one in reproduce.EXPERIMENTS.items():
     args = reproduce.parse([name] + [w for n in one.needs for w in ("--" + n, "x")])
-    given = reproduce.words(args, one)
+    given = reproduce.words(args, name, False)
     assert os.path.exists(os.path.join(sys.path[0], one.script + ".py"))
     experiment = dict(train_ck=CK, train_fer2013=FER2013, train_transfer=Transfer)
     found = experiment[one.script].parse(given, ArgumentParser())
@@ -66,7 +72,64 @@ for name, one in reproduce.EXPERIMENTS.items():
         assert re.search(rf"^{name} ", listed, re.MULTILINE)
 
 
+@pytest.fixture(scope="module")
+def few(tmp_path_factory):
+    """As ``folders``, with 3 training images and a public test image of a class."""
+    return runs.write_fer(tmp_path_factory.mktemp("few") / "fer2013", 3, 1)
+
+
+def who_is_at_work(folder):
+    """The process that has locked a folder; None if there is none."""
+    lock = str(folder / ".minifer-lock")
+    for one in pathlib.Path("/proc").glob("[0-9]*/fd/*"):
+        try:
+            if os.readlink(one) == lock:
+                return int(one.parts[2])
+        except OSError:
+            pass  # it has ended
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/fd"), reason="no /proc here")
+def test_nothing_is_lost_when_one_of_several_is_killed(few, tmp_path):
+    words = ("f-fcn", "r-model1", "--data", few, "--out", tmp_path, "--jobs", 2)
+    both = subprocess.Popen(
+        [sys.executable, *map(str, (runs.EXAMPLES / "reproduce.py", *words))],
+        text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    try:
+        while not (tmp_path / "r-model1" / "checkpoint.npz").exists():
+            assert both.poll() is None, both.communicate()
+            time.sleep(0.02)
+        os.kill(who_is_at_work(tmp_path / "r-model1"), signal.SIGKILL)
+        out, err = both.communicate(timeout=100)
+    finally:
+        both.kill()
+    assert both.returncode == 2
+    assert err.splitlines()[-1] == (
+        "error: 1 of 2 experiments did not end: r-model1: its process died with exit "
+        "code -9. Mend that, and go on with --resume.")
+    first = (tmp_path / "f-fcn" / "row.md").read_text()
+    assert out == first and cells(out)[1] == "fully convolutional net"
+
+    resumed = reproduce(*words, "--resume")
+    assert resumed.code == 0, resumed.err
+    assert "continuing after" in (tmp_path / "r-model1" / "log.txt").read_text()
+    assert resumed.out == first + (
+        tmp_path / "r-model1" / "row.md").read_text().splitlines()[-1] + "\n"
+    record = json.loads((tmp_path / "r-model1" / "run.json").read_text())
+    assert record["training"]["epochs"] == 10
+
+    # Without --resume all begins anew, on whatever runner.
+    log = tmp_path / "f-fcn" / "log.txt"
+    assert log.read_text().count("epoch 1/12") == 1
+    anew = reproduce("f-fcn", "--data", few, "--out", tmp_path, "--jobs", 1)
+    assert anew.code == 0 and log.read_text().count("epoch 1/12") == 2
+    assert cells(anew.out)[:-1] == cells(first)[:-1]
+
+
 @pytest.mark.parametrize("words, said", [
+    (("a-six", "a-six", "--data", "x"), "a-six: expected it once"),
+    (("a-six", "a-mlp"), "a-six: expected --data"),
+    (("a-six", "--data", "x", "--workers", 2), "--workers: it is of --runner dask"),
     ((), "expected the NAME of an experiment, or --list"),
     (("b-net",), "invalid choice: 'b-net'"),
     (("a-six",), "a-six: expected --data"),
