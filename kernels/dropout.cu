@@ -69,18 +69,18 @@ extern "C" __global__ void keep_mask(
 // The same for a recorded step, which cannot be told the stream's step: it reads that
 // from the device's memory. A double counts exactly up to 2^53.
 extern "C" __global__ void draw_mask(
-    unsigned char* mask /*[n]*/, index_t n, unsigned long long key0,
+    unsigned char* mask /*[n]*/, index_t n, index_t start, unsigned long long key0,
     unsigned long long key1, int threshold, const double* numbers /*[count]*/,
     index_t count, index_t index)
 {
     __shared__ unsigned int bits[DRAWS];
-    bits[threadIdx.x] = keep_bits(GLOBAL_INDEX, key0, key1, (word)numbers[index],
-                                  threshold);
+    bits[threadIdx.x] = keep_bits(start / 16 + GLOBAL_INDEX, key0, key1,
+                                  (word)numbers[index], threshold);
     __syncthreads();
-    index_t first = (index_t)blockIdx.x * SHARE;
+    index_t first = (index_t)blockIdx.x * SHARE - start % 16;
     for (int j = threadIdx.x; j < SHARE; j += DRAWS) {
         index_t i = first + j;
-        if (i < n) mask[i] = bits[j / 16] >> j % 16 & 1;
+        if (i >= 0 && i < n) mask[i] = bits[j / 16] >> j % 16 & 1;
     }
 }
 

@@ -8,6 +8,7 @@ determinism   20 training steps, twice: the same bits
 captured      20 training steps as one graph each, and kernel by kernel: the same bits
 losses        20 training steps on the CPU, the emulator and the GPU: the same losses
 training      the headline network learns drawn faces
+ranks         two GPUs that NCCL connects train as one does, where there are two
 benchmark     time and memory, beside PyTorch's if that is installed, and beside what
               the GPU could do at best; for as long as --limit says
 
@@ -33,6 +34,7 @@ import numpy as np
 
 import minifer
 from gpu_conformance import conformance, primitives
+from gpu_ranks import ranks
 from minifer import config, data, layers, models, objectives, random, updates
 from minifer.commands.cli import ArgumentParser, run
 from minifer.device.arrays import resolve
@@ -339,6 +341,7 @@ PARTS = {"machine": Part(machine, 20), "tests": Part(tests, 210),
          "primitives": Part(primitives, 20), "conformance": Part(conformance, 140),
          "determinism": Part(determinism, 30), "captured": Part(captured, 40),
          "losses": Part(losses, 40), "training": Part(training, 45),
+         "ranks": Part(ranks, 50),
          "benchmark": Part(benchmark, None)}
 
 if __name__ == "__main__":

@@ -230,8 +230,9 @@ class DeviceDriver(_Driver):
         self.plan_with(make, batch, begun=True)
         for one, losses in heads.items():
             self.standins[losses] = FusedHead(losses, self.standins[one])
-        # Ranks meet on the host, which a graph does not know.
-        self.replay = Replay(self) if graph and self.part is None else None
+        # Where ranks meet on the host, a graph knows nothing of it.
+        may = self.part is None or self.part.ranks.may_be_captured
+        self.replay = Replay(self) if graph and may else None
 
     def run(self, given, wait=True):
         """The host's part of a call, then the device's: once more, or as captured.
@@ -251,6 +252,8 @@ class DeviceDriver(_Driver):
             planned = [one.begin_with(given) for one in self.planned_passes()]
             if self.updates is not None:
                 self.updates.buffers.advance()
+                if self.part is not None:
+                    self.part.flag = self.part.ranks.any(self.part.flag)
             try:
                 results = self.replay(given) if self.replay and all(planned) else None
                 results = (self.launch(given) if results is None
@@ -277,16 +280,11 @@ class DeviceDriver(_Driver):
         done = evaluate(self.wanted, given, self.standins)
         if self.updates is not None:
             loss = self.updates.loss
-            if self.part is not None:
-                self._share_loss(done)
+            if self.part is not None:  # the whole batch's loss in the part's place
+                value, cache = done[loss]
+                done[loss] = self.part.sum(value * self.part.weight), cache
             self.updates.buffers.launch(self.gradients(done), done[loss][0], self.part)
         return [done[o][0] for o in self.outputs]
-
-    def _share_loss(self, done):
-        """The whole batch's loss takes the place of the part's; the flag is told."""
-        part, (loss, cache) = self.part, done[self.updates.loss]
-        done[self.updates.loss] = part.sum(loss * part.weight), cache
-        part.flag = part.ranks.any(part.flag)
 
     def check(self):
         """Wait for the device, and raise what went wrong since the last check.

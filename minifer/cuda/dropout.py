@@ -39,8 +39,8 @@ def keep_mask(like, start, stop, threshold, key, step, name="keep_mask"):
     return mask
 
 
-def draw_mask(mask, threshold, key, numbers, index):
-    """Draw a whole mask, at the step that is in the device's memory.
+def draw_mask(mask, threshold, key, numbers, index, start=0):
+    """Draw a mask, at the step that is in the device's memory.
 
     The bits are those of :meth:`minifer.random.Stream.keep_mask` at that step.
 
@@ -55,13 +55,15 @@ def draw_mask(mask, threshold, key, numbers, index):
     numbers : float64 device array
     index : int
         ``numbers[index]`` is the step, 0 … 2**53.
+    start : int, default 0
+        Begin with this element of the stream.
     """
     if not 0 <= index < numbers.size:
         raise KernelError(f"draw_mask: expected an index into {numbers.size} numbers, "
                           f"got {index}.")
     kernel("dropout.cu", "draw_mask", mask)(
-        mask, mask.size, *key, threshold, numbers, numbers.size, index, block=DRAWS,
-        threads=-(-mask.size // 16))
+        mask, mask.size, start, *key, threshold, numbers, numbers.size, index,
+        block=DRAWS, threads=-(-(start + mask.size) // 16) - start // 16)
 
 
 def dropout_forward(x, mask, scale):

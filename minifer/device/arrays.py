@@ -30,8 +30,8 @@ from .threads import default_threads
 
 __all__ = ["DEVICES", "resolve", "device_of", "on_gpu", "to_device", "to_host",
            "as_array", "contiguous", "address", "compute_capability", "synchronize",
-           "compiler", "cupy_module", "nccl_module", "raw_module", "memory_used",
-           "memory_free", "shared_memory", "explained", "gpu_name"]
+           "stream", "compiler", "cupy_module", "nccl_module", "raw_module",
+           "memory_used", "memory_free", "shared_memory", "explained", "gpu_name"]
 
 DEVICES = ("auto", "cpu", "cuda", "emu")
 
@@ -146,6 +146,11 @@ def as_array(value):
 def contiguous(array):
     """``array`` itself if it is C-contiguous, else a copy that is."""
     return array if array.flags.c_contiguous else array.copy()
+
+
+def stream(device):
+    """Where a device's current stream lies, for libraries; 0 on the emulator."""
+    return _cupy().cuda.get_current_stream().ptr if device == "cuda" else 0
 
 
 def cupy_module():

@@ -17,7 +17,7 @@ import numpy as np
 
 from ..errors import CaptureError
 
-__all__ = ["Recording", "active", "refuse", "capturing"]
+__all__ = ["Recording", "active", "launch", "refuse", "capturing"]
 
 _capture = contextvars.ContextVar("capture", default=None)
 
@@ -41,6 +41,25 @@ def active():
     """The emulator's recording that goes on, or None."""
     recording = _capture.get()
     return recording if isinstance(recording, Recording) else None
+
+
+def launch(function, args, changed):
+    """Call a function of a library that works on a device's memory, by addresses.
+
+    A GPU that captures a graph notes that by itself; for the emulator it is done here.
+
+    Parameters
+    ----------
+    function : function
+    args : tuple
+    changed : array of a device
+        The array that it changes.
+    """
+    recording = active()
+    if recording is None:
+        function(*args)
+    else:
+        recording.call(function, args, writes=[changed.memory])
 
 
 def refuse(what):

@@ -37,9 +37,12 @@ class Ranks:
         What the network between ranks carries, in Gbit/s, if that was said.
     crowded : bool
         Whether this machine has fewer cores than ranks.
+    may_be_captured : bool
+        Whether sums of a device's arrays may be part of a graph.
     """
 
     rank, size, threads, gbits, crowded = 0, 1, None, None, False
+    may_be_captured = False
 
     @property
     def writes(self) -> bool:
@@ -210,6 +213,11 @@ class Part:
         """Which of ``total`` images are to be computed here: at least one."""
         start, stop = self.ranks.part(total)
         return slice(start, stop) if stop > start else slice(0, 1)
+
+    @property
+    def place(self) -> tuple[int, int, int]:
+        """Where the part begins and ends, in a batch of how many images."""
+        return self.start, self.stop, self.total
 
     @property
     def empty(self) -> bool:

@@ -98,6 +98,19 @@ def test_a_mask_is_drawn_at_the_step_in_memory(device, dtype, shape, step):
 
 
 @on_devices
+@pytest.mark.parametrize("start, size", [(0, 5), (3, 5), (16, 40), (4093, 4100),
+                                         (5000, 1)])
+def test_a_part_of_a_mask_is_drawn(device, start, size):
+    stream = stream_at(7)
+    numbers = arrays.to_device(np.array([7.0]), device)
+    mask = arrays.to_device(np.full(size, 1, bool), device)
+    with schedule(3, races=True):
+        kernels.draw_mask(mask, stream.threshold(0.3), stream.key, numbers, 0, start)
+    np.testing.assert_array_equal(arrays.to_host(mask),
+                                  stream.keep_part(start, start + size, 0.3))
+
+
+@on_devices
 def test_a_mask_needs_a_number_that_is_there(device):
     numbers = arrays.to_device(np.zeros(3), device)
     for index in (-1, 3):

@@ -2,14 +2,17 @@
 
 import json
 import subprocess
+import sys
 import time
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from helpers import runs
+from helpers import runs, together
 from helpers.devices import DEVICES
+from minifer.errors import BackendUnavailable
+from minifer.files import write_json
 
 SCRIPT = runs.EXAMPLES / "gpu" / "gpu_check.py"
 EMULATED = pytest.mark.parametrize(
@@ -229,6 +232,42 @@ def test_a_step_must_be_captured_and_give_the_same_bits(module, small, monkeypat
     assert found["tf32"]["losses_equal"] is not other_bit
 
 
+@pytest.mark.parametrize("count, said", [(1, "it takes two GPUs, got 1"),
+                                         (2, "expected NCCL, got none")])
+def test_two_gpus_and_nccl_are_needed(module, monkeypatch, count, said):
+    def missing():
+        raise BackendUnavailable("expected NCCL, got none")
+
+    gpus = sys.modules["gpu_ranks"]
+    runtime = SimpleNamespace(getDeviceCount=lambda: count)
+    monkeypatch.setattr(gpus, "cupy_module", lambda: SimpleNamespace(
+        cuda=SimpleNamespace(runtime=runtime)))
+    monkeypatch.setattr(gpus, "nccl_module", missing)
+    found = module.ranks("cuda", None)
+    assert found == {"passed": True, "note": f"left out: {said}"}
+
+
+def test_ranks_that_differ_are_seen(module, small, monkeypatch, tmp_path):
+    gpus = sys.modules["gpu_ranks"]
+    alone = {"losses": [2.0, 1.0], "images_per_second": 10.0}
+    shared = {"losses": [2.0, 1.0], "alike": True, "captured": False,
+              "images_per_second": 20.0}
+
+    def start(words, check):
+        write_json(words[-1], shared)
+
+    monkeypatch.setattr(gpus, "why_not", lambda device: "")
+    monkeypatch.setattr(gpus, "train", lambda *words: alone)
+    monkeypatch.setattr(gpus.subprocess, "run", start)
+    assert module.ranks("emu", small)["passed"]
+    assert module.ranks("emu", small)["times"] == 2.0
+    assert not module.ranks("cuda", small)["passed"]  # there, steps are captured
+    shared["losses"] = [2.0, 1.001]
+    assert not module.ranks("emu", small)["passed"]
+    shared |= {"losses": [2.0, 1.0], "alike": False}
+    assert not module.ranks("emu", small)["passed"]
+
+
 BENCH = """
 import json, sys, time
 words = dict(zip(sys.argv[1::2], sys.argv[2::2]))
@@ -259,7 +298,7 @@ def test_the_benchmark_goes_on_while_there_is_time(module, tmp_path, monkeypatch
 @EMULATED
 @pytest.mark.parametrize("part", [
     "tests", "primitives", "conformance", "determinism", "captured", "losses",
-    "training", "benchmark"])
+    "training", "ranks", "benchmark"])
 def test_rehearsal(part, device, tmp_path):
     outcome = runs.process(SCRIPT, "--device", device, "--parts", part, "--out",
                            tmp_path / "report.json")
@@ -270,5 +309,6 @@ def test_rehearsal(part, device, tmp_path):
     wanted = {"tests": "tests_passed", "primitives": "passed",
               "conformance": "launches", "determinism": "steps",
               "captured": "tf32_launches", "losses": "runs", "training": "history",
+              "ranks": "note" if together.why_not() else "shared",
               "benchmark": "reports"}
     assert found[wanted[part]]

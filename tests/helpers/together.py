@@ -68,9 +68,9 @@ def start(ranks, *words, **more):
                           timeout=120, env=environment(**more))
 
 
-def outcomes(ranks, folder, *names):
+def outcomes(ranks, folder, *names, script=__file__):
     """What the scenarios came to on some ranks: the values of each rank, by name."""
-    done = start(ranks, __file__, folder, *names)
+    done = start(ranks, script, folder, *names)
     assert done.returncode == 0, done.stdout + done.stderr
     with open(os.path.join(folder, f"{ranks}.pickle"), "rb") as file:
         return pickle.load(file)
@@ -283,9 +283,9 @@ for _make in (ck96, six_conv, shared):
         SCENARIOS[f"{_make.__name__}-{_dtype}"] = equal_runs(_make, _dtype)
 
 
-def main(folder, *names):
-    ranks = connect("mpi")
-    found = {name: ranks.gather((SCENARIOS | APART)[name](ranks, folder))
+def main(folder, *names, kind="mpi", also={}):
+    ranks = connect(kind)
+    found = {name: ranks.gather((SCENARIOS | APART | also)[name](ranks, folder))
              for name in names}
     if ranks.writes:
         with open(os.path.join(folder, f"{ranks.size}.pickle"), "wb") as file:

@@ -50,6 +50,8 @@ class Replay:
         if self.why_not:
             return None
         shapes = tuple((v.shape, v.dtype.str) for v in given.values())
+        if self.driver.part is not None:  # ranks capture, and replay, the same batches
+            shapes += self.driver.part.place
         places = self._places()
         if any(step.places != places for step in self.steps.values()):
             self.steps = {}  # their graphs use arrays that have been replaced

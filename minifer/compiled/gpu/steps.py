@@ -62,19 +62,9 @@ class GpuStep(Step):
         if self.keep is None:
             return None
         mask = self.keep[:N]
-        if self.stream.part is not None:
-            return self._part_of_mask(mask)
+        start = 0 if self.one_mask else self.stream.start(mask.shape)
         dropout_kernels.draw_mask(mask, self.threshold, self.stream.key,
-                                  self.plan.numbers, self.place)
-        return mask
-
-    def _part_of_mask(self, mask):
-        """The part's share of the batch's mask, where ranks share the batch."""
-        stream = self.stream
-        start = 0 if self.one_mask else stream.start(mask.shape)
-        mask[...] = dropout_kernels.keep_mask(
-            mask, start, start + mask.size, self.threshold, stream.key,
-            stream.step - 1).reshape(mask.shape)  # begin() has counted this pass
+                                  self.plan.numbers, self.place, start)
         return mask
 
 
