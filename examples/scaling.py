@@ -6,12 +6,16 @@ else the machine does meets all alike. It prints images a second, how well they 
 and the share of a step that waits for other ranks; and draws it. Then it says what a
 model of the network between machines makes of that for many ranks.
 
+With --ceiling it measures, beside ranks, as many processes that do not wait for each
+other, each with its part of the batch: no exchange can be faster than that.
+
 With --model 64 nothing is measured: the table for 64 ranks, from --rate alone.
 """
 
 import functools
 import json
 import math
+import operator
 import os
 import statistics
 import subprocess
@@ -46,7 +50,7 @@ def main(argv=None, prog="scaling.py"):
         return {}
     make_folder(args.out)
     found = measure(args)
-    print(table(found), error_at_two(found, args), sep="\n\n")
+    print(table(found), *losses(found), error_at_two(found, args), sep="\n\n")
     save(draw(found, args), os.path.join(args.out, "scaling.png"))
     write_json(os.path.join(args.out, "scaling.json"), found)
     rate = found[0]["images_per_second"]
@@ -62,6 +66,8 @@ def parse(argv, prog):
     add("--threads", type=int, nargs="+", default=[1, 2], help="threads of each rank")
     add("--batch", type=int, default=128, help="images of all ranks in a batch")
     add("--weak", action="store_true", help="--batch is that of each rank")
+    add("--ceiling", action="store_true",
+        help="also measure processes that exchange nothing")
     add("--side", type=int, default=96, help="side of the images in pixels")
     add("--steps", type=int, default=4, help="steps that are timed together")
     add("--rounds", type=int, default=5, help="how often all is measured")
@@ -69,7 +75,8 @@ def parse(argv, prog):
     add("--model", type=int, metavar="P", help="only print the model for P ranks")
     add("--rate", type=float, default=100.0,
         help="images a second of one rank, for --model")
-    add("--worker", action="store_true", help="be one of the ranks (used by itself)")
+    add("--worker", choices=["together", "apart"],
+        help="be one of the ranks (used by itself)")
     args = parser.parse_args(argv)
     if min(args.ranks + args.threads + [args.batch, args.steps, args.rounds]) < 1:
         parser.error("expected numbers of 1 or more")
@@ -80,20 +87,26 @@ def parse(argv, prog):
 
 def work(args):
     """Train as one of the ranks; rank 0 prints what came out, as JSON."""
-    ranks = connect("mpi")
+    ranks, apart = connect("mpi"), args.worker == "apart"
     batch = args.batch * ranks.size if args.weak else args.batch
+    mine = batch // ranks.size if apart else batch
     rng = np.random.default_rng(0)
-    images = rng.integers(0, 256, (batch * args.steps, 1, args.side, args.side), "u1")
-    trainer = Trainer(minifer.models.ck96(size=args.side), batch_size=batch,
-                      ranks=ranks, prepare=lambda x: x * np.float32(1 / 255))
+    images = rng.integers(0, 256, (mine * args.steps, 1, args.side, args.side), "u1")
+    trainer = Trainer(minifer.models.ck96(size=args.side), batch_size=mine,
+                      ranks="alone" if apart else ranks,
+                      prepare=lambda x: x * np.float32(1 / 255))
     labels = rng.integers(0, 7, len(images))
     trainer.fit(images, labels, epochs=1)  # plans are made, memory is touched
     exchange = trainer.functions.train.exchange
     before = exchange.seconds if exchange else 0.0
+    ranks.sum(np.zeros(1))  # all are here
     seconds = trainer.fit(images, labels, epochs=1).history[-1]["seconds"]
+    ranks.sum(np.zeros(1))
+    rate = len(images) / seconds
     waited = (exchange.seconds if exchange else 0.0) - before
     found = {"ranks": ranks.size, "threads": ranks.threads, "batch": batch,
-             "images_per_second": len(images) / seconds, "share": waited / seconds,
+             "apart": apart, "share": waited / seconds,
+             "images_per_second": sum(ranks.gather(rate)) if apart else rate,
              "latency": time_of(ranks, 8),
              "sum": time_of(ranks, exchange.nbytes if exchange else 8)}
     if ranks.writes:
@@ -114,17 +127,18 @@ def time_of(ranks, nbytes, repeat=5):
 def measure(args):
     """Measure all, round after round; a dict for each number of ranks and threads."""
     cores = default_threads()
-    wanted = [(ranks, threads) for ranks in args.ranks for threads in args.threads
+    wanted = [(ranks, threads, way) for ranks in args.ranks for threads in args.threads
+              for way in ["together", "apart"][:1 + (args.ceiling and ranks > 1)]
               if ranks * threads <= cores]
     if not wanted:
         raise SettingError(f"scaling: expected ranks x threads of at most {cores}, the "
                            "cores here, got more. Try --ranks 1 --threads 1.")
     rounds = {one: [] for one in wanted}
     for number in range(args.rounds):
-        for ranks, threads in wanted:
-            print(f"round {number + 1} of {args.rounds}: {ranks} x {threads}",
+        for ranks, threads, way in wanted:
+            print(f"round {number + 1} of {args.rounds}: {ranks} x {threads} {way}",
                   file=sys.stderr)
-            rounds[ranks, threads].append(start(args, ranks, threads))
+            rounds[ranks, threads, way].append(start(args, ranks, threads, way))
     found = [{key: statistics.median(one[key] for one in of) for key in of[0]}
              | {"all": [one["images_per_second"] for one in of]}
              for of in rounds.values()]
@@ -136,11 +150,11 @@ def measure(args):
     return found
 
 
-def start(args, ranks, threads):
+def start(args, ranks, threads, way):
     """One measurement, in processes of its own."""
     launcher = os.path.join(os.path.dirname(sys.executable), "mpiexec")
     words = [launcher, "-n", str(ranks), sys.executable, os.path.abspath(__file__),
-             "--worker", *(["--weak"] * args.weak)]
+             "--worker", way, *(["--weak"] * args.weak)]
     for name in ("batch", "side", "steps"):
         words += [f"--{name}", str(getattr(args, name))]
     environ = os.environ | {"MINIFER_NUM_THREADS": str(threads)}
@@ -166,11 +180,25 @@ def table(found):
     lines = [f"{'ranks':>5} {'threads':>7} {'batch':>6} {'images/s':>9} {'times':>6} "
              f"{'efficiency':>10} {'exchange':>9}"]
     for one in found:
+        share = "none" if one["apart"] else f"{one['share']:.1%}"
         lines.append(
             f"{one['ranks']:>5.0f} {one['threads']:>7.0f} {one['batch']:>6.0f} "
             f"{one['images_per_second']:>9.1f} {one['speedup']:>6.2f} "
-            f"{one['efficiency']:>10.0%} {one['share']:>9.1%}")
+            f"{one['efficiency']:>10.0%} {share:>9}")
     return "\n".join(lines)
+
+
+def losses(found):
+    """What of the loss is the exchange's, in a line for each ceiling."""
+    by = {(one["ranks"], one["threads"]): one for one in found if not one["apart"]}
+    for one in filter(operator.itemgetter("apart"), found):
+        ranks, threads = one["ranks"], one["threads"]
+        whole = by[ranks, threads]
+        yield (f"{ranks:.0f} ranks of {threads:.0f}: {whole['speedup']:.2f} times; "
+               f"without any exchange {one['speedup']:.2f}. Of what {ranks:.0f} times "
+               f"would be, the exchange costs "
+               f"{one['efficiency'] - whole['efficiency']:.0%}, and "
+               f"{1 - one['efficiency']:.0%} are lost without it")
 
 
 def draw(found, args):
@@ -183,8 +211,9 @@ def draw(found, args):
         ax.bar(place, rate * (1 - waits), .6, color=BLUE)
         ax.bar(place, rate * waits, .6, bottom=rate * (1 - waits), color=ORANGE)
         ax.plot([place] * len(one["all"]), one["all"], ".", color=GREY, markersize=4)
-    ax.set_xticks(range(len(found)), [f"{one['ranks']:.0f} × {one['threads']:.0f}"
-                                      for one in found])
+    ax.set_xticks(range(len(found)), [
+        f"{one['ranks']:.0f} × {one['threads']:.0f}" + "\napart" * bool(one["apart"])
+        for one in found])
     ax.set_xlabel("ranks × threads")
     headline(figure, "Images a second, training",
              f"ck96, side {args.side}, batch {args.batch}"
@@ -282,7 +311,7 @@ def model_table(others, dense, rate, most, batch):
 
 def error_at_two(found, args):
     """How far the model is off where it can be seen: at two ranks of this machine."""
-    by = {(one["ranks"], one["threads"]): one for one in found}
+    by = {(one["ranks"], one["threads"]): one for one in found if not one["apart"]}
     for threads in args.threads:
         one, two = by.get((1, threads)), by.get((2, threads))
         if one and two:
