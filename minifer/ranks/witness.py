@@ -165,8 +165,8 @@ def _word(one):
 def _tell(rank, size, others):
     """Say who was killed, to whoever reads, and to the other ranks."""
     with contextlib.suppress(OSError):
-        print(f"rank {rank} of {size}: it was killed, perhaps for want of memory: all "
-              "ranks end. What had been saved stands; --resume goes on.",
+        print(f"rank {rank} of {size}: it was killed or crashed, perhaps for want of "
+              "memory: all ranks end. What had been saved stands; --resume goes on.",
               file=sys.stderr, flush=True)
     for one in others:
         with contextlib.suppress(OSError):

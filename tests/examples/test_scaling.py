@@ -23,8 +23,8 @@ def test_the_ceiling_tells_what_the_exchange_costs(module):
     found = [measured(1, False, 100), measured(2, False, 170), measured(2, True, 190)]
     line, = module.losses(found)
     assert line == (
-        "2 ranks of 1: 1.70 times; without any exchange 1.90. Of what 2 times would be, "
-        "the exchange costs 10%, and 5% are lost without it")
+        "2 ranks of 1: 1.70 times; without any exchange 1.90. Of what 2 times would "
+        "be, the exchange costs 10%, and 5% are lost without it")
     assert not list(module.losses(found[:2]))
     assert [row.split()[-1] for row in module.table(found).splitlines()[1:]] == [
         "5.0%", "5.0%", "none"]

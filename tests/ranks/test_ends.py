@@ -49,8 +49,9 @@ def test_a_rank_that_leaves_ends_all(started, tmp_path):
         "rank 0 of 2: rank 1 has ended while the others train: all ranks end."]
 
 
-SAYS = {signal.SIGKILL: "rank {0} of 2: it was killed, perhaps for want of memory: all "
-                        "ranks end. What had been saved stands; --resume goes on.",
+SAYS = {signal.SIGKILL: "rank {0} of 2: it was killed or crashed, perhaps for want of "
+                        "memory: all ranks end. What had been saved stands; --resume "
+                        "goes on.",
         signal.SIGSTOP: "rank {0} has said nothing for"}
 
 

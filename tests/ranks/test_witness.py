@@ -10,7 +10,7 @@ import pytest
 
 from minifer.ranks import watchdog, witness
 
-LINE = "rank {} of 3: it was killed, perhaps for want of memory: all ranks end."
+LINE = "rank {} of 3: it was killed or crashed, perhaps for want of memory: all ranks "
 
 
 @pytest.fixture(params=[False, True], ids=["here", "apart"])
