@@ -54,6 +54,7 @@ class MPIRanks(Ranks):
         self.rank, self.size = MPI.COMM_WORLD.rank, MPI.COMM_WORLD.size
         self.comm, self.farewell = MPI.COMM_WORLD.Dup(), MPI.COMM_WORLD.Dup()
         self.threads, self.crowded, here = share_of_cores(MPI)
+        forget_shared_memory()
         self.gbits, self.witness = network(), None
         self.watchdog = Watchdog(MPI.COMM_WORLD.Dup(), self.abort)
         if self.size > 1:
@@ -276,6 +277,21 @@ def share_of_cores(MPI):
     asked = "MINIFER_NUM_THREADS" in os.environ
     threads = default_threads() if asked else max(1, int(share + 1e-9))
     return threads, share < 1 - 1e-9, len(everybody)
+
+
+def forget_shared_memory(maps="/proc/self/maps"):
+    """Remove the name of the memory that ranks on a machine share, once all have it.
+
+    MPICH does so when it ends, and a rank that is killed leaves 2 MB behind; what is
+    worse, a job that Slurm queues again has the same name for its memory, finds what
+    its ranks left there, and does not start.
+    """
+    with contextlib.suppress(OSError):  # another system; another rank has done it
+        with open(maps, encoding="utf-8", errors="replace") as file:
+            names = {line.split(None, 5)[-1].strip() for line in file}
+        for name in names:
+            if name.startswith("/dev/shm/mpich_shm_"):
+                os.unlink(name)
 
 
 def limit_blas(threads):

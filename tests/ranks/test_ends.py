@@ -85,3 +85,14 @@ def test_a_rank_that_is_killed_or_stopped_ends_all(started, tmp_path, number, li
     epochs = peek(checkpoint)["epoch"]
     result, _ = runs.train(tmp_path / "endless", epochs + 1, progress=Progress())
     assert len(result.history) == epochs + 1
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/maps"), reason="no /proc here")
+def test_ranks_leave_no_memory_behind(started):
+    """Or it fills up, and a job of Slurm that is queued again does not start."""
+    program = ("from minifer.ranks import connect; connect('mpi').gather(0); "
+               "import os; print([line for line in open('/proc/self/maps') if os.path."
+               "exists(line.split(None, 5)[-1].strip()) and '/dev/shm/' in line])")
+    done = together.start(2, "-c", program)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split("\n") == ["[]", "[]", ""]
