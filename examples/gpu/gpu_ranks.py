@@ -74,7 +74,8 @@ def train(kind, device, batch, side):
     history = trainer.fit(images, rng.integers(0, 7, len(images)), epochs=3).history
     weights = together.gather(digest(*layers.get_all_param_values(network)))
     return {"losses": [row["train_loss"] for row in history],
-            "alike": len(set(weights)) == 1, "captured": trainer.functions.train.captured,
+            "alike": len(set(weights)) == 1,
+            "captured": trainer.functions.train.captured,
             "images_per_second": round(len(images) / history[-1]["seconds"], 1)}
 
 
