@@ -12,9 +12,10 @@ import numpy as np
 
 from .. import nonlinearities
 from ..errors import WeightsError, one_line
-from ..layers.base import MergeLayer
+from ..layers.base import Layer
 from ..layers.helper import get_all_layers, get_all_params
 from ..layers.input import InputLayer
+from ..layers.pairs import name_of
 from ..layers.param import Param
 
 __all__ = ["to_dict", "from_dict"]
@@ -129,8 +130,30 @@ def _describe(layer, order, params):
                 f"{value!r}. One of your own cannot be stored: put it into a layer "
                 "class and load with custom_layers.")
         else:
-            entry[option] = value
+            entry[option] = _plain(value, option, layer, order)
     return entry
+
+
+def _plain(value, option, layer, order):
+    """An option as lists, dicts, numbers and strings."""
+    if isinstance(value, Layer):
+        return {"layer": order.index(value)}
+    if isinstance(value, slice):
+        return {"slice": [None if n is None else int(n)
+                          for n in (value.start, value.stop, value.step)]}
+    name = name_of(value)
+    if name is None and not _is_plain(value):
+        raise WeightsError(
+            f"model: expected options of plain data in {layer!r}, got {option}="
+            f"{one_line(repr(value))}. A function of your own cannot be stored: put it "
+            "into a layer class and load with custom_layers.")
+    return value if name is None else name
+
+
+def _is_plain(value):
+    if isinstance(value, (tuple, list)):
+        return all(map(_is_plain, value))
+    return isinstance(value, (str, bool, int, float, type(None)))
 
 
 def _build(cls, entry, built, params, zeros):
@@ -142,14 +165,18 @@ def _build(cls, entry, built, params, zeros):
         value = entry[option]
         if isinstance(value, dict) and "param" in value:
             options[option] = params.get(value["param"], zeros)
+        elif isinstance(value, dict) and "layer" in value:
+            options[option] = built[value["layer"]]
+        elif isinstance(value, dict) and "slice" in value:
+            options[option] = slice(*value["slice"])
         elif isinstance(value, dict):
             options[option] = _nonlinearity(value)
         else:
             options[option] = tuple(value) if isinstance(value, list) else value
     if not issubclass(cls, InputLayer):
         below = [built[place] for place in entry["incoming"]]
-        options["incomings" if issubclass(cls, MergeLayer) else "incoming"] = (
-            below if issubclass(cls, MergeLayer) else below[0])
+        several = "incomings" in inspect.signature(cls.__init__).parameters
+        options["incomings" if several else "incoming"] = below if several else below[0]
     layer = cls(**options, name=entry["name"])
     for option, value in entry.items():
         if isinstance(value, dict) and "param" in value:

@@ -1,0 +1,80 @@
+"""Every layer compiled is the layer as it is; on a GPU those that can are captured."""
+
+import numpy as np
+import pytest
+
+import minifer
+from helpers.devices import DEVICES
+from helpers.layers import input_of, numbers
+from minifer import config, nonlinearities, objectives, updates
+from minifer.commands.gradcheck import layers as example_layers
+from minifer.device.arrays import to_host
+from minifer.layers import (BiasLayer, ConcatLayer, Conv2DLayer, DenseLayer,
+                            DimshuffleLayer, FlattenLayer, GaussianNoiseLayer,
+                            InputLayer, LocalResponseNormalization2DLayer, PadLayer,
+                            RandomizedRectifierLayer, ScaleLayer, SliceLayer,
+                            TransformerLayer, get_all_layers, get_all_param_values,
+                            get_all_params, get_output, instance_norm, prelu,
+                            seed_noise, set_all_param_values)
+
+EVERY_LAYER = [pytest.param(layer, id=title) for title, layer in example_layers()]
+
+
+def of_a_pass(network, mode):
+    """The output and, where there is something to learn, parameters after a step."""
+    start = get_all_param_values(network)
+    seed_noise(network, 3)
+    source = input_of(network)
+    x = numbers([4 if n is None else n for n in source.shape]).astype("float32")
+    y = get_output(network)
+    params, update = get_all_params(network, trainable=True), None
+    if params:
+        loss = objectives.squared_error(y, 0.0).mean()
+        update = updates.sgd(loss, params, learning_rate=0.1)
+    run = minifer.function([source.input_var], y, update, mode=mode)
+    try:
+        return [run(x), *get_all_param_values(network)] if params else [run(x)]
+    finally:
+        set_all_param_values(network, start)
+
+
+@pytest.mark.parametrize("network", EVERY_LAYER)
+def test_compiled_is_eager(network):
+    expected, found = (of_a_pass(network, mode) for mode in ("eager", "compiled"))
+    for a, b in zip(found, expected, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4,
+                                   atol=1e-5 * max(1, np.abs(b).max()))
+
+
+def all_that_can_be_captured():
+    image = InputLayer((None, 8, 7, 6))
+    place = DenseLayer(image, 6, nonlinearity=None, b=np.eye(3)[:2].ravel())
+    net = PadLayer(TransformerLayer(image, place), 1)
+    net = LocalResponseNormalization2DLayer(Conv2DLayer(net, 8, 3))
+    net = prelu(instance_norm(Conv2DLayer(net, 8, 3, nonlinearity=None)))
+    net = ConcatLayer([net, SliceLayer(net, slice(2, 4), 2)],
+                      cropping=[None, None, "center", None])
+    net = ScaleLayer(BiasLayer(GaussianNoiseLayer(net, 0.3), shared_axes=(0, 1)))
+    net = DimshuffleLayer(RandomizedRectifierLayer(net, shared_axes=()), (0, 2, 3, 1))
+    return DenseLayer(FlattenLayer(net), 3, nonlinearity=nonlinearities.softmax)
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_what_can_be_captured_is_and_gives_the_same(device):
+    losses = []
+    for where in ("cpu", device):
+        minifer.random.set_rng(0)
+        with config.use_floatX("float32"):
+            net = all_that_can_be_captured()
+        seed_noise(net, 5)
+        target = minifer.tensor.ivector("y")
+        source = get_all_layers(net)[0]
+        loss = objectives.categorical_crossentropy(get_output(net), target).mean()
+        update = updates.sgd(loss, get_all_params(net, trainable=True), 0.002)
+        step = minifer.function([source.input_var, target], loss, update, device=where)
+        rng = np.random.default_rng(0)
+        losses.append([step(rng.standard_normal((n, 8, 7, 6)).astype("float32"),
+                            rng.integers(0, 3, n)) for n in (4, 4, 4, 3, 4, 3)])
+        params = [to_host(p.value) for p in get_all_params(net)]
+    assert step.captured and len(params) > 10
+    np.testing.assert_allclose(losses[1], losses[0], rtol=1e-4)
