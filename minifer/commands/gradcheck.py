@@ -12,10 +12,11 @@ from .. import gradcheck, models, nonlinearities as f
 from ..device import arrays
 from ..layers import (BatchNormLayer, BiasLayer, ConcatLayer, Conv2DLayer, DenseLayer,
                       DimshuffleLayer, DropoutLayer, ElemwiseMergeLayer,
-                      ElemwiseSumLayer, FlattenLayer, GaussianNoiseLayer,
-                      GlobalPoolLayer, InputLayer, LocalResponseNormalization2DLayer,
-                      MaxPool2DLayer, NonlinearityLayer, PadLayer,
-                      ParametricRectifierLayer, Pool2DLayer, RandomizedRectifierLayer,
+                      ElemwiseSumLayer, ExpressionLayer, FlattenLayer,
+                      GaussianNoiseLayer, GlobalPoolLayer, InputLayer, InverseLayer,
+                      LocalResponseNormalization2DLayer, MaxPool2DLayer,
+                      NonlinearityLayer, PadLayer, ParametricRectifierLayer,
+                      Pool2DLayer, RandomizedRectifierLayer,
                       ReshapeLayer, ScaleLayer, SliceLayer, StandardizationLayer,
                       TPSTransformerLayer, TransformerLayer, batch_norm,
                       dropout_channels, dropout_locations, instance_norm, layer_norm)
@@ -73,6 +74,8 @@ def layers():
             x, DenseLayer(x, 6, nonlinearity=None), (1, 1.5), border)
     yield "TPSTransformerLayer", TPSTransformerLayer(
         x, DenseLayer(x, 8, nonlinearity=f.tanh), control_points=4)
+    yield "ExpressionLayer", ExpressionLayer(x, f.tanh)
+    yield from inverting(x)
     first = DenseLayer(InputLayer((None, 5)), 5, nonlinearity=f.tanh, name="shared")
     yield "a shared layer", DenseLayer(first, 5, W=first.W, b=first.b, name="twice")
     for name in ("rectify", "leaky_rectify", "elu", "selu", "tanh", "sigmoid",
@@ -93,6 +96,21 @@ def merging(x, like, smaller):
         yield f"ElemwiseMergeLayer {function}", ElemwiseMergeLayer([x, like], function)
     yield "ElemwiseMergeLayer divide", ElemwiseMergeLayer(
         [x, NonlinearityLayer(like, f.sigmoid)], "divide")
+
+
+def inverting(x):
+    """Layers and their inverses, as in an autoencoder."""
+    for function in (f.rectify, f.tanh, f.sigmoid):
+        conv = Conv2DLayer(x, 3, (3, 2), stride=(2, 1), pad=(1, 0),
+                           nonlinearity=function, name="conv")
+        yield f"InverseLayer conv {function}", InverseLayer(
+            NonlinearityLayer(conv, f.elu), conv)
+    dense = DenseLayer(x, 4, nonlinearity=f.softplus, name="dense")
+    yield "InverseLayer dense", InverseLayer(NonlinearityLayer(dense, f.tanh), dense)
+    for mode in ("max", "average_inc_pad", "average_exc_pad"):
+        pool = Pool2DLayer(x, 3, 2, 1, mode=mode)
+        yield f"InverseLayer pool {mode}", InverseLayer(
+            NonlinearityLayer(pool, f.tanh), pool)
 
 
 def arguments(parser):

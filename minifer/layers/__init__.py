@@ -12,11 +12,13 @@ from .border import PadLayer, SliceLayer, pad
 from .conv import Conv2DLayer
 from .cropping import autocrop, autocrop_array_shapes
 from .dense import DenseLayer
+from .expression import ExpressionLayer
 from .helper import (count_params, forward, freeze, get_all_layers,
                      get_all_param_values, get_all_params, get_output,
                      get_output_shape, move_to, seed_noise, set_all_param_values,
                      sharing)
 from .input import InputLayer
+from .inverse import InverseLayer
 from .merge import ConcatLayer, ElemwiseMergeLayer, ElemwiseSumLayer, concat
 from .noise import (DropoutLayer, GaussianNoiseLayer, dropout, dropout_channels,
                     dropout_locations, spatial_dropout)
@@ -44,6 +46,7 @@ __all__ = [
     "ParametricRectifierLayer", "prelu", "RandomizedRectifierLayer", "rrelu",
     "LocalResponseNormalization2DLayer", "StandardizationLayer", "instance_norm",
     "layer_norm", "TransformerLayer", "TPSTransformerLayer",
+    "ExpressionLayer", "InverseLayer",
     "forward", "get_output", "get_output_shape", "get_all_layers",
     "get_all_params", "count_params", "get_all_param_values", "set_all_param_values",
     "freeze", "seed_noise", "sharing", "move_to"]

@@ -122,7 +122,7 @@ def as_pair(layer, option, value, ndims):
         Axes of each argument.
     """
     name = name_of(value)
-    if name is not None:
+    if name is not None and len(ndims) == 2:
         return Pair(getattr(elementwise, f"{name}_forward"),
                     getattr(elementwise, f"{name}_backward"))
     if isinstance(value, tuple) and len(value) == 2 and all(map(callable, value)):

@@ -119,7 +119,7 @@ def _describe(layer, order, params):
     entry = {"type": type(layer).__name__, "name": layer.name,
              "incoming": [order.index(i) for i in layer.incomings]}
     for option in _options(type(layer)):
-        value = getattr(layer, option)
+        value = layer.option(option)
         if isinstance(value, Param):
             entry[option] = {"param": params.index(value)}
         elif isinstance(value, nonlinearities.Nonlinearity):
