@@ -5,7 +5,7 @@ import pytest
 
 import minifer
 from helpers.devices import DEVICES
-from helpers.layers import input_of, numbers
+from helpers.layers import input_of, numbers, refused
 from minifer import config, nonlinearities, objectives, updates
 from minifer.commands.gradcheck import layers as example_layers
 from minifer.device.arrays import to_host
@@ -13,9 +13,9 @@ from minifer.layers import (BiasLayer, ConcatLayer, Conv2DLayer, DenseLayer,
                             DimshuffleLayer, FlattenLayer, GaussianNoiseLayer,
                             InputLayer, LocalResponseNormalization2DLayer, PadLayer,
                             RandomizedRectifierLayer, ScaleLayer, SliceLayer,
-                            TransformerLayer, get_all_layers, get_all_param_values,
-                            get_all_params, get_output, instance_norm, prelu,
-                            seed_noise, set_all_param_values)
+                            TransformerLayer, forward, get_all_layers,
+                            get_all_param_values, get_all_params, get_output,
+                            instance_norm, prelu, seed_noise, set_all_param_values)
 
 EVERY_LAYER = [pytest.param(layer, id=title) for title, layer in example_layers()]
 
@@ -44,6 +44,50 @@ def test_compiled_is_eager(network):
     for a, b in zip(found, expected, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-4,
                                    atol=1e-5 * max(1, np.abs(b).max()))
+
+
+@pytest.mark.parametrize("mode", ["eager", "compiled"])
+@pytest.mark.parametrize("network", EVERY_LAYER)
+def test_without_an_image_there_is_an_empty_output(network, mode):
+    source = input_of(network)
+    x = numbers([4 if n is None else n for n in source.shape]).astype("float32")
+    before = get_all_param_values(network)
+    try:
+        for deterministic in (True, False):
+            y = get_output(network, deterministic=deterministic)
+            run = minifer.function([source.input_var], y, mode=mode)
+            if deterministic:  # a plan is there, or none yet
+                expected = run(x)
+            found = run(x[:0])
+            assert found.shape == (0, *network.output_shape[1:])
+            assert found.dtype == "float32" and expected.shape[0] == 4
+        for old, new in zip(before, get_all_param_values(network), strict=True):
+            np.testing.assert_array_equal(new, old)
+    finally:
+        set_all_param_values(network, before)
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_without_an_image_on_a_device(device):
+    net = DenseLayer(Conv2DLayer(InputLayer((None, 8, 5, 5)), 8, 3), 3)
+    for network in (net, net.input_layer, FlattenLayer(InputLayer((None, 2, 3)))):
+        source, y = input_of(network), get_output(network)
+        run = minifer.function([source.input_var], y, device=device)
+        x = np.ones((4, *source.shape[1:]), "float32")
+        for n in (4, 4, 0, 4):
+            assert run(x[:n]).shape == (n, *network.output_shape[1:])
+        assert to_host(get_output(network, x[:0])).shape == run(x[:0]).shape
+
+
+def test_without_an_image_all_gradients_are_0():
+    net = DenseLayer(Conv2DLayer(InputLayer((None, 2, 5, 5)), 3, 3), 3)
+    y, tape = forward(net, np.zeros((0, 2, 5, 5), "float32"))
+    found = tape.backward(y, wrt_inputs=True)
+    assert set(found) == set(get_all_params(net)) and not any(
+        g.any() or g.shape != p.shape for p, g in found.items())
+    assert found.inputs[input_of(net)].shape == (0, 2, 5, 5)
+    refused(lambda: forward(InputLayer((None, 2), name="here"), np.zeros((0, 3))),
+            "(None, 2)", "(0, 3)")
 
 
 def all_that_can_be_captured():
