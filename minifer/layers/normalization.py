@@ -76,6 +76,14 @@ class BatchNormLayer(Layer):
         self.mean = self.add_param(mean, shape, "mean", **statistic)
         self.inv_std = self.add_param(inv_std, shape, "inv_std", **statistic)
 
+    def get_output_shape_for(self, input_shape):
+        mine = self.input_shape
+        if len(input_shape) != len(mine) or any(
+                None not in (a, b) and a != b for axis, (a, b)
+                in enumerate(zip(input_shape, mine)) if axis not in self.axes):
+            self.fail(f"an input of shape {mine}", str(tuple(input_shape)))
+        return tuple(input_shape)
+
     def forward(self, x, deterministic=False, batch_norm_use_averages=None,
                 batch_norm_update_averages=None):
         use_averages = (deterministic if batch_norm_use_averages is None

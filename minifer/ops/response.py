@@ -4,6 +4,8 @@ Krizhevsky, Sutskever & Hinton (2012), "ImageNet classification with deep convol
 neural networks".
 """
 
+import numpy as np
+
 from ..cuda import response as response_kernels
 from .dispatch import on_device
 
@@ -32,7 +34,7 @@ def response_norm_forward(x, alpha, k, beta, n):
     s = _window_sums(x * x, n)
     s *= alpha
     s += k
-    power = s ** -beta
+    power = _power(s, beta)
     return x * power, (x, s, power, alpha, beta, n)
 
 
@@ -48,6 +50,14 @@ def response_norm_backward(dy, cache):
     x, s, power, alpha, beta, n = cache
     sums = _window_sums(dy * x * power / s, n)
     return dy * power - x * sums * (2 * alpha * beta)
+
+
+def _power(s, beta):
+    """``s ** -beta``; for the beta that all use, by roots, which are faster."""
+    if beta != 0.75:
+        return s ** -beta
+    root = np.sqrt(s)
+    return 1 / (root * np.sqrt(root))
 
 
 def _window_sums(x, n):

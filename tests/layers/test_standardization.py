@@ -9,7 +9,8 @@ from minifer import nonlinearities
 from minifer.layers import (BiasLayer, Conv2DLayer, DenseLayer, InputLayer,
                             LocalResponseNormalization2DLayer, NonlinearityLayer,
                             ScaleLayer, StandardizationLayer, get_all_layers,
-                            get_output, instance_norm, layer_norm)
+                            get_output, instance_norm, layer_norm, sharing)
+from minifer.ranks import Part, Ranks
 
 SHAPE = (5, 2, 3, 4)
 
@@ -29,6 +30,23 @@ def test_standardization(axes, meant):
     check_layer(layer, x, expected)
     np.testing.assert_array_equal(get_output(layer, x, deterministic=True),
                                   get_output(layer, x))
+
+
+def test_over_the_batch_ranks_take_the_statistics_of_the_whole():
+    x, layer = numbers(SHAPE), StandardizationLayer(image(), (0, 1))
+    asked = []
+
+    class Spy(Part):
+        def mean(self, x, axes):
+            asked.append(axes)
+            return super().mean(x, axes)
+
+    part = Spy(Ranks())
+    part.take(len(x))
+    with sharing(layer, part):
+        shared = get_output(layer, x)
+    np.testing.assert_allclose(shared, get_output(layer, x), rtol=1e-12)
+    assert asked == [(0, 1)] * 2 and layer.part is None
 
 
 def test_of_two_axes_auto_is_features():
