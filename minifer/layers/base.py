@@ -95,7 +95,7 @@ class Layer:
             cls.forward, cls.backward = _forward, _backward
             cls.forward_options = _options(cls.get_output_for) - {"logits"}
             if _takes_any(cls.get_output_for):
-                cls.forward_options |= cls.written.forward_options - {"logits"}
+                cls.forward_options |= super(cls, cls).forward_options - {"logits"}
         elif "forward" in own:
             cls.written = cls
         cls.can_skip_dx = "need_dx" in _options(cls.backward)

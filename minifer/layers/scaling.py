@@ -11,7 +11,7 @@ from .. import init
 from .._types import Shape
 from .base import Layer
 from .options import shared
-from .param import Spec
+from .param import Param, Spec
 
 __all__ = ["BiasLayer", "ScaleLayer", "standardize"]
 
@@ -120,7 +120,7 @@ def standardize(layer: Any, offset: Any, scale: Any,
     Parameters
     ----------
     layer : Layer or tuple
-    offset, scale : array
+    offset, scale : array or Param
         Values of the layer's shape without ``shared_axes``. They are not trained.
     shared_axes : 'auto', int or tuple of int, default 'auto'
         As for :class:`BiasLayer`.
@@ -130,8 +130,10 @@ def standardize(layer: Any, offset: Any, scale: Any,
     ScaleLayer
         On top of a :class:`BiasLayer`.
     """
-    shifted = BiasLayer(layer, -np.asarray(offset), shared_axes)
-    scaled = ScaleLayer(shifted, 1 / np.asarray(scale), shared_axes)
+    offset, scale = (one.get_value() if isinstance(one, Param) else np.asarray(one)
+                     for one in (offset, scale))
+    shifted = BiasLayer(layer, -offset, shared_axes)
+    scaled = ScaleLayer(shifted, 1 / scale, shared_axes)
     for one in (shifted, scaled):
         for tags in one.params.values():
             tags.discard("trainable")

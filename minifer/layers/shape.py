@@ -127,9 +127,9 @@ class DimshuffleLayer(Layer):
     def __init__(self, incoming: Layer | Shape, pattern: Sequence[int | str], *,
                  name: str | None = None):
         super().__init__(incoming, name)
-        if not isinstance(pattern, (tuple, list)) or not all(
+        if not isinstance(pattern, (tuple, list)) or len(pattern) > 32 or not all(
                 isinstance(p, str) and p == "x" or _is_whole(p) for p in pattern):
-            self.fail("pattern as a tuple of axes and 'x'", repr(pattern))
+            self.fail("pattern as a tuple of up to 32 axes and 'x'", repr(pattern))
         self.pattern = tuple(p if p == "x" else int(p) for p in pattern)
         self.order = [p for p in self.pattern if p != "x"]
         if len(set(self.order)) < len(self.order):

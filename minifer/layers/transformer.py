@@ -18,6 +18,9 @@ from .options import count
 
 __all__ = ["TransformerLayer", "TPSTransformerLayer"]
 
+#: Numbers of a thin plate spline's map: 1 GB in float64.
+LARGEST = 1 << 27
+
 
 class _SamplingLayer(MergeLayer):
     """Base of both: an image, a localisation network, and the output's size."""
@@ -133,7 +136,7 @@ class TPSTransformerLayer(_SamplingLayer):
     downsample_factor : float or (float, float), default 1
         The output has H // f rows and W // f columns.
     control_points : int, default 16
-        K, a square number of at least 4.
+        K, a square number, 4 to 4096.
     precompute_grid : 'auto' or bool, default 'auto'
         Compute the map once, where the layer is made; else when an image of its size
         comes first. The numbers are the same. True needs known H and W.
@@ -150,14 +153,17 @@ class TPSTransformerLayer(_SamplingLayer):
                          name)
         self.control_points = count(self, "control_points", control_points)
         side = math.isqrt(self.control_points)
-        if side < 2 or side ** 2 != self.control_points:
-            self.fail("control_points as a square number of at least 4",
+        if not 2 <= side <= 64 or side ** 2 != self.control_points:
+            self.fail("control_points as a square number, 4 to 4096",
                       repr(control_points))
         self.numbers = 2 * self.control_points
         size = self.get_output_shape_for(self.input_shapes)[2:]
         if precompute_grid not in ("auto", True, False):
             self.fail("precompute_grid as 'auto', True or False", repr(precompute_grid))
         self.precompute_grid = precompute_grid
+        if None not in size and self.control_points * math.prod(size) > LARGEST:
+            self.fail(f"at most {LARGEST:,} pairs of a control point and a pixel",
+                      f"{self.control_points} × {size}")
         if precompute_grid is True and None in size:
             self.fail("known H and W with precompute_grid=True",
                       f"input_shape={self.input_shapes[0]}")

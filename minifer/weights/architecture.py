@@ -187,7 +187,8 @@ def _build(cls, entry, built, params, zeros):
 def _options(cls):
     """Constructor arguments to store."""
     skipped = ("self", "incoming", "incomings", "name", "rng", "input_var")
-    return [n for n in inspect.signature(cls.__init__).parameters if n not in skipped]
+    return [n for n, one in inspect.signature(cls.__init__).parameters.items()
+            if n not in skipped and one.kind is not one.VAR_KEYWORD]
 
 
 def _nonlinearity(entry):

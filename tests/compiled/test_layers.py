@@ -9,13 +9,15 @@ from helpers.layers import input_of, numbers, refused
 from minifer import config, nonlinearities, objectives, updates
 from minifer.commands.gradcheck import layers as example_layers
 from minifer.device.arrays import to_host
+from minifer.ranks import Part, Ranks
 from minifer.layers import (BiasLayer, ConcatLayer, Conv2DLayer, DenseLayer,
                             DimshuffleLayer, FlattenLayer, GaussianNoiseLayer,
                             InputLayer, LocalResponseNormalization2DLayer, PadLayer,
                             RandomizedRectifierLayer, ScaleLayer, SliceLayer,
                             TransformerLayer, forward, get_all_layers,
                             get_all_param_values, get_all_params, get_output,
-                            instance_norm, prelu, seed_noise, set_all_param_values)
+                            instance_norm, prelu, seed_noise, set_all_param_values,
+                            sharing)
 
 EVERY_LAYER = [pytest.param(layer, id=title) for title, layer in example_layers()]
 
@@ -101,6 +103,27 @@ def all_that_can_be_captured():
     net = ScaleLayer(BiasLayer(GaussianNoiseLayer(net, 0.3), shared_axes=(0, 1)))
     net = DimshuffleLayer(RandomizedRectifierLayer(net, shared_axes=()), (0, 2, 3, 1))
     return DenseLayer(FlattenLayer(net), 3, nonlinearity=nonlinearities.softmax)
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("shared_axes", [(), (0, 2)])
+def test_a_part_of_a_batch_draws_the_noise_of_its_place(device, shared_axes):
+    net = RandomizedRectifierLayer(GaussianNoiseLayer(InputLayer((None, 2, 3))),
+                                   shared_axes=shared_axes)
+    x, y = -np.ones((6, 2, 3), "float32"), get_output(net)
+    found = []
+    for start, stop in ((0, 6), (2, 5)):
+        part = Part(Ranks())
+        part.total, part.start, part.stop = len(x), start, stop
+        run = minifer.function([input_of(net).input_var], y, device=device, part=part)
+        seed_noise(net, 3)
+        with sharing(net, part):
+            found.append([run(x[start:stop]) for _ in range(3)])
+    seed_noise(net, 3)
+    whole = [get_output(net, x) for _ in range(3)]
+    for a, b, expected in zip(*found, whole):
+        np.testing.assert_allclose(a, expected, rtol=1e-5)
+        np.testing.assert_allclose(b, expected[2:5], rtol=1e-5)
 
 
 @pytest.mark.parametrize("device", DEVICES)

@@ -132,6 +132,25 @@ def test_its_options_reach_it():
     np.testing.assert_array_equal(get_output(layer, x, deterministic=True), x)
 
 
+class Again(OnlyWhileTraining):
+    """One that hands its options on, as they came."""
+
+    def __init__(self, incoming, factor=2.0, **kwargs):
+        super().__init__(incoming, **kwargs)
+        self.factor = factor
+
+    def get_output_for(self, input, **kwargs):
+        return super().get_output_for(input, **kwargs) * self.factor
+
+
+def test_options_are_handed_on_and_a_file_keeps_it():
+    layer, x = Again(vector(), 3.0, name="mine"), numbers((5, 4))
+    np.testing.assert_array_equal(get_output(layer, x, deterministic=True), 3 * x)
+    np.testing.assert_allclose(get_output(layer, x), 9 * x + 3)
+    copy = from_dict(to_dict(layer), custom_layers={"Again": Again})
+    assert (copy.name, copy.factor) == ("mine", 3.0)
+
+
 class HalfDropout(DropoutLayer):
     """One of a layer that draws; its options pass through kwargs alone."""
 

@@ -8,6 +8,7 @@ from helpers.layers import check_layer, numbers, refused
 from minifer import layers, nonlinearities
 from minifer.layers import (BiasLayer, DenseLayer, InputLayer, ParametricRectifierLayer,
                             RandomizedRectifierLayer, ScaleLayer, get_output)
+from minifer.layers.param import Param
 from minifer.random import Stream
 
 SHAPE = (5, 2, 3, 4)
@@ -74,6 +75,9 @@ def test_standardize_subtracts_and_divides_and_does_not_learn():
     y = get_output(layer, x)
     np.testing.assert_allclose(y.mean(axis=0), 0, atol=1e-6)
     np.testing.assert_allclose(y.std(axis=0), 1, rtol=1e-6)
+    shared = layers.standardize(InputLayer((None, 3)), Param(x.mean(axis=0)),
+                                list(x.std(axis=0)), 0)
+    np.testing.assert_allclose(get_output(shared, x), y)
     assert len(layers.get_all_params(layer)) == 2
     assert not layers.get_all_params(layer, trainable=True)
 

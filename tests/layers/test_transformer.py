@@ -82,6 +82,8 @@ def test_sizes_that_are_not_known_in_advance():
      ["border_mode as one of nearest", "'zero'"]),
     (lambda: TPSTransformerLayer((None, 1, 4, 4), (None, 10), control_points=5,
                                  name="here"), ["square number", "got 5"]),
+    (lambda: TPSTransformerLayer((None, 1, 4, 4), (None, 32), 2**-14, name="here"),
+     ["134,217,728 pairs", "16 × (65536, 65536)"]),
     (lambda: TPSTransformerLayer((None, 1, 4, 4), (None, 10), name="here"),
      ["(N, 32)", "(None, 10)"]),
     (lambda: TPSTransformerLayer((None, 1, None, 4), (None, 32), precompute_grid=True,
