@@ -24,6 +24,11 @@ __all__ = ["to_dict", "from_dict"]
 LARGEST_OUTPUT = 1 << 28
 
 
+#: Options that files of earlier versions do not have, with what is meant there. Where
+#: that is meant it is not stored today, either: a network keeps its description.
+LATER = {"cropping": None}
+
+
 def to_dict(network):
     """Describe a network in lists, dicts, numbers and strings (JSON-ready).
 
@@ -120,6 +125,8 @@ def _describe(layer, order, params):
              "incoming": [order.index(i) for i in layer.incomings]}
     for option in _options(type(layer)):
         value = layer.option(option)
+        if option in LATER and value == LATER[option]:
+            continue
         if isinstance(value, Param):
             entry[option] = {"param": params.index(value)}
         elif isinstance(value, nonlinearities.Nonlinearity):
@@ -162,6 +169,14 @@ def _build(cls, entry, built, params, zeros):
                            f"{one_line(repr(entry['name']))}. The file is damaged.")
     options = {}
     for option in _options(cls):
+        if option in LATER and option not in entry:
+            continue
+        if option not in entry:
+            name = cls.__name__
+            raise WeightsError(
+                f"model: the architecture entry cannot be built (a {name} without "
+                f"{option!r}). The file is damaged or was written by another version. "
+                f"Pass the class if it is yours: custom_layers={{'{name}': {name}}}.")
         value = entry[option]
         if isinstance(value, dict) and "param" in value:
             options[option] = params.get(value["param"], zeros)
