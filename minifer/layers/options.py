@@ -13,17 +13,6 @@ def count(layer, option, value):
     return int(value)
 
 
-def pair(layer, option, value, least=1):
-    """``value`` as two ints >= ``least``: ``3`` and ``(3, 3)`` mean the same."""
-    items = tuple(value) if isinstance(value, (tuple, list)) else (value, value)
-    if len(items) != 2 or any(
-            not isinstance(n, numbers.Integral) or isinstance(n, bool) or n < least
-            for n in items):
-        layer.fail(f"{option} as a whole number >= {least} or a pair of them",
-                   repr(value))
-    return tuple(int(n) for n in items)
-
-
 def axes(layer, option, value):
     """``value``, an axis of the input or several, as a tuple of them in order."""
     ndim = len(layer.input_shape)
@@ -50,3 +39,14 @@ def shared(layer, value):
     if isinstance(value, str) and value in ("auto", "all"):
         return tuple(axis for axis in range(ndim) if value == "all" or axis != 1)
     return axes(layer, "shared_axes", value)
+
+
+def pair(layer, option, value, least=1):
+    """``value`` as two ints >= ``least``: ``3`` and ``(3, 3)`` mean the same."""
+    items = tuple(value) if isinstance(value, (tuple, list)) else (value, value)
+    if len(items) != 2 or any(
+            not isinstance(n, numbers.Integral) or isinstance(n, bool) or n < least
+            for n in items):
+        layer.fail(f"{option} as a whole number >= {least} or a pair of them",
+                   repr(value))
+    return tuple(int(n) for n in items)

@@ -137,14 +137,14 @@ def _describe(layer, order, params):
                 f"{value!r}. One of your own cannot be stored: put it into a layer "
                 "class and load with custom_layers.")
         else:
-            entry[option] = _plain(value, option, layer, order)
+            entry[option] = _plain(value, option, layer)
     return entry
 
 
-def _plain(value, option, layer, order):
+def _plain(value, option, layer):
     """An option as lists, dicts, numbers and strings."""
     if isinstance(value, Layer):
-        return {"layer": order.index(value)}
+        return {"incoming": layer.incomings.index(value)}
     if isinstance(value, slice):
         return {"slice": [None if n is None else int(n)
                           for n in (value.start, value.stop, value.step)]}
@@ -167,7 +167,7 @@ def _build(cls, entry, built, params, zeros):
     if not isinstance(entry["name"], (str, type(None))):
         raise WeightsError("model: expected text as a layer's name, got "
                            f"{one_line(repr(entry['name']))}. The file is damaged.")
-    options = {}
+    below, options = [built[place] for place in entry.get("incoming", ())], {}
     for option in _options(cls):
         if option in LATER and option not in entry:
             continue
@@ -180,8 +180,8 @@ def _build(cls, entry, built, params, zeros):
         value = entry[option]
         if isinstance(value, dict) and "param" in value:
             options[option] = params.get(value["param"], zeros)
-        elif isinstance(value, dict) and "layer" in value:
-            options[option] = built[value["layer"]]
+        elif isinstance(value, dict) and "incoming" in value:
+            options[option] = below[value["incoming"]]
         elif isinstance(value, dict) and "slice" in value:
             options[option] = slice(*value["slice"])
         elif isinstance(value, dict):
@@ -189,7 +189,6 @@ def _build(cls, entry, built, params, zeros):
         else:
             options[option] = tuple(value) if isinstance(value, list) else value
     if not issubclass(cls, InputLayer):
-        below = [built[place] for place in entry["incoming"]]
         several = "incomings" in inspect.signature(cls.__init__).parameters
         options["incomings" if several else "incoming"] = below if several else below[0]
     layer = cls(**options, name=entry["name"])
