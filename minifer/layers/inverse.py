@@ -7,9 +7,11 @@ import functools
 from typing import Any
 
 from .._types import Shape
-from ..nonlinearities import Nonlinearity
+from ..nonlinearities import Nonlinearity, identity
 from ..ops.curvature import CURVATURES
 from ..ops.outer_product import add_gradients
+from ..ops.pool import (global_pool_backward, global_pool_forward, pool2d_backward,
+                        pool2d_forward)
 from ..ops.unpooling import global_pool_tangent, pool2d_tangent
 from .base import Layer, MergeLayer
 from .border import PadLayer, SliceLayer
@@ -78,14 +80,22 @@ class InverseLayer(MergeLayer):
 
 
 class _Pooling:
-    """The inverse x Mᵀ of a layer y = M(u) u, where M changes only at kinks."""
+    """The inverse x Mᵀ of a layer y = M(u) u, where M changes only at kinks.
 
-    def __init__(self, layer, tangent):
-        self.layer, self.tangent = layer, tangent
+    Parameters
+    ----------
+    forward : function
+        ``forward(u)`` returns y and a cache.
+    backward, tangent : functions
+        Functions of an array and that cache.
+    """
+
+    def __init__(self, forward, backward, tangent):
+        self.pool, self.pool_backward, self.tangent = forward, backward, tangent
 
     def forward(self, x, below):
-        _, cache = self.layer.forward(below)
-        return self.layer.backward(x, cache)[0], cache
+        _, cache = self.pool(below)
+        return self.pool_backward(x, cache), cache
 
     def backward(self, dy, cache):
         return self.tangent(dy, cache), None, {}
@@ -114,23 +124,23 @@ class _Activated:
         self.layer, self.curvature = layer, curvature
 
     def forward(self, x, below):
-        f = self.layer.nonlinearity
-        z, linear_cache = self.layer.linear_forward(below)
+        f, linear = self.layer.nonlinearity, _linear(self.layer)
+        z, linear_cache = linear.forward(below)
         _, f_cache = f.forward(z)
         dz = f.backward(x, f_cache)
-        y, _ = self.layer.linear_backward(dz, linear_cache)
+        y, _ = linear.backward(dz, linear_cache)
         return y, (f, x, z, dz, linear_cache, f_cache)
 
     def backward(self, dy, cache):
         f, x, z, dz, linear_cache, f_cache = cache
-        linear = _without_offset(self.layer)
-        change, at_dy = linear.linear_forward(dy)
-        gradients = linear.linear_backward(dz, at_dy, need_dx=False)[1]
+        linear = _without_offset(_linear(self.layer))
+        change, at_dy = linear.forward(dy)
+        gradients = linear.backward(dz, at_dy, need_dx=False)[1]
         dx = f.backward(change, f_cache)
         if self.curvature is None:
             return dx, None, gradients
         # f' depends on z, and that on what is below.
-        dbelow, of_z = self.layer.linear_backward(
+        dbelow, of_z = _linear(self.layer).backward(
             self.curvature(z, **f.options) * x * change, linear_cache)
         for param, gradient in of_z.items():
             gradients[param] = (add_gradients(gradients[param], gradient)
@@ -166,12 +176,18 @@ def _(layer):
 
 @way_back_of.register
 def _(layer: Pool2DLayer):
-    return _Pooling(layer, pool2d_tangent) if _is_as_written(layer) else None
+    pool = functools.partial(
+        pool2d_forward, pool_size=layer.pool_size, stride=layer.stride, pad=layer.pad,
+        ignore_border=layer.ignore_border, mode=layer.mode)
+    return _Pooling(pool, pool2d_backward, pool2d_tangent) if (
+        _is_as_written(layer)) else None
 
 
 @way_back_of.register
 def _(layer: GlobalPoolLayer):
-    return _Pooling(layer, global_pool_tangent) if _is_as_written(layer) else None
+    pool = functools.partial(global_pool_forward, mode=layer.pool_function)
+    return _Pooling(pool, global_pool_backward, global_pool_tangent) if (
+        _is_as_written(layer)) else None
 
 
 def _is_as_written(layer):
@@ -180,6 +196,13 @@ def _is_as_written(layer):
     methods = [cls.forward, getattr(cls, "linear_forward", cls.forward)]
     return cls.forward is cls.written.forward and all(
         method.__module__.startswith("minifer.") for method in methods)
+
+
+def _linear(layer):
+    """A layer of the same parameters without its nonlinearity."""
+    linear = copy.copy(layer)
+    linear.nonlinearity = identity
+    return linear
 
 
 def _without_offset(layer):
