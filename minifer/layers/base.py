@@ -88,7 +88,8 @@ class Layer:
             raise TypeError(
                 f"{cls.__name__}: expected forward and backward together, got "
                 f"only one of them. A layer without a gradient cannot learn.")
-        cls.forward_options = _options(cls.forward)
+        if cls.forward is not _forward:  # else those of the class above
+            cls.forward_options = _options(cls.forward)
         if "get_output_for" in own and "forward" not in own:
             # As in Lasagne: it says what it computes, in expressions, which know their
             # gradients. What is behind its nonlinearity cannot be put off.
@@ -96,8 +97,8 @@ class Layer:
             cls.forward_options = _options(cls.get_output_for) - {"logits"}
             if _takes_any(cls.get_output_for):
                 cls.forward_options |= super(cls, cls).forward_options - {"logits"}
-        elif "forward" in own:
-            cls.written = cls
+        cls.written = next(one for one in cls.__mro__ if one.__dict__.get(
+            "forward", _forward) is not _forward)
         cls.can_skip_dx = "need_dx" in _options(cls.backward)
 
     @property

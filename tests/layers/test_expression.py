@@ -127,8 +127,10 @@ def test_a_layer_of_expressions_works(build, value):
         5, 4)
 
 
-def test_its_options_reach_it():
-    layer, x = OnlyWhileTraining(vector()), numbers((5, 4))
+@pytest.mark.parametrize("cls", [
+    OnlyWhileTraining, type("Heir", (OnlyWhileTraining,), {})])
+def test_its_options_reach_it(cls):
+    layer, x = cls(vector()), numbers((5, 4))
     np.testing.assert_array_equal(get_output(layer, x, deterministic=True), x)
 
 
@@ -218,6 +220,20 @@ def test_what_else_it_computes_is_refused_with_what_to_write(cls, got):
     refused(lambda: get_output(layer, numbers((5, 4))), got,
             "Write forward(self, x), which returns y and a cache, and "
             "backward(self, dy, cache)")
+
+
+def test_both_halves_may_come_from_beside():
+    class Halves:
+        def forward(self, x):
+            return x * 5, ()
+
+        def backward(self, dy, cache):
+            return dy * 5, {}
+
+    layer = type("Five", (Halves, Layer), {})(vector())
+    x = np.ones((1, 4))
+    for y in (layer.get_output_for(x), get_output(layer, x)):
+        np.testing.assert_array_equal(y, 5)
 
 
 def test_forward_by_hand_goes_first():
