@@ -9,29 +9,17 @@
 // in any order, and be drawn again instead of being kept. 16 bits decide about one
 // element, which stays if they are >= threshold = round(65536 p).
 #include "common.cuh"
+#include "philox.cuh"
 
 #define DRAWS 256  // threads of a block that draws; each draws for 16 elements
 #define SHARE (16 * DRAWS)
-
-typedef unsigned long long word;
 
 // Bit i tells whether element 16*block + i of the mask of this step is kept.
 __device__ inline unsigned int keep_bits(word block, word key0, word key1, word step,
                                          int threshold)
 {
-    word c[4] = {block + 1, 0, 0, step};  // NumPy counts before it draws
-    for (int round = 0; round < 10; round++) {
-        word low0 = 0xD2E7470EE14C6C93ull * c[0];
-        word high0 = __umul64hi(0xD2E7470EE14C6C93ull, c[0]);
-        word low1 = 0xCA5A826395121157ull * c[2];
-        word high1 = __umul64hi(0xCA5A826395121157ull, c[2]);
-        c[0] = high1 ^ c[1] ^ key0;
-        c[1] = low1;
-        c[2] = high0 ^ c[3] ^ key1;
-        c[3] = low0;
-        key0 += 0x9E3779B97F4A7C15ull;  // the golden ratio and the root of 3, less 1
-        key1 += 0xBB67AE8584CAA73Bull;
-    }
+    word c[4];
+    philox(c, block, key0, key1, step);
     unsigned int bits = 0;
     for (int i = 0; i < 16; i++)
         if ((int)(c[i / 4] >> 16 * (i % 4) & 0xFFFF) >= threshold) bits |= 1u << i;

@@ -118,13 +118,42 @@ class Stream:
         Any part can be drawn on its own, by several threads for instance.
         Drawing parts does not move ``step``.
         """
-        block = start // 16  # a Philox block is 256 bits, 16 words
-        count = -(-(stop - 16 * block) // 4)
+        return self._words("<u2", start, stop) >= self.threshold(p)
+
+    def noise_part(self, distribution: str, start: int, stop: int) -> np.ndarray:
+        """Elements ``start`` to ``stop`` of this step's noise, float64.
+
+        Element i of uniform noise has the upper 23 bits of the i-th 32-bit word of the
+        stream, in the middle of their 2^-23: it is in (0, 1), and the same in float32.
+        Normal noise is made of two such neighbours, u and v, by Box and Muller (1958):
+        √(-2 ln u) times cos 2πv at even places and sin 2πv at odd ones, at most 5.8.
+        :func:`minifer.ops.noise.noise` draws the same on a device. ``step`` stays.
+
+        Parameters
+        ----------
+        distribution : {'uniform', 'normal'}
+        start, stop : int
+        """
+        is_normal = distribution == "normal"
+        first, last = (start - start % 2, stop + stop % 2) if is_normal else (start,
+                                                                              stop)
+        u = ((self._words("<u4", first, last) >> 9) + 0.5) * 2.0 ** -23
+        if not is_normal:
+            return u
+        radius, angle = np.sqrt(-2 * np.log(u[::2])), 2 * math.pi * u[1::2]
+        pairs = np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=1)
+        return pairs.ravel()[start - first:stop - first]
+
+    def _words(self, dtype, start, stop):
+        """Words ``start`` to ``stop`` of this step; a Philox block is 256 bits."""
+        size = 32 // np.dtype(dtype).itemsize  # words of a block
+        block = start // size
+        count = -(-(stop - size * block) * 4 // size)
         generator = np.random.Generator(
             np.random.Philox(key=self.key, counter=[block, 0, 0, self.step]))
         words = generator.integers(0, 2 ** 64 - 1, count, np.uint64, endpoint=True)
-        words = words.astype("<u8", copy=False).view("<u2")
-        return words[start - 16 * block:stop - 16 * block] >= self.threshold(p)
+        words = words.astype("<u8", copy=False).view(dtype)
+        return words[start - size * block:stop - size * block]
 
     @staticmethod
     def threshold(p: float) -> int:

@@ -10,10 +10,16 @@ import json
 
 from .. import gradcheck, models, nonlinearities as f
 from ..device import arrays
-from ..layers import (BatchNormLayer, ConcatLayer, Conv2DLayer, DenseLayer,
-                      DropoutLayer, ElemwiseSumLayer, FlattenLayer, GlobalPoolLayer,
-                      InputLayer, MaxPool2DLayer, NonlinearityLayer, Pool2DLayer,
-                      ReshapeLayer, batch_norm)
+from ..layers import (BatchNormLayer, BiasLayer, ConcatLayer, Conv2DLayer, DenseLayer,
+                      DimshuffleLayer, DropoutLayer, ElemwiseMergeLayer,
+                      ElemwiseSumLayer, ExpressionLayer, FlattenLayer,
+                      GaussianNoiseLayer, GlobalPoolLayer, InputLayer, InverseLayer,
+                      LocalResponseNormalization2DLayer, MaxPool2DLayer,
+                      NonlinearityLayer, PadLayer, ParametricRectifierLayer,
+                      Pool2DLayer, RandomizedRectifierLayer,
+                      ReshapeLayer, ScaleLayer, SliceLayer, StandardizationLayer,
+                      TPSTransformerLayer, TransformerLayer, batch_norm,
+                      dropout_channels, dropout_locations, instance_norm, layer_norm)
 
 # Small pictures of odd sizes: mistakes hide where everything is square.
 SHAPE = (None, 2, 7, 6)
@@ -42,14 +48,69 @@ def layers():
     yield "batch_norm(conv)", batch_norm(Conv2DLayer(x, **conv))
     yield "FlattenLayer", FlattenLayer(x)
     yield "ReshapeLayer", ReshapeLayer(x, ([0], 3, -1))
-    yield "ConcatLayer", ConcatLayer([x, Conv2DLayer(x, 3, 1, name="conv")])
-    yield "ElemwiseSumLayer", ElemwiseSumLayer([x, Conv2DLayer(x, 2, 1)], [1, -2])
+    yield "DimshuffleLayer", DimshuffleLayer(x, (0, 3, "x", 1, 2))
+    yield "PadLayer", PadLayer(x, [(1, 2), 3], val=0.5)
+    yield "SliceLayer", SliceLayer(x, slice(1, -1, 2), axis=2)
+    yield "SliceLayer index", SliceLayer(x, -1, axis=1)
+    yield from merging(x, Conv2DLayer(x, 2, 1, name="conv"), Conv2DLayer(x, 2, 2))
+    yield "dropout_channels", dropout_channels(x)
+    yield "dropout_locations", dropout_locations(x, p=0.3)
+    yield "GaussianNoiseLayer", GaussianNoiseLayer(x)
+    yield "LocalResponseNormalization2DLayer", LocalResponseNormalization2DLayer(
+        x, alpha=0.5, k=1, n=3)
+    for axes in ("spatial", "features", (0, 1)):
+        yield f"StandardizationLayer {axes}", StandardizationLayer(x, axes)
+    yield "instance_norm(conv)", instance_norm(Conv2DLayer(x, **conv))
+    yield "layer_norm(conv)", layer_norm(Conv2DLayer(x, **conv))
+    yield "BiasLayer", BiasLayer(x, name="bias")
+    yield "BiasLayer a row", BiasLayer(x, shared_axes=(0, 3), name="bias")
+    yield "ScaleLayer", ScaleLayer(x, name="scale")
+    yield "ParametricRectifierLayer", ParametricRectifierLayer(x, name="prelu")
+    yield "ParametricRectifierLayer all", ParametricRectifierLayer(
+        x, shared_axes="all", name="prelu")
+    yield "RandomizedRectifierLayer", RandomizedRectifierLayer(x)
+    for border in ("nearest", "mirror", "wrap"):
+        yield f"TransformerLayer {border}", TransformerLayer(
+            x, DenseLayer(x, 6, nonlinearity=None), (1, 1.5), border)
+    yield "TPSTransformerLayer", TPSTransformerLayer(
+        x, DenseLayer(x, 8, nonlinearity=f.tanh), control_points=4)
+    yield "ExpressionLayer", ExpressionLayer(x, f.tanh)
+    yield from inverting(x)
     first = DenseLayer(InputLayer((None, 5)), 5, nonlinearity=f.tanh, name="shared")
     yield "a shared layer", DenseLayer(first, 5, W=first.W, b=first.b, name="twice")
     for name in ("rectify", "leaky_rectify", "elu", "selu", "tanh", "sigmoid",
                  "softplus"):
         yield f"nonlinearity {name}", NonlinearityLayer(x, getattr(f, name))
     yield "nonlinearity softmax", NonlinearityLayer(InputLayer((None, 7)), f.softmax)
+
+
+def merging(x, like, smaller):
+    """Layers with several inputs: x, one of its shape and one of fewer pixels."""
+    cropping = [None, None, "center", "upper"]
+    yield "ConcatLayer", ConcatLayer([x, like])
+    yield "ConcatLayer cropping", ConcatLayer([x, smaller], cropping=cropping)
+    yield "ElemwiseSumLayer", ElemwiseSumLayer([x, like], [1, -2])
+    yield "ElemwiseSumLayer cropping", ElemwiseSumLayer([x, smaller, like],
+                                                        cropping=cropping)
+    for function in ("multiply", "subtract", "maximum", "minimum"):
+        yield f"ElemwiseMergeLayer {function}", ElemwiseMergeLayer([x, like], function)
+    yield "ElemwiseMergeLayer divide", ElemwiseMergeLayer(
+        [x, NonlinearityLayer(like, f.sigmoid)], "divide")
+
+
+def inverting(x):
+    """Layers and their inverses, as in an autoencoder."""
+    for function in (f.rectify, f.tanh, f.sigmoid):
+        conv = Conv2DLayer(x, 3, (3, 2), stride=(2, 1), pad=(1, 0),
+                           nonlinearity=function, name="conv")
+        yield f"InverseLayer conv {function}", InverseLayer(
+            NonlinearityLayer(conv, f.elu), conv)
+    dense = DenseLayer(x, 4, nonlinearity=f.softplus, name="dense")
+    yield "InverseLayer dense", InverseLayer(NonlinearityLayer(dense, f.tanh), dense)
+    for mode in ("max", "average_inc_pad", "average_exc_pad"):
+        pool = Pool2DLayer(x, 3, 2, 1, mode=mode)
+        yield f"InverseLayer pool {mode}", InverseLayer(
+            NonlinearityLayer(pool, f.tanh), pool)
 
 
 def arguments(parser):

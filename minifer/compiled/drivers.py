@@ -11,6 +11,7 @@ from collections import Counter
 
 import numpy as np
 
+from ..device.arrays import to_device
 from ..errors import NotFiniteError, SettingError
 from ..expressions import evaluate, gradients
 from ..layers import DenseLayer, get_all_layers, get_all_params
@@ -223,7 +224,7 @@ class DeviceDriver(_Driver):
             heads = fused_heads(self.updates.loss, self.wanted)
 
         def make(one, learns, images):
-            like = get_all_params(one.outputs)[0].value
+            like = to_device(np.zeros(1, np.float32), self.device)
             return GpuPlan(one.outputs, one.options, one.logits, images, learns, like,
                            precision, targets, head=one in heads)
 

@@ -257,10 +257,10 @@ class Function:
                 raise SettingError(
                     f"function: expected {variable.ndim} axes for "
                     f"{variable.name!r}, got shape {value.shape}.")
-            if value.shape[:1] == (0,):
+            if value.shape[:1] == (0,) and self.updates is not None:
                 raise ShapeError(
-                    f"function: expected a batch of one image or more for "
-                    f"{variable.name!r}, got shape {value.shape}.")
+                    f"function: expected a batch of one image or more to learn from "
+                    f"for {variable.name!r}, got shape {value.shape}.")
             given[variable] = value
         return given
 

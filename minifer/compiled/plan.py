@@ -15,8 +15,8 @@ import numpy as np
 
 from .. import nonlinearities
 from ..device.arrays import as_array
-from ..layers import (Conv2DLayer, InputLayer, NonlinearityLayer, Pool2DLayer,
-                      get_all_layers)
+from ..layers import (Conv2DLayer, InputLayer, MaxPool2DLayer, NonlinearityLayer,
+                      Pool2DLayer, get_all_layers)
 from ..layers.tape import that_learn
 from ..ops.backpropagation import BackwardStep, collect, walk_back
 
@@ -211,7 +211,7 @@ class Plan:
 
 def halves(layer):
     """Whether a layer is max-pooling over 2×2 windows side by side."""
-    return (isinstance(layer, Pool2DLayer) and layer.mode == "max"
+    return (type(layer) in (Pool2DLayer, MaxPool2DLayer) and layer.mode == "max"
             and layer.pool_size == layer.stride == (2, 2) and layer.pad == (0, 0)
             and (layer.ignore_border
                  or not any(n is None or n % 2 for n in layer.input_shape[2:])))

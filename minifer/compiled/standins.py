@@ -61,7 +61,8 @@ class PlannedPass:
         bool
             Whether a plan applies to these values.
         """
-        self.applies = runs_planned(values, self.params)
+        self.applies = (runs_planned(values, self.params)
+                        and all(len(v) for v in values))  # nothing needs no plan
         if self.applies:
             size = max([self.batch] + [len(v) for v in values])
             if self.plan is None or size > self.plan.batch:

@@ -8,25 +8,45 @@
 """
 
 from .base import Layer, MergeLayer
+from .border import PadLayer, SliceLayer, pad
 from .conv import Conv2DLayer
+from .cropping import autocrop, autocrop_array_shapes
 from .dense import DenseLayer
+from .expression import ExpressionLayer
 from .helper import (count_params, forward, freeze, get_all_layers,
                      get_all_param_values, get_all_params, get_output,
                      get_output_shape, move_to, seed_noise, set_all_param_values,
                      sharing)
 from .input import InputLayer
-from .merge import ConcatLayer, ElemwiseSumLayer, concat
-from .noise import DropoutLayer, dropout
+from .inverse import InverseLayer
+from .merge import ConcatLayer, ElemwiseMergeLayer, ElemwiseSumLayer, concat
+from .noise import (DropoutLayer, GaussianNoiseLayer, dropout, dropout_channels,
+                    dropout_locations, spatial_dropout)
 from .normalization import BatchNormLayer, FrozenBatchNormLayer, batch_norm
 from .pool import GlobalPoolLayer, MaxPool2DLayer, Pool2DLayer
-from .shape import FlattenLayer, ReshapeLayer, flatten, reshape
+from .rectifiers import (ParametricRectifierLayer, RandomizedRectifierLayer, prelu,
+                         rrelu)
+from .scaling import BiasLayer, ScaleLayer, standardize
+from .shape import (DimshuffleLayer, FlattenLayer, ReshapeLayer, dimshuffle, flatten,
+                    reshape)
 from .special import NonlinearityLayer
+from .standardization import (LocalResponseNormalization2DLayer, StandardizationLayer,
+                              instance_norm, layer_norm)
+from .transformer import TPSTransformerLayer, TransformerLayer
 
 __all__ = [
     "Layer", "MergeLayer", "InputLayer", "DenseLayer", "Conv2DLayer",
     "Pool2DLayer", "MaxPool2DLayer", "GlobalPoolLayer", "DropoutLayer", "dropout",
     "BatchNormLayer", "FrozenBatchNormLayer", "batch_norm", "NonlinearityLayer",
-    "FlattenLayer", "flatten", "ReshapeLayer", "reshape", "ConcatLayer", "concat",
-    "ElemwiseSumLayer", "forward", "get_output", "get_output_shape", "get_all_layers",
+    "FlattenLayer", "flatten", "ReshapeLayer", "reshape", "DimshuffleLayer",
+    "dimshuffle", "PadLayer", "pad", "SliceLayer", "ConcatLayer", "concat",
+    "ElemwiseMergeLayer", "ElemwiseSumLayer", "autocrop", "autocrop_array_shapes",
+    "dropout_channels", "spatial_dropout",
+    "dropout_locations", "GaussianNoiseLayer", "BiasLayer", "ScaleLayer", "standardize",
+    "ParametricRectifierLayer", "prelu", "RandomizedRectifierLayer", "rrelu",
+    "LocalResponseNormalization2DLayer", "StandardizationLayer", "instance_norm",
+    "layer_norm", "TransformerLayer", "TPSTransformerLayer",
+    "ExpressionLayer", "InverseLayer",
+    "forward", "get_output", "get_output_shape", "get_all_layers",
     "get_all_params", "count_params", "get_all_param_values", "set_all_param_values",
     "freeze", "seed_noise", "sharing", "move_to"]

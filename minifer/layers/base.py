@@ -29,6 +29,8 @@ from typing import Any, NoReturn, Union
 
 from .._types import Shape
 from ..errors import ShapeError
+from ..expressions import Expression
+from .pairs import ExpressionPair, NoExpression
 from .param import Param, Spec, create_param
 
 __all__ = ["Layer", "MergeLayer"]
@@ -38,7 +40,14 @@ HOOKS = ("forward", "backward", "get_output_shape_for", "get_output_for")
 
 def _options(function):
     """Names of a method's parameters after self and its first argument."""
-    return frozenset(list(inspect.signature(function).parameters)[2:])
+    return frozenset(name for name, one in
+                     list(inspect.signature(function).parameters.items())[2:]
+                     if one.kind is not one.VAR_KEYWORD)
+
+
+def _takes_any(method):
+    kinds = [one.kind for one in inspect.signature(method).parameters.values()]
+    return inspect.Parameter.VAR_KEYWORD in kinds
 
 
 class Layer:
@@ -51,6 +60,11 @@ class Layer:
     name : str, optional
         Shown in errors and tables; parameters are called ``name.W``.
     """
+
+    #: The class in which forward and backward were written by hand.
+    written: type[Layer]
+    forward_options: frozenset[str] = frozenset()
+    can_skip_dx = False
 
     def __init__(self, incoming: Layer | Shape, name: str | None = None):
         self.name = name
@@ -74,7 +88,17 @@ class Layer:
             raise TypeError(
                 f"{cls.__name__}: expected forward and backward together, got "
                 f"only one of them. A layer without a gradient cannot learn.")
-        cls.forward_options = _options(cls.forward)
+        if cls.forward is not _forward:  # else those of the class above
+            cls.forward_options = _options(cls.forward)
+        if "get_output_for" in own and "forward" not in own:
+            # As in Lasagne: it says what it computes, in expressions, which know their
+            # gradients. What is behind its nonlinearity cannot be put off.
+            cls.forward, cls.backward = _forward, _backward
+            cls.forward_options = _options(cls.get_output_for) - {"logits"}
+            if _takes_any(cls.get_output_for):
+                cls.forward_options |= super(cls, cls).forward_options - {"logits"}
+        cls.written = next(one for one in cls.__mro__ if one.__dict__.get(
+            "forward", _forward) is not _forward)
         cls.can_skip_dx = "need_dx" in _options(cls.backward)
 
     @property
@@ -159,8 +183,15 @@ class Layer:
         raise NotImplementedError(f"{type(self).__name__} has no backward.")
 
     def get_output_for(self, x: Any, **kwargs: Any) -> Any:
-        """The output alone, as in Lasagne."""
-        return self.forward(x, **kwargs)[0]
+        """The output alone, as in Lasagne; of an expression, an expression."""
+        several = isinstance(x, (list, tuple))
+        if any(isinstance(one, Expression) for one in (x if several else [x])):
+            return OfLayer(self, x if several else [x], several, kwargs)
+        return self.written.forward(self, x, **kwargs)[0]
+
+    def option(self, name: str) -> Any:
+        """What the constructor was given under a name, as a model file keeps it."""
+        return getattr(self, name)
 
     def check_shape(self, shape: Any) -> tuple[int | None, ...]:
         """``shape`` as a tuple of positive ints and None, or a ShapeError."""
@@ -182,6 +213,52 @@ class Layer:
     def __repr__(self):
         name = f" '{self.name}'" if self.name else ""
         return f"<{type(self).__name__}{name} {self.output_shape}>"
+
+
+Layer.written = Layer
+
+
+class OfLayer(Expression):
+    """A layer's own two halves, of expressions in the place of arrays."""
+
+    def __init__(self, layer, inputs, several, options):
+        self.layer, self.several, self.options = layer, several, options
+        self.inputs = tuple(inputs)
+
+    def forward(self, *values):
+        return self.layer.written.forward(
+            self.layer, list(values) if self.several else values[0], **self.options)
+
+    def backward(self, dvalue, cache):
+        dx, found = self.layer.written.backward(self.layer, dvalue, cache)
+        return (tuple(dx) if self.several else (dx,)), found
+
+
+def _forward(self, x, **kwargs):
+    """The forward of a layer that has ``get_output_for`` alone."""
+    several = isinstance(x, (list, tuple))
+
+    def output(*variables):
+        return self.get_output_for(list(variables) if several else variables[0],
+                                   **kwargs)
+
+    xs = x if several else [x]
+    try:
+        pair = ExpressionPair(output, [one.ndim for one in xs])
+    except NoExpression as error:
+        self.fail("forward and backward, or a get_output_for of minifer's expressions",
+                  str(error),
+                  "Write forward(self, x), which returns y and a cache, and "
+                  "backward(self, dy, cache), which returns dx and {param: gradient}.")
+    y, cache = pair.forward(*xs)
+    return y, (pair, cache, several)
+
+
+def _backward(self, dy, cache):
+    """The backward of :func:`_forward`."""
+    pair, cache, several = cache
+    dxs, found = pair.backward(dy, cache)
+    return (list(dxs) if several else dxs[0]), found
 
 
 class MergeLayer(Layer):

@@ -199,8 +199,8 @@ def seed_noise(layer: Layers, seed: int) -> None:
 def sharing(layer: Layers, part: Part | None) -> Iterator[None]:
     """For a block, let a network train on a part of each batch that ranks share.
 
-    Dropout draws the part's share of the batch's masks, and batch norm takes the
-    statistics of the whole batch.
+    Dropout and noise draw the part's share of the batch's masks, and batch norm takes
+    the statistics of the whole batch.
 
     Parameters
     ----------
@@ -210,7 +210,7 @@ def sharing(layer: Layers, part: Part | None) -> Iterator[None]:
     """
     order = get_all_layers(layer)
     shared = ([one.stream for one in order if hasattr(one, "stream")]
-              + [one for one in order if isinstance(one, BatchNormLayer)])
+              + [one for one in order if hasattr(one, "part")])
     for one in shared:
         one.part = part
     try:

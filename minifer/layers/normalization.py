@@ -13,10 +13,12 @@ from .._types import Shape
 from ..ops.norm import (batch_norm_backward, batch_norm_fixed_backward,
                         batch_norm_fixed_forward, batch_norm_forward)
 from .base import Layer
+from .options import axes as axes_of
 from .param import Spec
 from .special import NonlinearityLayer
 
-__all__ = ["BatchNormLayer", "FrozenBatchNormLayer", "batch_norm"]
+__all__ = ["BatchNormLayer", "FrozenBatchNormLayer", "batch_norm", "strip",
+           "with_nonlinearity"]
 
 
 class BatchNormLayer(Layer):
@@ -51,17 +53,11 @@ class BatchNormLayer(Layer):
                  axes: str | int | Sequence[int] = "auto", epsilon: float = 1e-4,
                  alpha: float = 0.1, beta: Spec | None = init.Constant(0),
                  gamma: Spec | None = init.Constant(1), mean: Spec = init.Constant(0),
-                 inv_std: Spec = init.Constant(1), name: str | None = None):
+                 inv_std: Spec = init.Constant(1), *, name: str | None = None):
         super().__init__(incoming, name)
-        ndim = len(self.input_shape)
-        if axes == "auto":
-            axes = (0,) + tuple(range(2, ndim))
-        axes = axes if isinstance(axes, (tuple, list)) else (axes,)
-        if any(not isinstance(axis, numbers.Integral)
-               or not -ndim <= axis < ndim  # type: ignore[operator]
-               for axis in axes):
-            self.fail(f"axes among the {ndim} of the input", repr(axes))
-        self.axes = tuple(sorted(axis % ndim for axis in axes))
+        if isinstance(axes, str) and axes == "auto":
+            axes = (0, *range(2, len(self.input_shape)))
+        self.axes = axes_of(self, "axes", axes)
         if not (isinstance(epsilon, numbers.Real) and epsilon > 0
                 and isinstance(alpha, numbers.Real) and 0 <= alpha <= 1):
             self.fail("epsilon > 0 and alpha in [0, 1]",
@@ -79,6 +75,14 @@ class BatchNormLayer(Layer):
         statistic = dict(trainable=False, regularizable=False, batch_norm_stat=True)
         self.mean = self.add_param(mean, shape, "mean", **statistic)
         self.inv_std = self.add_param(inv_std, shape, "inv_std", **statistic)
+
+    def get_output_shape_for(self, input_shape):
+        mine = self.input_shape
+        if len(input_shape) != len(mine) or any(
+                None not in (a, b) and a != b for axis, (a, b)
+                in enumerate(zip(input_shape, mine)) if axis not in self.axes):
+            self.fail(f"an input of shape {mine}", str(tuple(input_shape)))
+        return tuple(input_shape)
 
     def forward(self, x, deterministic=False, batch_norm_use_averages=None,
                 batch_norm_update_averages=None):
@@ -157,14 +161,25 @@ def batch_norm(layer: Any, **kwargs: Any) -> Layer:
     Layer
         The new top.
     """
+    nonlinearity = strip(layer)
+    bn_name = kwargs.pop("name", None) or (layer.name and layer.name + "_bn")
+    top = BatchNormLayer(layer, name=bn_name, **kwargs)
+    return with_nonlinearity(top, nonlinearity, bn_name)
+
+
+def strip(layer):
+    """Take a layer's nonlinearity, which is returned, and its bias."""
     nonlinearity = getattr(layer, "nonlinearity", None)
     if nonlinearity is not None:
         layer.nonlinearity = nonlinearities.identity
     if getattr(layer, "b", None) is not None:
         del layer.params[layer.b]
         layer.b = None
-    bn_name = kwargs.pop("name", None) or (layer.name and layer.name + "_bn")
-    top = BatchNormLayer(layer, name=bn_name, **kwargs)
-    if nonlinearity not in (None, nonlinearities.identity):
-        top = NonlinearityLayer(top, nonlinearity, name=bn_name and bn_name + "_nonlin")
-    return top
+    return nonlinearity
+
+
+def with_nonlinearity(top, nonlinearity, name):
+    """The nonlinearity of :func:`strip` on top, if it does anything."""
+    if nonlinearity in (None, nonlinearities.identity):
+        return top
+    return NonlinearityLayer(top, nonlinearity, name=name and name + "_nonlin")

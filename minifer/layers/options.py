@@ -1,8 +1,9 @@
 """Checks of options that layers share."""
 
+import math
 import numbers
 
-__all__ = ["count", "pair"]
+__all__ = ["axes", "count", "number", "pair", "shared"]
 
 
 def count(layer, option, value):
@@ -10,6 +11,34 @@ def count(layer, option, value):
     if not isinstance(value, numbers.Integral) or isinstance(value, bool) or value < 1:
         layer.fail(f"{option} as a whole number >= 1", repr(value))
     return int(value)
+
+
+def axes(layer, option, value):
+    """``value``, an axis of the input or several, as a tuple of them in order."""
+    ndim = len(layer.input_shape)
+    value = tuple(value) if isinstance(value, (tuple, list)) else (value,)
+    if any(not isinstance(axis, numbers.Integral) or isinstance(axis, bool)
+           or not -ndim <= axis < ndim for axis in value):
+        layer.fail(f"{option} among the {ndim} axes of the input", repr(value))
+    return tuple(sorted({int(axis) % ndim for axis in value}))
+
+
+def number(layer, option, value, least=-math.inf, above=-math.inf):
+    """``value`` as a finite float >= ``least`` and > ``above``."""
+    if (not isinstance(value, numbers.Real) or isinstance(value, bool)
+            or not max(least, above) <= value < math.inf or value == above):
+        bound = f" >= {least:g}" if least > -math.inf else (
+            f" > {above:g}" if above > -math.inf else "")
+        layer.fail(f"{option} as a finite number{bound}", repr(value))
+    return float(value)  # NumPy's would widen float32
+
+
+def shared(layer, value):
+    """``shared_axes`` as a tuple: 'auto' is all but the second, 'all' is all."""
+    ndim = len(layer.input_shape)
+    if isinstance(value, str) and value in ("auto", "all"):
+        return tuple(axis for axis in range(ndim) if value == "all" or axis != 1)
+    return axes(layer, "shared_axes", value)
 
 
 def pair(layer, option, value, least=1):

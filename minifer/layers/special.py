@@ -2,12 +2,43 @@
 
 from __future__ import annotations
 
+import contextlib
+from typing import Any
+
 from .. import nonlinearities
 from .._types import Shape
+from ..errors import SettingError
 from ..nonlinearities import Nonlinearity
 from .base import Layer
+from .pairs import ExpressionPair, NoExpression
 
 __all__ = ["ActivatedLayer", "NonlinearityLayer"]
+
+
+class OfExpressions:
+    """A nonlinearity that is a function of minifer's expressions.
+
+    Parameters
+    ----------
+    function : function
+    """
+
+    def __init__(self, function):
+        self.function, self.pair = function, ExpressionPair(function, [None])
+        self.forward = self.pair.forward
+
+    def backward(self, dy, cache):
+        (dx,), of_params = self.pair.backward(dy, cache)
+        if of_params:
+            raise SettingError("nonlinearity: expected a function without parameters, "
+                               f"got {self!r}. Put it into an ExpressionLayer.")
+        return dx
+
+    def __call__(self, x):
+        return self.forward(x)[0]
+
+    def __repr__(self):
+        return repr(self.function)
 
 
 class ActivatedLayer(Layer):
@@ -20,10 +51,14 @@ class ActivatedLayer(Layer):
     """
 
     def __init__(self, incoming: Layer | Shape,
-                 nonlinearity: Nonlinearity | None = nonlinearities.rectify,
+                 nonlinearity: Any = nonlinearities.rectify,
                  name: str | None = None):
         super().__init__(incoming, name)
-        self.nonlinearity = nonlinearities.as_nonlinearity(nonlinearity)
+        f: Any = nonlinearity
+        if callable(f) and not hasattr(f, "forward"):
+            with contextlib.suppress(NoExpression):  # it is refused below
+                f = OfExpressions(f)
+        self.nonlinearity = nonlinearities.as_nonlinearity(f)
 
     def linear_forward(self, x):
         """The layer's output before its nonlinearity, and a cache."""
@@ -50,10 +85,15 @@ class NonlinearityLayer(ActivatedLayer):
     Parameters
     ----------
     incoming : Layer or tuple
-    nonlinearity : Nonlinearity, default rectify
+    nonlinearity : Nonlinearity, function of expressions or None, default rectify
         None means identity.
     name : str, optional
     """
+
+    def __init__(self, incoming: Layer | Shape,
+                 nonlinearity: Nonlinearity | None = nonlinearities.rectify, *,
+                 name: str | None = None):
+        super().__init__(incoming, nonlinearity, name)
 
     def linear_forward(self, x):
         return x, ()

@@ -14,8 +14,11 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 from typing import Any
 
+import numpy as np
+
+from .. import config
 from .._types import Array
-from ..device.arrays import to_device
+from ..device.arrays import as_array, to_device
 from ..errors import SettingError, ShapeError
 from ..ops.backpropagation import BackwardStep, collect, walk_back
 from .base import Layer, Layers, MergeLayer
@@ -81,6 +84,7 @@ def forward(layer_or_layers: Layers, inputs: Array | dict[Layer, Array],
     Returns
     -------
     y : array, or list of arrays for a list of layers
+        Empty, of the shape that the layers say, for a batch without an image.
     tape : Tape
         ``tape.backward(dy)`` gives the gradients.
 
@@ -96,7 +100,7 @@ def forward(layer_or_layers: Layers, inputs: Array | dict[Layer, Array],
            [4.]]), array([1.]))
     """
     outputs = as_list(layer_or_layers)
-    given = as_inputs(outputs, inputs)
+    given = {one: as_array(x) for one, x in as_inputs(outputs, inputs).items()}
     order = get_all_layers(outputs, treat_as_input=list(given))
     device = device_of_params(p for one in order for p in one.params)
     if device != "cpu":
@@ -106,7 +110,10 @@ def forward(layer_or_layers: Layers, inputs: Array | dict[Layer, Array],
     if logits is True:
         feeding = {i for one in order for i in one.incomings}
         logits = [one for one in outputs if one not in feeding]
-    ys, tape = run(order, outputs, given, kwargs, logits or (), keep)
+    if any(x.shape[:1] == (0,) for x in given.values()):
+        ys, tape = _of_no_image(order, outputs, given)
+    else:
+        ys, tape = run(order, outputs, given, kwargs, logits or (), keep)
     return (ys if isinstance(layer_or_layers, (list, tuple)) else ys[0]), tape
 
 
@@ -126,6 +133,9 @@ class Gradients(dict):
 
 class Tape:
     """The record of one forward pass; see :func:`run`."""
+
+    #: Whether there was no image: nothing has been computed, and all gradients are 0.
+    is_empty = False
 
     def __init__(self, order, outputs, given):
         self.order, self.outputs, self.given = order, outputs, given
@@ -167,6 +177,12 @@ class Tape:
                     else any(p in params for p in layer.params))
 
         learns = that_learn(self.order, wanted, self.given)
+        if self.is_empty:
+            found = [p for layer in self.order if layer in learns and layer not in
+                     self.given for p in layer.get_params(trainable=True)]
+            return Gradients({p: np.zeros_like(p.value) for p in found},
+                             {one: np.zeros_like(x) for one, x in self.given.items()
+                              if wrt_inputs})
         steps = [BackwardStep(layer, layer.incomings,
                               functools.partial(self._backward, layer, learns))
                  for layer in self.order if layer in learns and layer not in self.given]
@@ -257,6 +273,24 @@ def run(order, outputs, given, options, logits=(), keep=True):
     return [values[layer] for layer in outputs], tape
 
 
+def _of_no_image(order, outputs, given):
+    """What :func:`run` returns, for a batch without an image: no layer is run."""
+    tape, like = Tape(order, outputs, given), next(iter(given.values()))
+    dtype = like.dtype if like.dtype.kind == "f" else config.floatX
+    tape.is_empty = True
+    for layer in order:
+        if layer in given:
+            x = given[layer]
+            tape.values[layer] = (layer.forward(x)[0] if isinstance(layer, InputLayer)
+                                  else x)
+            continue
+        below = [tape.values[i].shape for i in layer.incomings]
+        shape = layer.get_output_shape_for(below if isinstance(layer, MergeLayer)
+                                           else below[0])
+        tape.values[layer] = np.empty_like(like, shape=shape, dtype=dtype)
+    return [tape.values[layer] for layer in outputs], tape
+
+
 def as_list(layer):
     return list(layer) if isinstance(layer, (list, tuple)) else [layer]
 
@@ -264,23 +298,13 @@ def as_list(layer):
 def as_inputs(outputs, inputs):
     """``inputs`` as a dict; a single array or shape belongs to the one InputLayer."""
     if isinstance(inputs, dict):
-        for layer, x in inputs.items():
-            _check_batch(layer, x)
         return inputs
     sources = [one for one in get_all_layers(outputs) if isinstance(one, InputLayer)]
     if len(sources) != 1:
         raise SettingError(
             f"get_output: expected one InputLayer for one array of inputs, got "
             f"{len(sources)}. Pass a dict of layer -> array.")
-    _check_batch(sources[0], inputs)
     return {sources[0]: inputs}
-
-
-def _check_batch(layer, x):
-    """Refuse arrays without an image: there is nothing to take a mean of."""
-    if getattr(x, "shape", (1,))[:1] == (0,):
-        raise ShapeError(f"input {layer!r}: expected a batch of one image or more, got "
-                         f"shape {x.shape}.")
 
 
 def _warn_unknown_options(layers, kwargs):

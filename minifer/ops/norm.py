@@ -1,8 +1,10 @@
-"""Batch normalisation.
+"""Normalisation to mean 0 and variance 1: of a batch, or of each image by itself.
 
 Ioffe & Szegedy (2015), "Batch normalization: accelerating deep network
 training by reducing internal covariate shift", arXiv:1502.03167.
 """
+
+import math
 
 import numpy as np
 
@@ -10,7 +12,8 @@ from ..cuda import norm as norm_kernels
 from ..device.arrays import on_gpu
 
 __all__ = ["batch_norm_forward", "batch_norm_backward",
-           "batch_norm_fixed_forward", "batch_norm_fixed_backward"]
+           "batch_norm_fixed_forward", "batch_norm_fixed_backward",
+           "standardize_forward", "standardize_backward"]
 
 
 def batch_norm_forward(x, gamma, beta, axes, epsilon=1e-4, part=None):
@@ -110,6 +113,44 @@ def batch_norm_fixed_backward(dy, cache):
     dgamma, dbeta = _scale_shift_gradients(dy, normed, gamma, has_beta, axes)
     slope = inv_std if gamma is None else inv_std * gamma.astype(dy.dtype)
     return dy * np.expand_dims(slope, axes), dgamma, dbeta
+
+
+def standardize_forward(x, axes, epsilon=1e-4, part=None):
+    r"""Normalise over some axes, without parameters.
+
+    .. math:: y = (x - \mu)\,/\sqrt{\sigma^2 + \epsilon}
+
+    Parameters
+    ----------
+    x : array, any shape
+    axes : tuple of int
+        Axes of mean μ and (biased) variance σ².
+    epsilon : float > 0
+    part : minifer.ranks.Part, optional
+        As for :func:`batch_norm_forward`; it matters where axis 0 is among the axes.
+
+    Returns
+    -------
+    y : array of x's shape
+    cache : tuple
+    """
+    shape, part = x.shape, part if 0 in axes else None
+    if not x.size:
+        return x.copy(), None
+    if part is None and axes == tuple(range(len(shape) - len(axes), len(shape))):
+        # The last axes: each row is a channel of one image, which kernels take.
+        rows = math.prod(shape[:len(shape) - len(axes)])
+        x, axes = x.reshape(1, rows, x.size // rows), (0, 2)
+    y, _, _, cache = batch_norm_forward(x, None, None, axes, epsilon, part)
+    return y.reshape(shape), (x.shape, cache)
+
+
+def standardize_backward(dy, cache):
+    """Gradient of :func:`standardize_forward`; see :func:`batch_norm_backward`."""
+    if cache is None:
+        return dy
+    shape, cache = cache
+    return batch_norm_backward(dy.reshape(shape), cache)[0].reshape(dy.shape)
 
 
 def _mean(x, axes, part):

@@ -12,15 +12,21 @@ import numpy as np
 
 from .. import nonlinearities
 from ..errors import WeightsError, one_line
-from ..layers.base import MergeLayer
+from ..layers.base import Layer
 from ..layers.helper import get_all_layers, get_all_params
 from ..layers.input import InputLayer
+from ..layers.pairs import name_of
 from ..layers.param import Param
 
 __all__ = ["to_dict", "from_dict"]
 
 #: 1 GB of float32. The largest of ResNet-152 at 224×224 has 0.8 million.
 LARGEST_OUTPUT = 1 << 28
+
+
+#: Options that files of earlier versions do not have, with what is meant there. Where
+#: that is meant it is not stored today, either: a network keeps its description.
+LATER = {"cropping": None}
 
 
 def to_dict(network):
@@ -118,7 +124,9 @@ def _describe(layer, order, params):
     entry = {"type": type(layer).__name__, "name": layer.name,
              "incoming": [order.index(i) for i in layer.incomings]}
     for option in _options(type(layer)):
-        value = getattr(layer, option)
+        value = layer.option(option)
+        if option in LATER and value == LATER[option]:
+            continue
         if isinstance(value, Param):
             entry[option] = {"param": params.index(value)}
         elif isinstance(value, nonlinearities.Nonlinearity):
@@ -129,27 +137,60 @@ def _describe(layer, order, params):
                 f"{value!r}. One of your own cannot be stored: put it into a layer "
                 "class and load with custom_layers.")
         else:
-            entry[option] = value
+            entry[option] = _plain(value, option, layer)
     return entry
+
+
+def _plain(value, option, layer):
+    """An option as lists, dicts, numbers and strings."""
+    if isinstance(value, Layer):
+        return {"incoming": layer.incomings.index(value)}
+    if isinstance(value, slice):
+        return {"slice": [None if n is None else int(n)
+                          for n in (value.start, value.stop, value.step)]}
+    name = name_of(value)
+    if name is None and not _is_plain(value):
+        raise WeightsError(
+            f"model: expected options of plain data in {layer!r}, got {option}="
+            f"{one_line(repr(value))}. A function of your own cannot be stored: put it "
+            "into a layer class and load with custom_layers.")
+    return value if name is None else name
+
+
+def _is_plain(value):
+    if isinstance(value, (tuple, list)):
+        return all(map(_is_plain, value))
+    return isinstance(value, (str, bool, int, float, type(None)))
 
 
 def _build(cls, entry, built, params, zeros):
     if not isinstance(entry["name"], (str, type(None))):
         raise WeightsError("model: expected text as a layer's name, got "
                            f"{one_line(repr(entry['name']))}. The file is damaged.")
-    options = {}
+    below, options = [built[place] for place in entry.get("incoming", ())], {}
     for option in _options(cls):
+        if option in LATER and option not in entry:
+            continue
+        if option not in entry:
+            name = cls.__name__
+            raise WeightsError(
+                f"model: the architecture entry cannot be built (a {name} without "
+                f"{option!r}). The file is damaged or was written by another version. "
+                f"Pass the class if it is yours: custom_layers={{'{name}': {name}}}.")
         value = entry[option]
         if isinstance(value, dict) and "param" in value:
             options[option] = params.get(value["param"], zeros)
+        elif isinstance(value, dict) and "incoming" in value:
+            options[option] = below[value["incoming"]]
+        elif isinstance(value, dict) and "slice" in value:
+            options[option] = slice(*value["slice"])
         elif isinstance(value, dict):
             options[option] = _nonlinearity(value)
         else:
             options[option] = tuple(value) if isinstance(value, list) else value
     if not issubclass(cls, InputLayer):
-        below = [built[place] for place in entry["incoming"]]
-        options["incomings" if issubclass(cls, MergeLayer) else "incoming"] = (
-            below if issubclass(cls, MergeLayer) else below[0])
+        several = "incomings" in inspect.signature(cls.__init__).parameters
+        options["incomings" if several else "incoming"] = below if several else below[0]
     layer = cls(**options, name=entry["name"])
     for option, value in entry.items():
         if isinstance(value, dict) and "param" in value:
@@ -160,7 +201,8 @@ def _build(cls, entry, built, params, zeros):
 def _options(cls):
     """Constructor arguments to store."""
     skipped = ("self", "incoming", "incomings", "name", "rng", "input_var")
-    return [n for n in inspect.signature(cls.__init__).parameters if n not in skipped]
+    return [n for n, one in inspect.signature(cls.__init__).parameters.items()
+            if n not in skipped and one.kind is not one.VAR_KEYWORD]
 
 
 def _nonlinearity(entry):

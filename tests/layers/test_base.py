@@ -8,7 +8,7 @@ import pytest
 from helpers import reference
 from minifer.commands.gradcheck import layers as example_layers
 from helpers.layers import check_layer, input_of, numbers, refused
-from minifer import config, init, nonlinearities
+from minifer import config, gradcheck, init, nonlinearities
 from minifer.errors import SettingError, ShapeError
 from minifer.layers import (DenseLayer, InputLayer, Layer, MergeLayer, forward,
                             get_output)
@@ -238,5 +238,14 @@ def test_dense_refuses(build, fragments):
 
 
 def test_a_nonlinearity_without_a_gradient_is_refused():
-    with pytest.raises(SettingError, match="forward and backward, got <built-in"):
-        DenseLayer((None, 3), 2, nonlinearity=abs)
+    for function in (len, np.exp, lambda x: 3, "rectify"):
+        with pytest.raises(SettingError, match="expected .* forward and backward, got"):
+            DenseLayer((None, 3), 2, nonlinearity=function)
+
+
+def test_a_nonlinearity_may_be_a_function_of_expressions():
+    layer = DenseLayer(InputLayer((None, 3)), 2, nonlinearity=lambda z: z * 2 + 1)
+    x = numbers((4, 3))
+    z = get_output(DenseLayer(layer.input_layer, 2, layer.W, nonlinearity=None), x)
+    np.testing.assert_allclose(get_output(layer, x), 2 * z + 1)
+    assert gradcheck.check(layer, tolerance=1e-6).ok

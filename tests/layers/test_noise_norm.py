@@ -217,6 +217,15 @@ def test_batch_norm_refuses(options, fragments):
     refused(lambda: BatchNormLayer(**options), *fragments)
 
 
+def test_batch_norm_refuses_another_input_later():
+    layer = BatchNormLayer((None, 3, 4), name="here")
+    assert layer.get_output_shape_for((7, 3, 9)) == (7, 3, 9)
+    for shape in ((None, 4, 4), (None, 3)):
+        refused(lambda: layer.get_output_shape_for(shape), "(None, 3, 4)", str(shape))
+    with pytest.raises(TypeError, match="positional argument"):
+        BatchNormLayer((None, 3), "auto", 1e-4, 0.1, None, None, 0, 1, "name")
+
+
 # --- batch_norm around a layer ----------------------------------------------
 
 def test_batch_norm_goes_between_a_layer_and_its_nonlinearity():

@@ -78,7 +78,7 @@ def test_validation_images_of_another_shape_are_known_before_the_first_epoch():
 
 @pytest.mark.parametrize("norm", [False, True])
 @pytest.mark.parametrize("mode", ["compiled", "eager"])
-def test_a_batch_without_an_image_is_refused(norm, mode):
+def test_from_a_batch_without_an_image_nothing_is_learnt(norm, mode):
     net, y = runs.network(norm=norm), tensor.ivector("y")
     x = tensor.tensor4("x")
     nothing = np.zeros((0, 1, 8, 8), "float32")
@@ -88,10 +88,10 @@ def test_a_batch_without_an_image_is_refused(norm, mode):
     train = function([x, y], loss, update, mode=mode)
     predict = function([x], layers.get_output(net, x, deterministic=True), mode=mode)
     before = runs.values(net)
-    for call in (lambda: train(nothing, LABELS[:0]), lambda: predict(nothing),
-                 lambda: layers.get_output(net, nothing),
-                 lambda: layers.get_output(net, {net: nothing}),
-                 lambda: layers.forward(net, nothing),
+    for there in (predict(nothing), layers.get_output(net, nothing),
+                  layers.forward(net, nothing)[0]):
+        assert there.shape == (0, 3) and there.dtype == "float32"
+    for call in (lambda: train(nothing, LABELS[:0]),
                  lambda: Trainer(net).predict(nothing),
                  lambda: Trainer(net).evaluate(nothing, LABELS[:0])):
         with pytest.raises(ShapeError, match="one or more|one image or more|at least"):

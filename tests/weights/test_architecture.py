@@ -9,8 +9,8 @@ from minifer.commands.gradcheck import layers as example_layers
 from helpers.layers import input_of, numbers
 from minifer import models, nonlinearities
 from minifer.errors import WeightsError
-from minifer.layers import (DenseLayer, DropoutLayer, ElemwiseSumLayer, InputLayer,
-                            Layer, NonlinearityLayer, get_all_layers,
+from minifer.layers import (ConcatLayer, DenseLayer, DropoutLayer, ElemwiseSumLayer,
+                            InputLayer, Layer, NonlinearityLayer, get_all_layers,
                             get_all_param_values, get_all_params, get_output,
                             set_all_param_values)
 from minifer.weights.architecture import from_dict, to_dict
@@ -99,6 +99,17 @@ def test_the_graph_survives():
     assert list(copy.coeffs) == [1, 2, 3]
 
 
+def test_merging_layers_are_described_as_before_they_could_crop():
+    x = InputLayer((None, 3, 5))
+    for layer, options in ((ConcatLayer([x, x]), {"axis": 1}),
+                           (ElemwiseSumLayer([x, x]), {"coeffs": [1.0, 1.0]})):
+        description = to_dict(layer)["layers"][-1]
+        assert description == {"type": type(layer).__name__, "name": None,
+                               "incoming": [0, 0], **options}
+    cropped = ConcatLayer([x, x], cropping=[None, None, "center"])
+    assert through_json(cropped).cropping == cropped.cropping
+
+
 @pytest.mark.parametrize("nonlinearity", [
     nonlinearities.identity, nonlinearities.rectify, nonlinearities.softmax,
     nonlinearities.selu, nonlinearities.very_leaky_rectify])
@@ -139,6 +150,14 @@ def test_an_unknown_layer_is_refused_with_the_remedy():
     description = to_dict(Half(InputLayer((None, 3))))
     with pytest.raises(WeightsError, match="got 'Half'.*custom_layers={'Half': Half}"):
         from_dict(description)
+
+
+def test_a_layer_of_ones_own_that_has_minifers_name_is_refused_with_the_remedy():
+    mine = type("ScaleLayer", (Half,), {})
+    description = to_dict(mine(InputLayer((None, 3))))
+    with pytest.raises(WeightsError, match="'scales'.*custom_layers={'ScaleL"):
+        from_dict(description)
+    assert type(from_dict(description, custom_layers={"ScaleLayer": mine})) is mine
 
 
 @pytest.mark.parametrize("name, message", [

@@ -16,7 +16,7 @@ from minifer.weights.model_file import (Model, load_model, load_params, read_arr
                                         save_model, write_arrays)
 
 
-class ScaleLayer(layers.Layer):
+class TimesLayer(layers.Layer):
     """A layer of the user's own, with an option and a parameter."""
 
     def __init__(self, incoming, factor=1.0, W=minifer.init.Constant(1.0), name=None):
@@ -148,15 +148,15 @@ def test_the_headline_network_comes_back(tmp_path):
 # --- layers of one's own -----------------------------------------------------
 
 def custom():
-    net = ScaleLayer((layers.InputLayer((None, 5))), factor=2.0, name="scale")
+    net = TimesLayer((layers.InputLayer((None, 5))), factor=2.0, name="scale")
     return layers.DenseLayer(net, 3, nonlinearity=nonlinearities.softmax)
 
 
 def test_a_custom_layer_comes_back_when_its_class_is_given(tmp_path):
     net = custom()
     save_model(tmp_path / "m.npz", runs.model(net))
-    back = load_model(tmp_path / "m.npz", custom_layers={"ScaleLayer": ScaleLayer})
-    assert isinstance(back.network.input_layer, ScaleLayer)
+    back = load_model(tmp_path / "m.npz", custom_layers={"TimesLayer": TimesLayer})
+    assert isinstance(back.network.input_layer, TimesLayer)
     assert back.network.input_layer.factor == 2.0
     x = np.random.default_rng(0).normal(size=(4, 5)).astype(np.float32)
     assert np.array_equal(layers.get_output(back.network, x), layers.get_output(net, x))
@@ -164,7 +164,7 @@ def test_a_custom_layer_comes_back_when_its_class_is_given(tmp_path):
 
 def test_an_unknown_layer_says_how_to_give_it(tmp_path):
     save_model(tmp_path / "m.npz", runs.model(custom()))
-    with pytest.raises(WeightsError, match="custom_layers={'ScaleLayer': ScaleLayer}"):
+    with pytest.raises(WeightsError, match="custom_layers={'TimesLayer': TimesLayer}"):
         load_model(tmp_path / "m.npz")
 
 

@@ -62,7 +62,7 @@ class CpuPlan(Plan):
         logits = self._is_logits(layer)
         if self._can_fuse(layer):
             return self._chain(layer, bottoms, flags[1])
-        if isinstance(layer, DropoutLayer) and not layer.shared_axes and (
+        if type(layer) is DropoutLayer and not layer.shared_axes and (
                 layer.p > 0 and not self.options.get("deterministic")
                 and None not in layer.input_shape[1:]):
             return DropoutStep([layer], bottoms, *flags, self.workers, self.batch)

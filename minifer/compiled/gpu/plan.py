@@ -13,23 +13,31 @@ import numpy as np
 from ...cuda import first_conv, fused_conv, head as head_kernel
 from ...cuda.scalars import send
 from ...device import arrays
-from ...layers import (BatchNormLayer, ConcatLayer, DenseLayer, DropoutLayer,
+from ...layers import (BatchNormLayer, BiasLayer, ConcatLayer, DenseLayer,
+                       DimshuffleLayer, DropoutLayer, ElemwiseMergeLayer,
                        ElemwiseSumLayer, FlattenLayer, FrozenBatchNormLayer,
-                       GlobalPoolLayer, MaxPool2DLayer, NonlinearityLayer, Pool2DLayer,
-                       ReshapeLayer)
+                       GaussianNoiseLayer, GlobalPoolLayer,
+                       LocalResponseNormalization2DLayer, MaxPool2DLayer,
+                       NonlinearityLayer, PadLayer, ParametricRectifierLayer,
+                       Pool2DLayer, RandomizedRectifierLayer, ReshapeLayer, ScaleLayer,
+                       SliceLayer, StandardizationLayer, TransformerLayer)
+from ...layers.pairs import name_of
 from ...nonlinearities import rectify
 from ..plan import Plan
 from .steps import (ConvOnGpu, DenseOnGpu, DropoutOnGpu, FirstConvOnGpu, HeadOnGpu,
-                    PlainOnGpu)
+                    NoiseOnGpu, PlainOnGpu)
 
 __all__ = ["GpuPlan"]
 
 #: Layers that, run eagerly, neither wait for the GPU nor use cuBLAS, and do the same
 #: at every step: only those can be part of a graph. Dropout is among them, since only
-#: where it does nothing does it run eagerly.
-CAPTURABLE = (BatchNormLayer, ConcatLayer, DropoutLayer, ElemwiseSumLayer,
-              FlattenLayer, FrozenBatchNormLayer, GlobalPoolLayer, MaxPool2DLayer,
-              NonlinearityLayer, Pool2DLayer, ReshapeLayer)
+#: where it does nothing does it run eagerly; and so it is with noise.
+CAPTURABLE = (BatchNormLayer, BiasLayer, ConcatLayer, DimshuffleLayer, DropoutLayer,
+              ElemwiseSumLayer, FlattenLayer, FrozenBatchNormLayer, GlobalPoolLayer,
+              LocalResponseNormalization2DLayer, MaxPool2DLayer, NonlinearityLayer,
+              PadLayer, ParametricRectifierLayer, Pool2DLayer, ReshapeLayer, ScaleLayer,
+              SliceLayer, StandardizationLayer, TransformerLayer)
+NOISE = (GaussianNoiseLayer, RandomizedRectifierLayer)
 
 
 class GpuPlan(Plan):
@@ -87,7 +95,7 @@ class GpuPlan(Plan):
     def why_not_captured(self):
         """What keeps a pass from being captured in a graph, or None."""
         for step in self.steps:
-            if isinstance(step, PlainOnGpu) and type(step.layer) not in CAPTURABLE:
+            if isinstance(step, PlainOnGpu) and not self._can_capture(step.layer):
                 return f"{step.name} has no kernel that a graph can hold"
         return None
 
@@ -114,6 +122,8 @@ class GpuPlan(Plan):
                 return step
         if self._drops(layer):
             return DropoutOnGpu([layer], bottoms, *flags, self)
+        if self._makes_noise(layer) and None not in layer.input_shape[1:]:
+            return NoiseOnGpu([layer], bottoms, *flags, self)
         if type(layer) is DenseLayer and self.fused:
             return self._dense(layer, bottoms, *flags, logits)
         return PlainOnGpu([layer], bottoms, *flags, self.options, logits)
@@ -153,4 +163,15 @@ class GpuPlan(Plan):
 
     def _drops(self, layer):
         return (type(layer) is DropoutLayer and layer.p > 0
+                and not self.options.get("deterministic"))
+
+    def _can_capture(self, layer):
+        """Whether a layer that runs eagerly can be part of a graph."""
+        if type(layer) is ElemwiseMergeLayer:  # a user's function might wait
+            return name_of(layer.merge_function) is not None
+        return type(layer) in CAPTURABLE or (type(layer) in NOISE
+                                             and not self._makes_noise(layer))
+
+    def _makes_noise(self, layer):
+        return (type(layer) in NOISE and not layer.is_quiet
                 and not self.options.get("deterministic"))
