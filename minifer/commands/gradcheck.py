@@ -10,10 +10,12 @@ import json
 
 from .. import gradcheck, models, nonlinearities as f
 from ..device import arrays
-from ..layers import (BatchNormLayer, ConcatLayer, Conv2DLayer, DenseLayer,
-                      DropoutLayer, ElemwiseSumLayer, FlattenLayer, GlobalPoolLayer,
-                      InputLayer, MaxPool2DLayer, NonlinearityLayer, Pool2DLayer,
-                      ReshapeLayer, batch_norm)
+from ..layers import (BatchNormLayer, ConcatLayer, Conv1DLayer, Conv2DLayer,
+                      Conv3DLayer, DenseLayer, DilatedConv2DLayer, DropoutLayer,
+                      ElemwiseSumLayer, FlattenLayer, GlobalPoolLayer, InputLayer,
+                      LocallyConnected2DLayer, MaxPool2DLayer, NINLayer,
+                      NonlinearityLayer, Pool2DLayer, ReshapeLayer,
+                      TransposedConv2DLayer, TransposedConv3DLayer, batch_norm)
 
 # Small pictures of odd sizes: mistakes hide where everything is square.
 SHAPE = (None, 2, 7, 6)
@@ -29,6 +31,7 @@ def layers():
     yield "Conv2DLayer same", Conv2DLayer(x, 3, 3, pad="same", name="conv")
     yield "Conv2DLayer untied", Conv2DLayer(x, untie_biases=True, **conv)
     yield "Conv2DLayer unflipped", Conv2DLayer(x, flip_filters=False, **conv)
+    yield from convolutions()
     yield "MaxPool2DLayer", MaxPool2DLayer(x, 2)
     yield "MaxPool2DLayer overlap", MaxPool2DLayer(x, 3, stride=2, pad=1)
     yield "MaxPool2DLayer border", MaxPool2DLayer(x, 2, ignore_border=False)
@@ -50,6 +53,30 @@ def layers():
                  "softplus"):
         yield f"nonlinearity {name}", NonlinearityLayer(x, getattr(f, name))
     yield "nonlinearity softmax", NonlinearityLayer(InputLayer((None, 7)), f.softmax)
+
+
+def convolutions():
+    """Those of other axes, in groups, dilated, transposed, local."""
+    x, line = InputLayer(SHAPE), InputLayer((None, 2, 7))
+    volume = InputLayer((None, 2, 3, 4, 3))
+    conv = {"num_filters": 2, "filter_size": (3, 2), "name": "conv"}
+    yield "Conv1DLayer", Conv1DLayer(line, 3, 3, 2, "same", name="conv")
+    yield "Conv3DLayer", Conv3DLayer(volume, 2, (2, 3, 2), pad=(0, 1, 0), name="conv")
+    yield "Conv2DLayer in groups", Conv2DLayer(x, 4, 3, num_groups=2, name="conv")
+    yield "Conv2DLayer depthwise", Conv2DLayer(x, num_groups=2, pad=1, **conv)
+    yield "Conv2DLayer 1x1 in groups", Conv2DLayer(x, 4, 1, num_groups=2, name="conv")
+    yield "Conv1DLayer depthwise", Conv1DLayer(line, 2, 4, num_groups=2, name="conv")
+    yield "NINLayer", NINLayer(x, 3, name="nin")
+    yield "NINLayer untied", NINLayer(x, 3, untie_biases=True, name="nin")
+    yield "DilatedConv2DLayer", DilatedConv2DLayer(x, dilation=(2, 3), **conv)
+    yield "TransposedConv2DLayer", TransposedConv2DLayer(x, stride=(2, 1), **conv)
+    yield "TransposedConv2DLayer larger", TransposedConv2DLayer(
+        x, stride=2, crop=1, untie_biases=True, output_size=(13, 11), **conv)
+    yield "TransposedConv3DLayer", TransposedConv3DLayer(
+        volume, 2, 2, stride=(2, 1, 1), name="conv")
+    yield "LocallyConnected2DLayer", LocallyConnected2DLayer(x, 3, 3, name="local")
+    yield "LocallyConnected2DLayer channelwise", LocallyConnected2DLayer(
+        x, pad=0, stride=(2, 1), channelwise=True, **conv)
 
 
 def arguments(parser):

@@ -8,14 +8,18 @@
 """
 
 from .base import Layer, MergeLayer
-from .conv import Conv2DLayer
+from .conv import Conv1DLayer, Conv2DLayer, Conv3DLayer, DilatedConv2DLayer
+from .conv_transposed import (Deconv2DLayer, Deconv3DLayer, TransposedConv2DLayer,
+                              TransposedConv3DLayer)
 from .dense import DenseLayer
 from .helper import (count_params, forward, freeze, get_all_layers,
                      get_all_param_values, get_all_params, get_output,
                      get_output_shape, move_to, seed_noise, set_all_param_values,
                      sharing)
 from .input import InputLayer
+from .local import LocallyConnected2DLayer
 from .merge import ConcatLayer, ElemwiseSumLayer, concat
+from .nin import NINLayer
 from .noise import DropoutLayer, dropout
 from .normalization import BatchNormLayer, FrozenBatchNormLayer, batch_norm
 from .pool import GlobalPoolLayer, MaxPool2DLayer, Pool2DLayer
@@ -23,7 +27,10 @@ from .shape import FlattenLayer, ReshapeLayer, flatten, reshape
 from .special import NonlinearityLayer
 
 __all__ = [
-    "Layer", "MergeLayer", "InputLayer", "DenseLayer", "Conv2DLayer",
+    "Layer", "MergeLayer", "InputLayer", "DenseLayer",
+    "Conv1DLayer", "Conv2DLayer", "Conv3DLayer", "TransposedConv2DLayer",
+    "Deconv2DLayer", "TransposedConv3DLayer", "Deconv3DLayer", "DilatedConv2DLayer",
+    "LocallyConnected2DLayer", "NINLayer",
     "Pool2DLayer", "MaxPool2DLayer", "GlobalPoolLayer", "DropoutLayer", "dropout",
     "BatchNormLayer", "FrozenBatchNormLayer", "batch_norm", "NonlinearityLayer",
     "FlattenLayer", "flatten", "ReshapeLayer", "reshape", "ConcatLayer", "concat",

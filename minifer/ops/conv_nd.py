@@ -16,7 +16,7 @@ from .by_columns import correlate, correlate_backward, spread, spread_backward
 from .unfold import Geometry
 
 __all__ = ["conv_forward", "conv_backward", "transposed_conv_forward",
-           "transposed_conv_backward"]
+           "transposed_conv_backward", "bias_gradient"]
 
 
 def conv_forward(x, W, b=None, stride=None, pad=None, dilation=None, groups=1,
@@ -91,7 +91,7 @@ def conv_backward(dy, cache, need_dx=True):
     x, W, b_ndim, geometry, groups, flip_filters = cache
     backward = (_pointwise_backward if _is_pointwise(geometry) else correlate_backward)
     dx, dW = backward(dy, x, W, geometry, groups, need_dx)
-    return dx, contiguous(_facing(dW, flip_filters)), _bias_gradient(dy, b_ndim)
+    return dx, contiguous(_facing(dW, flip_filters)), bias_gradient(dy, b_ndim)
 
 
 def transposed_conv_forward(x, W, b=None, stride=None, crop=None, dilation=None,
@@ -168,7 +168,7 @@ def transposed_conv_backward(dy, cache, need_dx=True):
     """
     x, W, b_ndim, geometry, groups, flip_filters = cache
     dx, dW = spread_backward(dy, x, W, geometry, groups, need_dx)
-    return dx, contiguous(_facing(dW, not flip_filters)), _bias_gradient(dy, b_ndim)
+    return dx, contiguous(_facing(dW, not flip_filters)), bias_gradient(dy, b_ndim)
 
 
 def _geometry(op, x, W, stride, pad, dilation, groups):
@@ -200,7 +200,8 @@ def _bias(op, b, F, counts, dtype):
     return b.astype(dtype, copy=False).reshape(shape), b.ndim
 
 
-def _bias_gradient(dy, b_ndim):
+def bias_gradient(dy, b_ndim):
+    """Gradient of a bias (F,) or (F, *out), by its number of axes; None for None."""
     if b_ndim is None:
         return None
     total = reduce_kernels.sum_over if on_gpu(dy) else np.sum

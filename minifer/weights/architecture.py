@@ -23,6 +23,11 @@ __all__ = ["to_dict", "from_dict"]
 LARGEST_OUTPUT = 1 << 28
 
 
+#: Options that files of earlier versions do not have, with what is meant there. Where
+#: that is meant it is not stored today, either: a network keeps its description.
+LATER = {"num_groups": 1}
+
+
 def to_dict(network):
     """Describe a network in lists, dicts, numbers and strings (JSON-ready).
 
@@ -119,6 +124,8 @@ def _describe(layer, order, params):
              "incoming": [order.index(i) for i in layer.incomings]}
     for option in _options(type(layer)):
         value = getattr(layer, option)
+        if option in LATER and value == LATER[option]:
+            continue
         if isinstance(value, Param):
             entry[option] = {"param": params.index(value)}
         elif isinstance(value, nonlinearities.Nonlinearity):
@@ -139,6 +146,8 @@ def _build(cls, entry, built, params, zeros):
                            f"{one_line(repr(entry['name']))}. The file is damaged.")
     options = {}
     for option in _options(cls):
+        if option in LATER and option not in entry:
+            continue
         value = entry[option]
         if isinstance(value, dict) and "param" in value:
             options[option] = params.get(value["param"], zeros)
@@ -159,7 +168,8 @@ def _build(cls, entry, built, params, zeros):
 
 def _options(cls):
     """Constructor arguments to store."""
-    skipped = ("self", "incoming", "incomings", "name", "rng", "input_var")
+    skipped = ("self", "incoming", "incomings", "name", "rng", "input_var",
+               "convolution")
     return [n for n in inspect.signature(cls.__init__).parameters if n not in skipped]
 
 
