@@ -12,10 +12,14 @@ from .. import gradcheck, models, nonlinearities as f
 from ..device import arrays
 from ..layers import (BatchNormLayer, ConcatLayer, Conv1DLayer, Conv2DLayer,
                       Conv3DLayer, DenseLayer, DilatedConv2DLayer, DropoutLayer,
-                      ElemwiseSumLayer, FlattenLayer, GlobalPoolLayer, InputLayer,
-                      LocallyConnected2DLayer, MaxPool2DLayer, NINLayer,
-                      NonlinearityLayer, Pool2DLayer, ReshapeLayer,
-                      TransposedConv2DLayer, TransposedConv3DLayer, batch_norm)
+                      ElemwiseSumLayer, FeaturePoolLayer, FeatureWTALayer,
+                      FlattenLayer, GlobalPoolLayer, InputLayer,
+                      LocallyConnected2DLayer, MaxPool1DLayer, MaxPool2DLayer,
+                      MaxPool3DLayer, NINLayer, NonlinearityLayer, Pool1DLayer,
+                      Pool2DLayer, Pool3DLayer, ReshapeLayer,
+                      SpatialPyramidPoolingLayer, TransposedConv2DLayer,
+                      TransposedConv3DLayer, Upscale1DLayer, Upscale2DLayer,
+                      Upscale3DLayer, batch_norm)
 
 # Small pictures of odd sizes: mistakes hide where everything is square.
 SHAPE = (None, 2, 7, 6)
@@ -37,6 +41,7 @@ def layers():
     yield "MaxPool2DLayer border", MaxPool2DLayer(x, 2, ignore_border=False)
     yield "Pool2DLayer inc_pad", Pool2DLayer(x, 3, 2, 1, mode="average_inc_pad")
     yield "Pool2DLayer exc_pad", Pool2DLayer(x, 3, 2, 1, mode="average_exc_pad")
+    yield from pools()
     for function in ("mean", "max", "sum"):
         yield f"GlobalPoolLayer {function}", GlobalPoolLayer(x, function)
     yield "DenseLayer", DenseLayer(x, 4, name="dense")
@@ -77,6 +82,28 @@ def convolutions():
     yield "LocallyConnected2DLayer", LocallyConnected2DLayer(x, 3, 3, name="local")
     yield "LocallyConnected2DLayer channelwise", LocallyConnected2DLayer(
         x, pad=0, stride=(2, 1), channelwise=True, **conv)
+
+
+def pools():
+    """Those of other axes, across channels, of a pyramid; and what enlarges."""
+    x, line = InputLayer((None, 4, 7, 6)), InputLayer((None, 2, 7))
+    volume = InputLayer((None, 2, 5, 4, 3))
+    yield "MaxPool1DLayer", MaxPool1DLayer(line, 3, 2, 1)
+    yield "Pool1DLayer border", Pool1DLayer(line, 2, ignore_border=False,
+                                            mode="average_inc_pad")
+    yield "MaxPool3DLayer", MaxPool3DLayer(volume, (2, 3, 2), 1, (1, 0, 1))
+    yield "Pool3DLayer inc_pad", Pool3DLayer(volume, 2, 1, 1, mode="average_inc_pad")
+    yield "Pool3DLayer exc_pad", Pool3DLayer(volume, 2, 1, 1, mode="average_exc_pad")
+    yield "Upscale1DLayer", Upscale1DLayer(line, 3)
+    yield "Upscale2DLayer", Upscale2DLayer(x, (2, 3))
+    yield "Upscale3DLayer dilate", Upscale3DLayer(volume, (2, 1, 3), "dilate")
+    for function in ("mean", "max", "sum"):
+        yield f"FeaturePoolLayer {function}", FeaturePoolLayer(
+            x, 2, pool_function=function)
+    yield "FeatureWTALayer", FeatureWTALayer(x, 3, axis=3)
+    yield "SpatialPyramidPoolingLayer", SpatialPyramidPoolingLayer(x, [3, 1])
+    yield "SpatialPyramidPoolingLayer kaiming", SpatialPyramidPoolingLayer(
+        x, [4, 2], "average_exc_pad", "kaiming")
 
 
 def arguments(parser):

@@ -12,6 +12,7 @@ from .conv import Conv1DLayer, Conv2DLayer, Conv3DLayer, DilatedConv2DLayer
 from .conv_transposed import (Deconv2DLayer, Deconv3DLayer, TransposedConv2DLayer,
                               TransposedConv3DLayer)
 from .dense import DenseLayer
+from .feature_pool import FeaturePoolLayer, FeatureWTALayer
 from .helper import (count_params, forward, freeze, get_all_layers,
                      get_all_param_values, get_all_params, get_output,
                      get_output_shape, move_to, seed_noise, set_all_param_values,
@@ -22,16 +23,22 @@ from .merge import ConcatLayer, ElemwiseSumLayer, concat
 from .nin import NINLayer
 from .noise import DropoutLayer, dropout
 from .normalization import BatchNormLayer, FrozenBatchNormLayer, batch_norm
-from .pool import GlobalPoolLayer, MaxPool2DLayer, Pool2DLayer
+from .pool import (GlobalPoolLayer, MaxPool1DLayer, MaxPool2DLayer, MaxPool3DLayer,
+                   Pool1DLayer, Pool2DLayer, Pool3DLayer)
 from .shape import FlattenLayer, ReshapeLayer, flatten, reshape
+from .spatial_pyramid import SpatialPyramidPoolingLayer
 from .special import NonlinearityLayer
+from .upscale import Upscale1DLayer, Upscale2DLayer, Upscale3DLayer
 
 __all__ = [
     "Layer", "MergeLayer", "InputLayer", "DenseLayer",
     "Conv1DLayer", "Conv2DLayer", "Conv3DLayer", "TransposedConv2DLayer",
     "Deconv2DLayer", "TransposedConv3DLayer", "Deconv3DLayer", "DilatedConv2DLayer",
     "LocallyConnected2DLayer", "NINLayer",
-    "Pool2DLayer", "MaxPool2DLayer", "GlobalPoolLayer", "DropoutLayer", "dropout",
+    "Pool1DLayer", "Pool2DLayer", "Pool3DLayer", "MaxPool1DLayer", "MaxPool2DLayer",
+    "MaxPool3DLayer", "Upscale1DLayer", "Upscale2DLayer", "Upscale3DLayer",
+    "FeaturePoolLayer", "FeatureWTALayer", "SpatialPyramidPoolingLayer",
+    "GlobalPoolLayer", "DropoutLayer", "dropout",
     "BatchNormLayer", "FrozenBatchNormLayer", "batch_norm", "NonlinearityLayer",
     "FlattenLayer", "flatten", "ReshapeLayer", "reshape", "ConcatLayer", "concat",
     "ElemwiseSumLayer", "forward", "get_output", "get_output_shape", "get_all_layers",
