@@ -150,7 +150,7 @@ def winner(x, pool_size, axis=1):
 def pyramid(x, pool_dims, mode="max", implementation="fast"):
     """One number for each bin of each grid of x (N, C, H, W)."""
     (H, W), columns = x.shape[2:], []
-    for n, i, j in [(n, *at) for n in pool_dims for at in places((n, n))]:
+    for n, i, j in [(grid, *at) for grid in pool_dims for at in places((grid, grid))]:
         box = []
         for length, place in ((H, i), (W, j)):
             start = (place * (length // n) if implementation == "fast"
