@@ -40,7 +40,7 @@ flip_filters, **kwargs
     dimshuffle : True
         Images are (N, C, H, W).
     partial_sum : int
-        Of cuda-convnet's kernels, of which there are none: not looked at.
+        A number for cuda-convnet's kernels. It changes nothing here.
 
     Returns
     -------

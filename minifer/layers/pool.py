@@ -242,7 +242,7 @@ def pool_function_name(layer: Layer, pool_function: str | Callable) -> str:
     Parameters
     ----------
     layer : Layer
-        Whose option it is, for the error.
+        The layer to name in an error.
     pool_function : str or function
         A name, or the function of that name of :mod:`minifer.tensor` (as Lasagne's
         scripts have it, ``T.max``) or NumPy.

@@ -157,9 +157,9 @@ def _gather(narrow, W, geometry, groups, lengths):
     F, C, *size = W.shape
     W = W.reshape(groups, F // groups, C, *size).swapaxes(1, 2).reshape(
         groups * C, F // groups, *size)
-    W = W[(..., *(slice(None, None, -1),) * len(size))]
+    turned = (..., *(slice(None, None, -1),) * len(size))
     pad = tuple(r - 1 - p for r, p in zip(geometry.reach, geometry.pad))
-    return correlate(narrow, W, geometry._replace(pad=pad), groups, lengths)
+    return correlate(narrow, W[turned], geometry._replace(pad=pad), groups, lengths)
 
 
 def _product(A, B):

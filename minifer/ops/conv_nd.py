@@ -210,7 +210,8 @@ def bias_gradient(dy, b_ndim):
 
 def _facing(W, flipped):
     """Filters turned round along all their axes, or as they are."""
-    return W[(..., *(slice(None, None, -1),) * (W.ndim - 2))] if flipped else W
+    turned = (..., *(slice(None, None, -1),) * (W.ndim - 2))
+    return W[turned] if flipped else W
 
 
 # --- filters of one pixel: windows are the image itself ----------------------

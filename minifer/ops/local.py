@@ -121,4 +121,5 @@ def _turned(W, n, flipped):
     """Filters turned round, or as they are; their places stay."""
     if not flipped:
         return W
-    return W[(..., *(slice(None, None, -1),) * n, *(slice(None),) * n)]
+    turned = (..., *(slice(None, None, -1),) * n, *(slice(None),) * n)
+    return W[turned]

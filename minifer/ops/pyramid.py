@@ -72,11 +72,11 @@ def pyramid_forward(x, pool_dims, mode="max", implementation="fast"):
             raise ShapeError(
                 f"pyramid: expected an image that {n} by {n} windows side by side "
                 f"cover, got {x.shape}. Use implementation='kaiming'.")
-        boxes += itertools.product(rows, columns)
+        boxes += itertools.product([...], rows, columns)
     y = np.empty_like(x, shape=(*x.shape[:2], len(boxes)), order="C")
     caches = []
     for place, box in enumerate(boxes):
-        y[:, :, place], cache = global_pool_forward(x[(..., *box)], mode)
+        y[:, :, place], cache = global_pool_forward(x[box], mode)
         caches.append((box, cache))
     return y, (caches, x.shape)
 
@@ -86,5 +86,5 @@ def pyramid_backward(dy, cache):
     caches, shape = cache
     dx = np.zeros_like(dy, shape=shape, order="C")
     for place, (box, one) in enumerate(caches):
-        dx[(..., *box)] += global_pool_backward(contiguous(dy[:, :, place]), one)
+        dx[box] += global_pool_backward(contiguous(dy[:, :, place]), one)
     return dx

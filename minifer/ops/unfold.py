@@ -67,8 +67,8 @@ def unfold(x, geometry, counts, out=None):
     if out is None:
         out = np.zeros((x.shape[1], *geometry.size, len(x), *counts), x.dtype)
     source = x.swapaxes(0, 1)  # (C, N, ...)
-    for place, there, here in _places(geometry, x.shape[2:], counts):
-        out[(slice(None), *place, slice(None), *here)] = source[(..., *there)]
+    for column, pixels in _places(geometry, x.shape[2:], counts):
+        out[column] = source[pixels]
     return out
 
 
@@ -88,16 +88,18 @@ def fold(columns, geometry, dx):
     n = dx.ndim - 2
     target = dx.swapaxes(0, 1)  # (C, N, ...)
     target[...] = 0
-    for place, there, here in _places(geometry, dx.shape[2:], columns.shape[-n:]):
-        target[(..., *there)] += columns[(slice(None), *place, slice(None), *here)]
+    for column, pixels in _places(geometry, dx.shape[2:], columns.shape[-n:]):
+        target[pixels] += columns[column]
 
 
 def _places(geometry, lengths, counts):
-    """For each place in a window: where its pixels lie, and whose windows they are."""
+    """For each place in a window: where its column is, and where its pixels are."""
     axes = [[_axis(u * d - p, s, length, count) for u in range(k)]
             for k, s, p, d, length, count in zip(*geometry, lengths, counts)]
     for place in itertools.product(*map(range, geometry.size)):
-        yield (place, *zip(*(axis[u] for axis, u in zip(axes, place))))
+        pixels, windows = zip(*(axis[u] for axis, u in zip(axes, place)))
+        column = (slice(None), *place, slice(None), *windows)
+        yield column, (slice(None), slice(None), *pixels)
 
 
 def _axis(first, stride, length, count):
