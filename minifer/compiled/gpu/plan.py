@@ -14,9 +14,12 @@ from ...cuda import first_conv, fused_conv, head as head_kernel
 from ...cuda.scalars import send
 from ...device import arrays
 from ...layers import (BatchNormLayer, ConcatLayer, DenseLayer, DropoutLayer,
-                       ElemwiseSumLayer, FlattenLayer, FrozenBatchNormLayer,
-                       GlobalPoolLayer, MaxPool2DLayer, NonlinearityLayer, Pool2DLayer,
-                       ReshapeLayer)
+                       ElemwiseSumLayer, FeaturePoolLayer, FeatureWTALayer,
+                       FlattenLayer, FrozenBatchNormLayer, GlobalPoolLayer,
+                       MaxPool1DLayer, MaxPool2DLayer, MaxPool3DLayer,
+                       NonlinearityLayer, Pool1DLayer, Pool2DLayer, Pool3DLayer,
+                       ReshapeLayer, SpatialPyramidPoolingLayer, Upscale1DLayer,
+                       Upscale2DLayer, Upscale3DLayer)
 from ...nonlinearities import rectify
 from ..plan import Plan
 from .steps import (ConvOnGpu, DenseOnGpu, DropoutOnGpu, FirstConvOnGpu, HeadOnGpu,
@@ -28,8 +31,11 @@ __all__ = ["GpuPlan"]
 #: at every step: only those can be part of a graph. Dropout is among them, since only
 #: where it does nothing does it run eagerly.
 CAPTURABLE = (BatchNormLayer, ConcatLayer, DropoutLayer, ElemwiseSumLayer,
-              FlattenLayer, FrozenBatchNormLayer, GlobalPoolLayer, MaxPool2DLayer,
-              NonlinearityLayer, Pool2DLayer, ReshapeLayer)
+              FeaturePoolLayer, FeatureWTALayer, FlattenLayer, FrozenBatchNormLayer,
+              GlobalPoolLayer, MaxPool1DLayer, MaxPool2DLayer, MaxPool3DLayer,
+              NonlinearityLayer, Pool1DLayer, Pool2DLayer, Pool3DLayer, ReshapeLayer,
+              SpatialPyramidPoolingLayer, Upscale1DLayer, Upscale2DLayer,
+              Upscale3DLayer)
 
 
 class GpuPlan(Plan):
