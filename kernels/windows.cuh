@@ -16,3 +16,11 @@ __device__ inline bool inside(int row, int col, int H, int W)
 {
     return row >= 0 && row < H && col >= 0 && col < W;
 }
+
+// The window whose element u is the pixel at `place` behind the padding, or -1.
+__device__ inline int window_of(int place, int u, int dilation, int stride, int count)
+{
+    int first = place - u * dilation;
+    if (first < 0 || first % stride || first / stride >= count) return -1;
+    return first / stride;
+}

@@ -10,16 +10,20 @@ import json
 
 from .. import gradcheck, models, nonlinearities as f
 from ..device import arrays
-from ..layers import (BatchNormLayer, BiasLayer, ConcatLayer, Conv2DLayer, DenseLayer,
-                      DimshuffleLayer, DropoutLayer, ElemwiseMergeLayer,
-                      ElemwiseSumLayer, ExpressionLayer, FlattenLayer,
+from ..layers import (BatchNormLayer, BiasLayer, ConcatLayer, Conv1DLayer, Conv2DLayer,
+                      Conv3DLayer, DenseLayer, DilatedConv2DLayer, DimshuffleLayer,
+                      DropoutLayer, ElemwiseMergeLayer, ElemwiseSumLayer,
+                      ExpressionLayer, FeaturePoolLayer, FeatureWTALayer, FlattenLayer,
                       GaussianNoiseLayer, GlobalPoolLayer, InputLayer, InverseLayer,
-                      LocalResponseNormalization2DLayer, MaxPool2DLayer,
+                      LocalResponseNormalization2DLayer, LocallyConnected2DLayer,
+                      MaxPool1DLayer, MaxPool2DLayer, MaxPool3DLayer, NINLayer,
                       NonlinearityLayer, PadLayer, ParametricRectifierLayer,
-                      Pool2DLayer, RandomizedRectifierLayer,
-                      ReshapeLayer, ScaleLayer, SliceLayer, StandardizationLayer,
-                      TPSTransformerLayer, TransformerLayer, batch_norm,
-                      dropout_channels, dropout_locations, instance_norm, layer_norm)
+                      Pool1DLayer, Pool2DLayer, Pool3DLayer, RandomizedRectifierLayer,
+                      ReshapeLayer, ScaleLayer, SliceLayer, SpatialPyramidPoolingLayer,
+                      StandardizationLayer, TPSTransformerLayer, TransformerLayer,
+                      TransposedConv2DLayer, TransposedConv3DLayer, Upscale1DLayer,
+                      Upscale2DLayer, Upscale3DLayer, batch_norm, dropout_channels,
+                      dropout_locations, instance_norm, layer_norm)
 
 # Small pictures of odd sizes: mistakes hide where everything is square.
 SHAPE = (None, 2, 7, 6)
@@ -35,11 +39,13 @@ def layers():
     yield "Conv2DLayer same", Conv2DLayer(x, 3, 3, pad="same", name="conv")
     yield "Conv2DLayer untied", Conv2DLayer(x, untie_biases=True, **conv)
     yield "Conv2DLayer unflipped", Conv2DLayer(x, flip_filters=False, **conv)
+    yield from convolutions()
     yield "MaxPool2DLayer", MaxPool2DLayer(x, 2)
     yield "MaxPool2DLayer overlap", MaxPool2DLayer(x, 3, stride=2, pad=1)
     yield "MaxPool2DLayer border", MaxPool2DLayer(x, 2, ignore_border=False)
     yield "Pool2DLayer inc_pad", Pool2DLayer(x, 3, 2, 1, mode="average_inc_pad")
     yield "Pool2DLayer exc_pad", Pool2DLayer(x, 3, 2, 1, mode="average_exc_pad")
+    yield from pools()
     for function in ("mean", "max", "sum"):
         yield f"GlobalPoolLayer {function}", GlobalPoolLayer(x, function)
     yield "DenseLayer", DenseLayer(x, 4, name="dense")
@@ -82,6 +88,52 @@ def layers():
                  "softplus"):
         yield f"nonlinearity {name}", NonlinearityLayer(x, getattr(f, name))
     yield "nonlinearity softmax", NonlinearityLayer(InputLayer((None, 7)), f.softmax)
+
+
+def convolutions():
+    """Those of other axes, in groups, dilated, transposed, local."""
+    x, line = InputLayer(SHAPE), InputLayer((None, 2, 7))
+    volume = InputLayer((None, 2, 3, 4, 3))
+    conv = {"num_filters": 2, "filter_size": (3, 2), "name": "conv"}
+    yield "Conv1DLayer", Conv1DLayer(line, 3, 3, 2, "same", name="conv")
+    yield "Conv3DLayer", Conv3DLayer(volume, 2, (2, 3, 2), pad=(0, 1, 0), name="conv")
+    yield "Conv2DLayer in groups", Conv2DLayer(x, 4, 3, num_groups=2, name="conv")
+    yield "Conv2DLayer depthwise", Conv2DLayer(x, num_groups=2, pad=1, **conv)
+    yield "Conv2DLayer 1x1 in groups", Conv2DLayer(x, 4, 1, num_groups=2, name="conv")
+    yield "Conv1DLayer depthwise", Conv1DLayer(line, 2, 4, num_groups=2, name="conv")
+    yield "NINLayer", NINLayer(x, 3, name="nin")
+    yield "NINLayer untied", NINLayer(x, 3, untie_biases=True, name="nin")
+    yield "DilatedConv2DLayer", DilatedConv2DLayer(x, dilation=(2, 3), **conv)
+    yield "TransposedConv2DLayer", TransposedConv2DLayer(x, stride=(2, 1), **conv)
+    yield "TransposedConv2DLayer larger", TransposedConv2DLayer(
+        x, stride=2, crop=1, untie_biases=True, output_size=(13, 11), **conv)
+    yield "TransposedConv3DLayer", TransposedConv3DLayer(
+        volume, 2, 2, stride=(2, 1, 1), name="conv")
+    yield "LocallyConnected2DLayer", LocallyConnected2DLayer(x, 3, 3, name="local")
+    yield "LocallyConnected2DLayer channelwise", LocallyConnected2DLayer(
+        x, pad=0, stride=(2, 1), channelwise=True, **conv)
+
+
+def pools():
+    """Those of other axes, across channels, of a pyramid; and what enlarges."""
+    x, line = InputLayer((None, 4, 7, 6)), InputLayer((None, 2, 7))
+    volume = InputLayer((None, 2, 5, 4, 3))
+    yield "MaxPool1DLayer", MaxPool1DLayer(line, 3, 2, 1)
+    yield "Pool1DLayer border", Pool1DLayer(line, 2, ignore_border=False,
+                                            mode="average_inc_pad")
+    yield "MaxPool3DLayer", MaxPool3DLayer(volume, (2, 3, 2), 1, (1, 0, 1))
+    yield "Pool3DLayer inc_pad", Pool3DLayer(volume, 2, 1, 1, mode="average_inc_pad")
+    yield "Pool3DLayer exc_pad", Pool3DLayer(volume, 2, 1, 1, mode="average_exc_pad")
+    yield "Upscale1DLayer", Upscale1DLayer(line, 3)
+    yield "Upscale2DLayer", Upscale2DLayer(x, (2, 3))
+    yield "Upscale3DLayer dilate", Upscale3DLayer(volume, (2, 1, 3), "dilate")
+    for function in ("mean", "max", "sum"):
+        yield f"FeaturePoolLayer {function}", FeaturePoolLayer(
+            x, 2, pool_function=function)
+    yield "FeatureWTALayer", FeatureWTALayer(x, 3, axis=3)
+    yield "SpatialPyramidPoolingLayer", SpatialPyramidPoolingLayer(x, [3, 1])
+    yield "SpatialPyramidPoolingLayer kaiming", SpatialPyramidPoolingLayer(
+        x, [4, 2], "average_exc_pad", "kaiming")
 
 
 def merging(x, like, smaller):

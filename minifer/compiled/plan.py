@@ -177,6 +177,7 @@ class Plan:
     def _can_fuse(self, layer):
         """Whether a layer is a convolution that can be fused with its neighbours."""
         return (type(layer) is Conv2DLayer and not layer.untie_biases
+                and layer.num_groups == 1
                 and None not in layer.input_shape[1:]
                 and layer.nonlinearity in (nonlinearities.rectify,
                                            nonlinearities.identity))

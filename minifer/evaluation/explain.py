@@ -24,6 +24,7 @@ from .._types import Array, Shape
 from ..device.arrays import device_of, to_device, to_host
 from ..errors import SettingError, ShapeError
 from ..faces.images import load_cv2
+from ..layers.conv import BaseConvLayer
 
 __all__ = ["saliency", "grad_cam", "last_maps"]
 
@@ -153,7 +154,7 @@ def last_maps(network: layers.Layer, input_shape: Shape | None = None) -> layers
     shapes = layers.get_output_shape(order, input_shape)
     sizes = [shape[2:] if len(shape) == 4 else None for shape in shapes]
     convolved = [size for one, size in zip(order, sizes)
-                 if isinstance(one, layers.Conv2DLayer) and size != (1, 1)]
+                 if isinstance(one, BaseConvLayer) and size not in (None, (1, 1))]
     if not convolved:
         raise SettingError(
             "grad_cam: expected a network with a convolution, whose maps show places, "

@@ -10,15 +10,16 @@ from .._types import Shape
 from ..nonlinearities import Nonlinearity, identity
 from ..ops.curvature import CURVATURES
 from ..ops.outer_product import add_gradients
-from ..ops.pool import (global_pool_backward, global_pool_forward, pool2d_backward,
-                        pool2d_forward)
-from ..ops.unpooling import global_pool_tangent, pool2d_tangent
+from ..ops.pool import global_pool_backward, global_pool_forward
+from ..ops.pool_nd import pool_backward, pool_forward
+from ..ops.unpooling import global_pool_tangent, pool_tangent
 from .base import Layer, MergeLayer
 from .border import PadLayer, SliceLayer
-from .pool import GlobalPoolLayer, Pool2DLayer
+from .pool import GlobalPoolLayer, Pool1DLayer, Pool2DLayer, Pool3DLayer
 from .scaling import BiasLayer, ScaleLayer
 from .shape import DimshuffleLayer, FlattenLayer, ReshapeLayer
 from .special import ActivatedLayer
+from .upscale import Upscale1DLayer, Upscale2DLayer, Upscale3DLayer
 
 __all__ = ["InverseLayer"]
 
@@ -170,16 +171,21 @@ def _(layer: ActivatedLayer):
 @way_back_of.register(SliceLayer)
 @way_back_of.register(BiasLayer)
 @way_back_of.register(ScaleLayer)
+@way_back_of.register(Upscale1DLayer)
+@way_back_of.register(Upscale2DLayer)
+@way_back_of.register(Upscale3DLayer)
 def _(layer):
     return _Linear(layer) if _is_as_written(layer) else None
 
 
-@way_back_of.register
-def _(layer: Pool2DLayer):
+@way_back_of.register(Pool1DLayer)
+@way_back_of.register(Pool2DLayer)
+@way_back_of.register(Pool3DLayer)
+def _(layer):
     pool = functools.partial(
-        pool2d_forward, pool_size=layer.pool_size, stride=layer.stride, pad=layer.pad,
+        pool_forward, pool_size=layer.pool_size, stride=layer.stride, pad=layer.pad,
         ignore_border=layer.ignore_border, mode=layer.mode)
-    return _Pooling(pool, pool2d_backward, pool2d_tangent) if (
+    return _Pooling(pool, pool_backward, pool_tangent) if (
         _is_as_written(layer)) else None
 
 

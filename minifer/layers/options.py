@@ -3,7 +3,7 @@
 import math
 import numbers
 
-__all__ = ["axes", "count", "number", "pair", "shared"]
+__all__ = ["axes", "count", "number", "pair", "several", "shaped", "shared"]
 
 
 def count(layer, option, value):
@@ -43,10 +43,23 @@ def shared(layer, value):
 
 def pair(layer, option, value, least=1):
     """``value`` as two ints >= ``least``: ``3`` and ``(3, 3)`` mean the same."""
-    items = tuple(value) if isinstance(value, (tuple, list)) else (value, value)
-    if len(items) != 2 or any(
-            not isinstance(n, numbers.Integral) or isinstance(n, bool) or n < least
-            for n in items):
-        layer.fail(f"{option} as a whole number >= {least} or a pair of them",
+    return several(layer, option, value, 2, least)
+
+
+def several(layer, option, value, n, least=1):
+    """``value`` as n ints >= ``least``: one stands for all of them."""
+    items = tuple(value) if isinstance(value, (tuple, list)) else (value,) * n
+    if len(items) != n or any(
+            not isinstance(k, numbers.Integral) or isinstance(k, bool) or k < least
+            for k in items):
+        layer.fail(f"{option} as a whole number >= {least} or {n} of them in a tuple",
                    repr(value))
-    return tuple(int(n) for n in items)
+    return tuple(int(k) for k in items)
+
+
+def shaped(layer, n):
+    """Refuse an input that is not (N, C) and ``n`` axes."""
+    if len(layer.input_shape) != n + 2:
+        letters = ", ".join(("N", "C", *("D", "H", "W")[-n:])) if n > 1 else "N, C, L"
+        layer.fail(f"a {n + 2}D input ({letters})", f"input_shape={layer.input_shape}",
+                   "Put it before the FlattenLayer, or use DenseLayer.")

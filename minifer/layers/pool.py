@@ -2,19 +2,124 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from .._types import Shape
+from ..errors import SettingError
 from ..ops.pool import (GLOBAL_MODES, POOL_MODES, global_pool_backward,
-                        global_pool_forward, pool2d_backward, pool2d_forward,
-                        pool_length)
+                        global_pool_forward, pool_length)
+from ..ops.pool_nd import pool_backward, pool_forward
 from .base import Layer
-from .options import pair
+from .options import several, shaped
 
-__all__ = ["Pool2DLayer", "MaxPool2DLayer", "GlobalPoolLayer"]
+__all__ = ["Pool1DLayer", "Pool2DLayer", "Pool3DLayer", "MaxPool1DLayer",
+           "MaxPool2DLayer", "MaxPool3DLayer", "GlobalPoolLayer", "pool_output_length",
+           "pool_function_name"]
 
 
-class Pool2DLayer(Layer):
+def pool_output_length(input_length: int | None, pool_size: int | None, stride: int,
+                       pad: int, ignore_border: bool) -> int | None:
+    """Number of pooling windows along one axis.
+
+    Parameters
+    ----------
+    input_length, pool_size : int or None
+    stride, pad : int
+    ignore_border : bool
+        False, with pad 0 only, counts a last window that hangs over the end.
+
+    Returns
+    -------
+    int or None
+        None if the length or the window is not known.
+    """
+    if input_length is None or pool_size is None:
+        return None
+    if pad and not ignore_border:
+        raise SettingError(f"pad: expected 0 with ignore_border=False, got {pad}.")
+    return pool_length(input_length, pool_size, stride, pad, ignore_border)
+
+
+class _PoolLayer(Layer):
+    """What pooling of all axes shares."""
+
+    n = 2
+
+    def __init__(self, incoming, pool_size, stride, pad, ignore_border, mode, name):
+        super().__init__(incoming, name)
+        shaped(self, self.n)
+        self.pool_size = several(self, "pool_size", pool_size, self.n)
+        self.stride = (self.pool_size if stride is None
+                       else several(self, "stride", stride, self.n))
+        self.pad = several(self, "pad", pad, self.n, least=0)
+        self.ignore_border = bool(ignore_border)
+        if mode not in POOL_MODES:
+            self.fail(f"mode as one of {', '.join(POOL_MODES)}", repr(mode))
+        self.mode = mode
+        if any(p >= k for p, k in zip(self.pad, self.pool_size)):
+            self.fail(f"pad smaller than pool_size {self.pool_size}", str(self.pad))
+        if not ignore_border and any(self.pad):
+            self.fail("pad = 0 with ignore_border=False", str(self.pad))
+        if any(n is not None and n < 1 for n in self.output_shape[2:]):
+            self.fail(f"an image of at least {self.pool_size} pixels once padded by "
+                      f"{self.pad}", f"input_shape={self.input_shape}",
+                      "Use a smaller window or ignore_border=False.")
+
+    def get_output_shape_for(self, input_shape):
+        return tuple(input_shape[:2]) + tuple(
+            pool_length(*axis, self.ignore_border) for axis in zip(
+                input_shape[2:], self.pool_size, self.stride, self.pad))
+
+    def forward(self, x):
+        return pool_forward(x, self.pool_size, self.stride, self.pad,
+                            self.ignore_border, self.mode)
+
+    def backward(self, dy, cache):
+        return pool_backward(dy, cache), {}
+
+
+class Pool1DLayer(_PoolLayer):
+    """The largest or the mean of each window, channel by channel.
+
+    Parameters
+    ----------
+    incoming : Layer or tuple
+        Output shape (N, C, L).
+    pool_size : int or (int,)
+        Window k.
+    stride : int, (int,) or None
+        Step; None (default) means the window, so that windows do not overlap.
+    pad : int or (int,), default 0
+        Smaller than the window. Minus infinity for 'max', zeros for the means.
+    ignore_border : bool, default True
+        False also pools the incomplete windows at the end;
+        ``pad`` must then be 0.
+    mode : {'max', 'average_inc_pad', 'average_exc_pad'}
+        Whether means count padded zeros.
+    name : str, optional
+    """
+
+    n = 1
+
+    def __init__(self, incoming: Layer | Shape, pool_size: int | Sequence[int],
+                 stride: int | Sequence[int] | None = None,
+                 pad: int | Sequence[int] = 0, ignore_border: bool = True,
+                 mode: str = "max", *, name: str | None = None):
+        super().__init__(incoming, pool_size, stride, pad, ignore_border, mode, name)
+
+
+class MaxPool1DLayer(Pool1DLayer):
+    """:class:`Pool1DLayer` with ``mode='max'``."""
+
+    def __init__(self, incoming: Layer | Shape, pool_size: int | Sequence[int],
+                 stride: int | Sequence[int] | None = None,
+                 pad: int | Sequence[int] = 0, ignore_border: bool = True, *,
+                 name: str | None = None):
+        super().__init__(incoming, pool_size, stride, pad, ignore_border, "max",
+                         name=name)
+
+
+class Pool2DLayer(_PoolLayer):
     """The largest or the mean of each window, channel by channel.
 
     Parameters
@@ -40,41 +145,13 @@ class Pool2DLayer(Layer):
     first of them (Theano's CPU code passes it to each).
     """
 
+    n = 2
+
     def __init__(self, incoming: Layer | Shape, pool_size: int | Sequence[int],
                  stride: int | Sequence[int] | None = None,
                  pad: int | Sequence[int] = (0, 0), ignore_border: bool = True,
-                 mode: str = "max", name: str | None = None):
-        super().__init__(incoming, name)
-        if len(self.input_shape) != 4:
-            self.fail("a 4D input (N, C, H, W)", f"input_shape={self.input_shape}",
-                      "Put it before the FlattenLayer.")
-        self.pool_size = pair(self, "pool_size", pool_size)
-        self.stride = self.pool_size if stride is None else pair(self, "stride", stride)
-        self.pad = pair(self, "pad", pad, least=0)
-        self.ignore_border = bool(ignore_border)
-        if mode not in POOL_MODES:
-            self.fail(f"mode as one of {', '.join(POOL_MODES)}", repr(mode))
-        self.mode = mode
-        if any(p >= k for p, k in zip(self.pad, self.pool_size)):
-            self.fail(f"pad smaller than pool_size {self.pool_size}", str(self.pad))
-        if not ignore_border and self.pad != (0, 0):
-            self.fail("pad = 0 with ignore_border=False", str(self.pad))
-        if any(n is not None and n < 1 for n in self.output_shape[2:]):
-            self.fail(f"an image of at least {self.pool_size} pixels once padded by "
-                      f"{self.pad}", f"input_shape={self.input_shape}",
-                      "Use a smaller window or ignore_border=False.")
-
-    def get_output_shape_for(self, input_shape):
-        return tuple(input_shape[:2]) + tuple(
-            pool_length(*axis, self.ignore_border) for axis in zip(
-                input_shape[2:], self.pool_size, self.stride, self.pad))
-
-    def forward(self, x):
-        return pool2d_forward(x, self.pool_size, self.stride, self.pad,
-                              self.ignore_border, self.mode)
-
-    def backward(self, dy, cache):
-        return pool2d_backward(dy, cache), {}
+                 mode: str = "max", *, name: str | None = None):
+        super().__init__(incoming, pool_size, stride, pad, ignore_border, mode, name)
 
 
 class MaxPool2DLayer(Pool2DLayer):
@@ -82,9 +159,51 @@ class MaxPool2DLayer(Pool2DLayer):
 
     def __init__(self, incoming: Layer | Shape, pool_size: int | Sequence[int],
                  stride: int | Sequence[int] | None = None,
-                 pad: int | Sequence[int] = (0, 0), ignore_border: bool = True,
+                 pad: int | Sequence[int] = (0, 0), ignore_border: bool = True, *,
                  name: str | None = None):
-        super().__init__(incoming, pool_size, stride, pad, ignore_border, "max", name)
+        super().__init__(incoming, pool_size, stride, pad, ignore_border, "max",
+                         name=name)
+
+
+class Pool3DLayer(_PoolLayer):
+    """The largest or the mean of each window, channel by channel.
+
+    Parameters
+    ----------
+    incoming : Layer or tuple
+        Output shape (N, C, D, H, W).
+    pool_size : int or (int, int, int)
+        Window (kd, kh, kw).
+    stride : int, (int, int, int) or None
+        Step; None (default) means the window, so that windows do not overlap.
+    pad : int or (int, int, int), default (0, 0, 0)
+        Smaller than the window. Minus infinity for 'max', zeros for the means.
+    ignore_border : bool, default True
+        False also pools the incomplete windows at the far ends;
+        ``pad`` must then be 0.
+    mode : {'max', 'average_inc_pad', 'average_exc_pad'}
+        Whether means count padded zeros.
+    name : str, optional
+    """
+
+    n = 3
+
+    def __init__(self, incoming: Layer | Shape, pool_size: int | Sequence[int],
+                 stride: int | Sequence[int] | None = None,
+                 pad: int | Sequence[int] = (0, 0, 0), ignore_border: bool = True,
+                 mode: str = "max", *, name: str | None = None):
+        super().__init__(incoming, pool_size, stride, pad, ignore_border, mode, name)
+
+
+class MaxPool3DLayer(Pool3DLayer):
+    """:class:`Pool3DLayer` with ``mode='max'``."""
+
+    def __init__(self, incoming: Layer | Shape, pool_size: int | Sequence[int],
+                 stride: int | Sequence[int] | None = None,
+                 pad: int | Sequence[int] = (0, 0, 0), ignore_border: bool = True, *,
+                 name: str | None = None):
+        super().__init__(incoming, pool_size, stride, pad, ignore_border, "max",
+                         name=name)
 
 
 class GlobalPoolLayer(Layer):
@@ -94,20 +213,18 @@ class GlobalPoolLayer(Layer):
     ----------
     incoming : Layer or tuple
         Output shape (N, C, ...).
-    pool_function : {'mean', 'max', 'sum'}, default 'mean'
+    pool_function : {'mean', 'max', 'sum'} or function, default 'mean'
+        A function stands for its name: see :func:`pool_function_name`.
     name : str, optional
     """
 
-    def __init__(self, incoming: Layer | Shape, pool_function: str = "mean",
-                 name: str | None = None):
+    def __init__(self, incoming: Layer | Shape, pool_function: str | Callable = "mean",
+                 *, name: str | None = None):
         super().__init__(incoming, name)
         if len(self.input_shape) < 3:
             self.fail("an input (N, C, ...) with at least one more axis",
                       f"input_shape={self.input_shape}")
-        if pool_function not in GLOBAL_MODES:
-            self.fail(f"pool_function as one of {', '.join(GLOBAL_MODES)}",
-                      repr(pool_function))
-        self.pool_function = pool_function
+        self.pool_function = pool_function_name(self, pool_function)
 
     def get_output_shape_for(self, input_shape):
         return tuple(input_shape[:2])
@@ -117,3 +234,28 @@ class GlobalPoolLayer(Layer):
 
     def backward(self, dy, cache):
         return global_pool_backward(dy, cache), {}
+
+
+def pool_function_name(layer: Layer, pool_function: str | Callable) -> str:
+    """The name of a pooling function, ``'mean'``, ``'max'`` or ``'sum'``.
+
+    Parameters
+    ----------
+    layer : Layer
+        The layer to name in an error.
+    pool_function : str or function
+        A name, or the function of that name of :mod:`minifer.tensor` (as Lasagne's
+        scripts have it, ``T.max``) or NumPy.
+
+    Returns
+    -------
+    str
+    """
+    name = pool_function
+    if callable(pool_function) and (getattr(pool_function, "__module__", None) or ""
+                                    ).partition(".")[0] in ("minifer", "numpy"):
+        name = getattr(pool_function, "__name__", "")
+    if name not in GLOBAL_MODES:
+        layer.fail(f"pool_function as one of {', '.join(GLOBAL_MODES)}",
+                   repr(pool_function))
+    return str(name)

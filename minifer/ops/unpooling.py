@@ -12,7 +12,7 @@ from ..device.arrays import on_gpu
 from .pool import global_pool_forward, pool2d_forward
 from .windows import pad_hw, window_slices
 
-__all__ = ["pool2d_tangent", "global_pool_tangent"]
+__all__ = ["pool_tangent", "pool2d_tangent", "global_pool_tangent"]
 
 
 def pool2d_tangent(change, cache):
@@ -49,6 +49,21 @@ def pool2d_tangent(change, cache):
         found += changes[:, :, rows, columns] * here
         open_ &= ~here
     return found
+
+
+def pool_tangent(change, cache):
+    """The change of the output of :func:`minifer.ops.pool_nd.pool_forward`."""
+    sheets, across, shape = cache
+    N, C, *lengths = shape
+    n = len(lengths)
+    rows = (lengths if n > 1 else [1, *lengths])[-2:]
+    y = pool2d_tangent(change.reshape(N, C * (lengths[0] if n == 3 else 1), *rows),
+                       sheets)
+    out = y.shape[2:]
+    if across is not None:
+        y = pool2d_tangent(y.reshape(N, C, lengths[0], math.prod(out)), across)
+        out = (y.shape[2], *out)
+    return y.reshape(N, C, *out[-n:])
 
 
 def _at_winners(change, winner, size, stride, pad, out_size):

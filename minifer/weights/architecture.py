@@ -26,7 +26,7 @@ LARGEST_OUTPUT = 1 << 28
 
 #: Options that files of earlier versions do not have, with what is meant there. Where
 #: that is meant it is not stored today, either: a network keeps its description.
-LATER = {"cropping": None}
+LATER = {"cropping": None, "num_groups": 1}
 
 
 def to_dict(network):
@@ -200,7 +200,8 @@ def _build(cls, entry, built, params, zeros):
 
 def _options(cls):
     """Constructor arguments to store."""
-    skipped = ("self", "incoming", "incomings", "name", "rng", "input_var")
+    skipped = ("self", "incoming", "incomings", "name", "rng", "input_var",
+               "convolution")
     return [n for n, one in inspect.signature(cls.__init__).parameters.items()
             if n not in skipped and one.kind is not one.VAR_KEYWORD]
 

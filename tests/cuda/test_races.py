@@ -6,12 +6,13 @@ import shutil
 import numpy as np
 import pytest
 
-from minifer.cuda import (activation, conv, dropout, filter_gradient, first_conv,
-                          fused_conv, gemm, head, loader, loss, norm, pool, reduce,
-                          update)
+from minifer.cuda import (activation, conv, depthwise, dropout, filter_gradient,
+                          first_conv, fused_conv, gemm, head, loader, loss, norm, pool,
+                          reduce, unfold, update)
 from minifer.cuda.emulator import schedule
 from minifer.device import arrays
 from minifer.errors import KernelError
+from minifer.ops.unfold import Geometry
 from minifer.random import Stream
 
 pytestmark = pytest.mark.skipif(not shutil.which("g++"), reason="needs g++")
@@ -35,6 +36,23 @@ def run_conv():
     sizes = (3, 2), (2, 1), (1, 0), (3, 4)
     columns = conv.im2col(device(2, 3, 6, 5), *sizes)
     return columns, conv.col2im(columns, (2, 3, 6, 5), *sizes)
+
+
+GEOMETRY = Geometry((3, 2), (2, 1), (1, 0), (1, 2))
+
+
+def run_unfold():
+    x = device(2, 3, 6, 5)
+    columns = unfold.unfold(x, GEOMETRY, (3, 3))
+    unfold.fold(columns, GEOMETRY, x)
+    return columns, x
+
+
+def run_depthwise():
+    x, W = device(5, 2, 12, 11), device(4, 1, 3, 2)
+    y = depthwise.forward(x, W, GEOMETRY, (6, 9))
+    return (y, depthwise.input_gradient(y, W, GEOMETRY, x.shape),
+            depthwise.filter_gradient(y, x, W.shape, GEOMETRY))
 
 
 def run_norm():
@@ -141,6 +159,7 @@ def run_mask():
 
 #: What runs the kernels of a file, or those that include it.
 LIBRARY = {
+    "unfold.cu": run_unfold, "depthwise.cu": run_depthwise,
     "conv.cu": run_conv, "norm.cu": run_norm, "loss.cu": run_loss,
     "activation.cu": run_bias, "update.cu": run_update, "head.cu": run_head,
     "dropout.cu": lambda: [*run_dropout(), *run_mask()],

@@ -6,6 +6,9 @@ import pytest
 import minifer
 from helpers.layers import numbers, refused
 from minifer import gradcheck, nonlinearities as f, objectives, tensor, updates
+from minifer.layers import (DilatedConv2DLayer, LocallyConnected2DLayer,
+                            MaxPool1DLayer, MaxPool3DLayer, NINLayer, Pool3DLayer,
+                            TransposedConv2DLayer, Upscale2DLayer)
 from minifer.layers import (BatchNormLayer, BiasLayer, ConcatLayer, Conv2DLayer,
                             DenseLayer, DimshuffleLayer, DropoutLayer, FlattenLayer,
                             GlobalPoolLayer, InputLayer, InverseLayer, Layer,
@@ -41,7 +44,19 @@ LAYERS = {
     "reshape": lambda x: ReshapeLayer(x, ([0], -1, 3)),
     "dimshuffle": lambda x: DimshuffleLayer(x, (0, 3, 1, 2)),
     "pad": lambda x: PadLayer(x, 1, val=3), "slice": lambda x: SliceLayer(x, 0, 2),
-    "bias": lambda x: BiasLayer(x, np.ones(2)), "scale": lambda x: ScaleLayer(x)}
+    "max of a row": lambda x: MaxPool1DLayer(FlattenLayer(x, 3), 3, 2, 1),
+    "max of a box": lambda x: MaxPool3DLayer(DimshuffleLayer(x, (0, "x", 1, 2, 3)), 2),
+    "mean of a box": lambda x: Pool3DLayer(DimshuffleLayer(x, (0, "x", 1, 2, 3)), 2,
+                                           mode="average_inc_pad"),
+    "upscale": lambda x: Upscale2DLayer(x, 2, mode="dilate"),
+    "transposed": lambda x: TransposedConv2DLayer(x, 3, 3, 2, nonlinearity=f.tanh),
+    "dilated": lambda x: DilatedConv2DLayer(x, 3, 2, 2),
+    "local": lambda x: LocallyConnected2DLayer(x, 2, 3, nonlinearity=f.elu),
+    "in groups": lambda x: Conv2DLayer(x, 4, 3, num_groups=2),
+    "leading axes": lambda x: DenseLayer(x, 3, nonlinearity=f.tanh,
+                                         num_leading_axes=2),
+    "nin": lambda x: NINLayer(x, 3), "bias": lambda x: BiasLayer(x, np.ones(2)),
+    "scale": lambda x: ScaleLayer(x)}
 each_layer = pytest.mark.parametrize("build", list(LAYERS.values()), ids=list(LAYERS))
 
 

@@ -6,16 +6,30 @@ out among threads.
 
 from ... import nonlinearities
 from ...device.threads import Workers
-from ...layers import (BatchNormLayer, DenseLayer, DropoutLayer, FrozenBatchNormLayer,
-                       NonlinearityLayer)
+from ...layers import (BatchNormLayer, Conv1DLayer, Conv2DLayer, Conv3DLayer,
+                       DenseLayer, DilatedConv2DLayer, DropoutLayer, FeaturePoolLayer,
+                       FeatureWTALayer, FrozenBatchNormLayer, LocallyConnected2DLayer,
+                       MaxPool1DLayer, MaxPool2DLayer, MaxPool3DLayer, NINLayer,
+                       NonlinearityLayer, Pool1DLayer, Pool2DLayer, Pool3DLayer,
+                       SpatialPyramidPoolingLayer, TransposedConv2DLayer,
+                       TransposedConv3DLayer, Upscale1DLayer, Upscale2DLayer,
+                       Upscale3DLayer)
 from ..plan import Plan, halves
 from ..steps import PlainStep
 from .conv_chain import ConvChain
 from .fused_conv import FusedConv
 from .image_steps import FixedNormStep, ImageStep, NormStep, PoolStep, ReluStep
-from .steps import DenseStep, DropoutStep
+from .steps import DenseStep, DropoutStep, SharedStep
 
 __all__ = ["CpuPlan"]
+
+#: Layers that look at each image by itself, so that threads can share a batch.
+IMAGE_BY_IMAGE = (Conv1DLayer, Conv2DLayer, Conv3DLayer, DilatedConv2DLayer,
+                  FeaturePoolLayer, FeatureWTALayer, LocallyConnected2DLayer,
+                  MaxPool1DLayer, MaxPool2DLayer, MaxPool3DLayer, NINLayer, Pool1DLayer,
+                  Pool2DLayer, Pool3DLayer, SpatialPyramidPoolingLayer,
+                  TransposedConv2DLayer, TransposedConv3DLayer, Upscale1DLayer,
+                  Upscale2DLayer, Upscale3DLayer)
 
 
 class CpuPlan(Plan):
@@ -71,6 +85,9 @@ class CpuPlan(Plan):
         Fast = self._between_convolutions(layer)
         if Fast is not None and not logits:
             return Fast([layer], bottoms, *flags, self.workers, self.batch)
+        if type(layer) in IMAGE_BY_IMAGE:
+            return SharedStep([layer], bottoms, *flags, self.options, logits,
+                              self.workers, self.batch)
         return PlainStep([layer], bottoms, *flags, self.options, logits)
 
     def _between_convolutions(self, layer):

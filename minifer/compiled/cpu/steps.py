@@ -1,11 +1,14 @@
-"""Steps of a plan on the CPU beside convolutions: dense layers and dropout."""
+"""Steps of a plan on the CPU beside fused convolutions and what joins them."""
+
+import math
+import threading
 
 import numpy as np
 
 from ...ops.outer_product import OuterProduct
-from ..steps import Step
+from ..steps import PlainStep, Step
 
-__all__ = ["DenseStep", "DropoutStep"]
+__all__ = ["DenseStep", "DropoutStep", "SharedStep"]
 
 # Multiply-adds, and elements, below which a second thread costs more than it saves.
 FEW_PRODUCTS, FEW_ELEMENTS = 1 << 20, 1 << 16
@@ -119,3 +122,72 @@ class DropoutStep(Step):
     def _apply(self, x, mask, out):
         np.multiply(x, mask, out=out)
         out *= self.scale
+
+
+class SharedStep(PlainStep):
+    """A layer that looks at each image by itself: each thread runs it on its own.
+
+    Every thread's share goes through the layer as it does eagerly; gradients of
+    parameters are summed in the order of the shares.
+    """
+
+    algorithm = "shared"
+
+    def __init__(self, layers, bottoms, learns, need_dx, options, logits, workers,
+                 batch):
+        super().__init__(layers, bottoms, learns, need_dx, options, logits)
+        self.workers, self.batch = workers, batch
+        self.y = self.dx = np.empty(0, np.float32)
+
+    @property
+    def nbytes(self):
+        """Bytes in its own buffers, which are made when images come."""
+        return self.y.nbytes + self.dx.nbytes
+
+    def forward(self, xs):
+        self.x, self.caches = xs[0], [None] * self.workers.count
+
+        def share(worker, part):
+            y, self.caches[worker] = self.layer.forward(self.x[part], **self.options)
+            return y
+
+        self.y = self._together(share, self.y)
+        return self.y[:len(self.x)]
+
+    def backward(self, dy):
+        skip = {"need_dx": False} if self.layer.can_skip_dx and not self.need_dx else {}
+        found = [{}] * self.workers.count
+
+        def share(worker, part):
+            dx, found[worker] = self.layer.backward(dy[part], self.caches[worker],
+                                                    **skip)
+            return dx if self.need_dx else None
+
+        self.dx = self._together(share, self.dx)
+        for gradients in found[1:]:
+            for param, gradient in gradients.items():
+                found[0][param] += gradient
+        return [self.dx[:len(dy)] if self.need_dx else None], found[0]
+
+    def _together(self, task, buffer):
+        """``task(worker, images)`` for each thread's images, with results in a buffer.
+
+        The shares depend on the number of images alone, so that those of the way back
+        are those of the way there.
+        """
+        N, room = len(self.x), [buffer]
+        lock = threading.Lock()
+
+        def share(worker, start, stop):
+            result = task(worker, slice(start, stop))
+            if result is None:
+                return
+            with lock:  # the first to know the shape makes room
+                if room[0].shape[1:] != result.shape[1:] or len(room[0]) < N:
+                    room[0] = np.empty((max(N, self.batch), *result.shape[1:]),
+                                       result.dtype)
+            room[0][start:stop] = result
+
+        size = math.prod(self.x.shape[1:])
+        self.workers.run(share, N, least=max(1, FEW_ELEMENTS // max(1, size)))
+        return room[0]

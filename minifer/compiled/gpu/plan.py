@@ -15,12 +15,15 @@ from ...cuda.scalars import send
 from ...device import arrays
 from ...layers import (BatchNormLayer, BiasLayer, ConcatLayer, DenseLayer,
                        DimshuffleLayer, DropoutLayer, ElemwiseMergeLayer,
-                       ElemwiseSumLayer, FlattenLayer, FrozenBatchNormLayer,
-                       GaussianNoiseLayer, GlobalPoolLayer,
-                       LocalResponseNormalization2DLayer, MaxPool2DLayer,
+                       ElemwiseSumLayer, FeaturePoolLayer, FeatureWTALayer,
+                       FlattenLayer, FrozenBatchNormLayer, GaussianNoiseLayer,
+                       GlobalPoolLayer, LocalResponseNormalization2DLayer,
+                       MaxPool1DLayer, MaxPool2DLayer, MaxPool3DLayer,
                        NonlinearityLayer, PadLayer, ParametricRectifierLayer,
-                       Pool2DLayer, RandomizedRectifierLayer, ReshapeLayer, ScaleLayer,
-                       SliceLayer, StandardizationLayer, TransformerLayer)
+                       Pool1DLayer, Pool2DLayer, Pool3DLayer, RandomizedRectifierLayer,
+                       ReshapeLayer, ScaleLayer, SliceLayer,
+                       SpatialPyramidPoolingLayer, StandardizationLayer,
+                       TransformerLayer, Upscale1DLayer, Upscale2DLayer, Upscale3DLayer)
 from ...layers.pairs import name_of
 from ...nonlinearities import rectify
 from ..plan import Plan
@@ -33,10 +36,13 @@ __all__ = ["GpuPlan"]
 #: at every step: only those can be part of a graph. Dropout is among them, since only
 #: where it does nothing does it run eagerly; and so it is with noise.
 CAPTURABLE = (BatchNormLayer, BiasLayer, ConcatLayer, DimshuffleLayer, DropoutLayer,
-              ElemwiseSumLayer, FlattenLayer, FrozenBatchNormLayer, GlobalPoolLayer,
-              LocalResponseNormalization2DLayer, MaxPool2DLayer, NonlinearityLayer,
-              PadLayer, ParametricRectifierLayer, Pool2DLayer, ReshapeLayer, ScaleLayer,
-              SliceLayer, StandardizationLayer, TransformerLayer)
+              ElemwiseSumLayer, FeaturePoolLayer, FeatureWTALayer, FlattenLayer,
+              FrozenBatchNormLayer, GlobalPoolLayer, LocalResponseNormalization2DLayer,
+              MaxPool1DLayer, MaxPool2DLayer, MaxPool3DLayer, NonlinearityLayer,
+              PadLayer, ParametricRectifierLayer, Pool1DLayer, Pool2DLayer,
+              Pool3DLayer, ReshapeLayer, ScaleLayer, SliceLayer,
+              SpatialPyramidPoolingLayer, StandardizationLayer, TransformerLayer,
+              Upscale1DLayer, Upscale2DLayer, Upscale3DLayer)
 NOISE = (GaussianNoiseLayer, RandomizedRectifierLayer)
 
 
