@@ -37,6 +37,7 @@ def layers():
     for function in ("mean", "max", "sum"):
         yield f"GlobalPoolLayer {function}", GlobalPoolLayer(x, function)
     yield "DenseLayer", DenseLayer(x, 4, name="dense")
+    yield "DenseLayer step by step", DenseLayer(x, 4, num_leading_axes=2, name="dense")
     yield "DropoutLayer", DropoutLayer(x, p=0.3)
     yield "BatchNormLayer", BatchNormLayer(x, name="bn")
     yield "batch_norm(conv)", batch_norm(Conv2DLayer(x, **conv))

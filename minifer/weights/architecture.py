@@ -22,6 +22,9 @@ __all__ = ["to_dict", "from_dict"]
 #: 1 GB of float32. The largest of ResNet-152 at 224×224 has 0.8 million.
 LARGEST_OUTPUT = 1 << 28
 
+#: Options that files of earlier versions lack: the default is what they meant.
+NEWER = {"num_leading_axes"}
+
 
 def to_dict(network):
     """Describe a network in lists, dicts, numbers and strings (JSON-ready).
@@ -139,6 +142,8 @@ def _build(cls, entry, built, params, zeros):
                            f"{one_line(repr(entry['name']))}. The file is damaged.")
     options = {}
     for option in _options(cls):
+        if option in NEWER and option not in entry:
+            continue
         value = entry[option]
         if isinstance(value, dict) and "param" in value:
             options[option] = params.get(value["param"], zeros)

@@ -101,7 +101,13 @@ def perceptron():
     return DenseLayer(net, 3, nonlinearity=nonlinearities.softmax)
 
 
-NETWORKS = [headline, with_batch_norm, odds_and_ends, perceptron]
+def step_by_step():
+    net = DenseLayer(InputLayer((None, 5, 4)), 6, num_leading_axes=2)
+    net = DenseLayer(net, 7, num_leading_axes=-1, nonlinearity=nonlinearities.tanh)
+    return DenseLayer(net, 3, nonlinearity=nonlinearities.softmax)
+
+
+NETWORKS = [headline, with_batch_norm, odds_and_ends, perceptron, step_by_step]
 
 
 @on_devices

@@ -240,3 +240,51 @@ def test_dense_refuses(build, fragments):
 def test_a_nonlinearity_without_a_gradient_is_refused():
     with pytest.raises(SettingError, match="forward and backward, got <built-in"):
         DenseLayer((None, 3), 2, nonlinearity=abs)
+
+
+# --- dense with several leading axes ----------------------------------------
+
+@pytest.mark.parametrize("shape, axes, leading", [
+    ((4, 3, 5), 2, (4, 3)), ((4, 3, 5), -1, (4, 3)), ((4, 3, 5), -2, (4,)),
+    ((4, 2, 3, 5), 2, (4, 2)), ((4, 2, 3, 5), 3, (4, 2, 3)), ((1, 1, 1), 2, (1, 1)),
+    ((4, 5), -1, (4,))])
+@pytest.mark.parametrize("f", [nonlinearities.tanh, nonlinearities.softmax, None])
+def test_dense_keeps_leading_axes(shape, axes, leading, f):
+    layer = DenseLayer(InputLayer((None,) + shape[1:]), 3, numbers(
+        (int(np.prod(shape[len(leading):])), 3), 1), numbers((3,), 2), f, axes)
+    assert layer.output_shape == (None, *leading[1:], 3)
+    x = numbers(shape)
+    z = reference.dense(x.reshape(int(np.prod(leading)), -1), layer.W.value,
+                        layer.b.value)
+    y = z if f is None else getattr(reference, f.name)(z)
+    check_layer(layer, x, y.reshape(*leading, 3))
+
+
+def test_dense_without_leading_axes_multiplies_all_there_is():
+    layer = DenseLayer(InputLayer((2, 3)), 4, num_leading_axes=0, nonlinearity=None)
+    x = numbers((2, 3))
+    assert layer.output_shape == (4,) and layer.W.shape == (6, 4)
+    y, tape = forward(layer, x)
+    np.testing.assert_allclose(y, x.reshape(6) @ layer.W.value)
+    gradients = tape.backward(np.ones(4), wrt_inputs=True)
+    assert gradients.inputs[layer.input_layer].shape == (2, 3)
+
+
+def test_dense_of_sequences_of_any_length():
+    layer = DenseLayer(InputLayer((None, None, 5)), 3, num_leading_axes=2)
+    assert layer.output_shape == (None, None, 3)
+    for T in (1, 4):
+        assert get_output(layer, numbers((2, T, 5))).shape == (2, T, 3)
+
+
+@pytest.mark.parametrize("axes, fragments", [
+    (2, ["num_leading_axes", "(None, 3)", "got 2"]), (-3, ["got -3"]), (1.0, ["1.0"]),
+    (True, ["got True"]), ("name", ["'name'"])])
+def test_dense_refuses_leading_axes(axes, fragments):
+    refused(lambda: DenseLayer((None, 3), 2, num_leading_axes=axes, name="here"),
+            *fragments)
+
+
+def test_dense_wants_to_know_the_axes_that_it_multiplies():
+    refused(lambda: DenseLayer((None, 3, None), 2, num_leading_axes=2, name="here"),
+            "leading 2", "(None, 3, None)")

@@ -21,16 +21,23 @@ class DenseStep(Step):
         self.layer, self.workers = layers[-1], workers
         self.f = None if logits else self.layer.nonlinearity
         D, U = self.layer.W.shape
-        self.z = np.empty((batch, U), np.float32)
-        self.dx = np.empty((batch, D), np.float32) if need_dx else None
-        self.mflop = 2e-6 * D * U * (1 + learns + need_dx)
+        rows = self.layer.rows_of(batch) or batch
+        self._allocate(rows)
+        self.mflop = 2e-6 * rows / batch * D * U * (1 + learns + need_dx)
         self.flat = None  # made when images come with channels last
+
+    def _allocate(self, rows):
+        D, U = self.layer.W.shape
+        self.z = np.empty((rows, U), np.float32)
+        self.dx = np.empty((rows, D), np.float32) if self.need_dx else None
         self.nbytes = sum(a.nbytes for a in (self.z, self.dx) if a is not None)
 
     def forward(self, xs):
-        self.shape, N = xs[0].shape, len(xs[0])
+        self.shape = xs[0].shape
         self.x = x = self._rows(xs[0])
-        W, b, z = self.layer.W.value, self.layer.b, self.z[:N]
+        if len(x) > len(self.z):  # of sequences longer than any before
+            self._allocate(len(x))
+        W, b, z = self.layer.W.value, self.layer.b, self.z[:len(x)]
 
         def share(worker, start, stop):
             np.matmul(x, W[:, start:stop], out=z[:, start:stop])
@@ -38,16 +45,18 @@ class DenseStep(Step):
                 z[:, start:stop] += b.value[start:stop]
 
         self.workers.run(share, W.shape[1], least=max(32, FEW_PRODUCTS // x.size))
-        if self.f is None:
-            return z
-        y, self.cache = self.f.forward(z)
-        return y
+        y = z
+        if self.f is not None:
+            y, self.cache = self.f.forward(z)
+        return y.reshape(self.layer.get_output_shape_for(self.shape))
 
     def _rows(self, x):
         """Inputs as rows (N, D), channel by channel as the weights expect them."""
+        D = len(self.layer.W.value)
         if x.flags.c_contiguous:
-            return x.reshape(len(x), -1)
-        if self.flat is None or len(self.flat) < len(x):
+            return x.reshape(-1, D)
+        if self.flat is None or self.flat.shape[1:] != x.shape[1:] or (
+                len(self.flat) < len(x)):
             self.flat = np.empty(x.shape, np.float32)  # (N, C, H, W), channels first
         flat = self.flat[:len(x)]
 
@@ -56,10 +65,10 @@ class DenseStep(Step):
                 np.copyto(flat[n], x[n])
 
         self.workers.run(share, len(x), least=8)
-        return flat.reshape(len(x), -1)  # (N, C*H*W)
+        return flat.reshape(-1, D)  # (N, C*H*W)
 
     def backward(self, dy):
-        # (N, U)
+        dy = dy.reshape(-1, self.layer.num_units)  # (N, U)
         dz = dy if self.f is None else self.f.backward(dy, self.cache)
         W, x = self.layer.W.value, self.x
         dx = self.dx[:len(x)] if self.need_dx else None

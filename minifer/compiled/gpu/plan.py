@@ -114,7 +114,7 @@ class GpuPlan(Plan):
                 return step
         if self._drops(layer):
             return DropoutOnGpu([layer], bottoms, *flags, self)
-        if type(layer) is DenseLayer and self.fused:
+        if type(layer) is DenseLayer and self.fused and layer.rows_of(self.batch):
             return self._dense(layer, bottoms, *flags, logits)
         return PlainOnGpu([layer], bottoms, *flags, self.options, logits)
 
@@ -135,12 +135,13 @@ class GpuPlan(Plan):
 
     def _dense(self, dense, bottoms, learns, need_dx, logits):
         D, K = dense.W.shape
-        flat = len(dense.input_shape) == 2
+        flat = len(dense.input_shape) == len(dense.output_shape) == 2
         if (logits and self.may_head and flat and learns and head_kernel.supported(D, K)
                 and self.readers[dense] == 1):
             return HeadOnGpu([dense], bottoms, learns, need_dx, self)
         layers, dropout = [dense], None
-        if not logits and dense.nonlinearity is rectify:
+        if not logits and len(dense.output_shape) == 2 and (
+                dense.nonlinearity is rectify):
             layers, dropout = self._with_dropout(layers)
         return DenseOnGpu(layers, bottoms, learns, need_dx, self, dropout, logits)
 
