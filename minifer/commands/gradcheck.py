@@ -11,9 +11,9 @@ import json
 from .. import gradcheck, models, nonlinearities as f
 from ..device import arrays
 from ..layers import (BatchNormLayer, ConcatLayer, Conv2DLayer, DenseLayer,
-                      DropoutLayer, ElemwiseSumLayer, FlattenLayer, GlobalPoolLayer,
-                      InputLayer, MaxPool2DLayer, NonlinearityLayer, Pool2DLayer,
-                      ReshapeLayer, batch_norm)
+                      DropoutLayer, ElemwiseSumLayer, EmbeddingLayer, FlattenLayer,
+                      GlobalPoolLayer, InputLayer, MaxPool2DLayer, NonlinearityLayer,
+                      Pool2DLayer, ReshapeLayer, batch_norm)
 
 # Small pictures of odd sizes: mistakes hide where everything is square.
 SHAPE = (None, 2, 7, 6)
@@ -38,6 +38,7 @@ def layers():
         yield f"GlobalPoolLayer {function}", GlobalPoolLayer(x, function)
     yield "DenseLayer", DenseLayer(x, 4, name="dense")
     yield "DenseLayer step by step", DenseLayer(x, 4, num_leading_axes=2, name="dense")
+    yield "EmbeddingLayer", EmbeddingLayer(InputLayer((None, 4)), 3, 2, name="words")
     yield "DropoutLayer", DropoutLayer(x, p=0.3)
     yield "BatchNormLayer", BatchNormLayer(x, name="bn")
     yield "batch_norm(conv)", batch_norm(Conv2DLayer(x, **conv))

@@ -10,6 +10,7 @@
 from .base import Layer, MergeLayer
 from .conv import Conv2DLayer
 from .dense import DenseLayer
+from .embedding import EmbeddingLayer
 from .helper import (count_params, forward, freeze, get_all_layers,
                      get_all_param_values, get_all_params, get_output,
                      get_output_shape, move_to, seed_noise, set_all_param_values,
@@ -27,6 +28,7 @@ __all__ = [
     "Pool2DLayer", "MaxPool2DLayer", "GlobalPoolLayer", "DropoutLayer", "dropout",
     "BatchNormLayer", "FrozenBatchNormLayer", "batch_norm", "NonlinearityLayer",
     "FlattenLayer", "flatten", "ReshapeLayer", "reshape", "ConcatLayer", "concat",
-    "ElemwiseSumLayer", "forward", "get_output", "get_output_shape", "get_all_layers",
-    "get_all_params", "count_params", "get_all_param_values", "set_all_param_values",
-    "freeze", "seed_noise", "sharing", "move_to"]
+    "ElemwiseSumLayer", "EmbeddingLayer",
+    "forward", "get_output", "get_output_shape", "get_all_layers", "get_all_params",
+    "count_params", "get_all_param_values", "set_all_param_values", "freeze",
+    "seed_noise", "sharing", "move_to"]

@@ -28,6 +28,14 @@ def dense(x, W, b=None):
     return y
 
 
+def embedding(x, W):
+    """y[n] = W[x[n]], row by row; x of any shape, W (V, D)."""
+    y = np.zeros((*x.shape, W.shape[1]))
+    for place in np.ndindex(x.shape):
+        y[place] = W[int(x[place])]
+    return y
+
+
 def conv2d(x, W, b=None, stride=(1, 1), pad=(0, 0), flip_filters=True):
     """Slide F filters W (F, C, kh, kw) over x (N, C, H, W) padded with zeros.
 

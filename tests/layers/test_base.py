@@ -7,10 +7,11 @@ import pytest
 
 from helpers import reference
 from minifer.commands.gradcheck import layers as example_layers
-from helpers.layers import check_layer, input_of, numbers, refused
+from helpers.layers import (check_layer, example_input, input_of, numbers,
+                            refused)
 from minifer import config, init, nonlinearities
 from minifer.errors import SettingError, ShapeError
-from minifer.layers import (DenseLayer, InputLayer, Layer, MergeLayer, forward,
+from minifer.layers import (DenseLayer, EmbeddingLayer, InputLayer, Layer, MergeLayer, forward,
                             get_output)
 from minifer.layers.param import Param, create_param
 
@@ -25,7 +26,7 @@ EVERY_LAYER = [pytest.param(layer, id=title) for title, layer in example_layers(
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("layer", EVERY_LAYER)
 def test_output_shape_tells_the_truth_and_the_dtype_is_kept(layer, dtype):
-    x = numbers([4 if n is None else n for n in input_of(layer).shape]).astype(dtype)
+    x = example_input(layer, 4).astype(dtype)
     for deterministic in (False, True):
         y = get_output(layer, x, deterministic=deterministic)
         assert y.dtype == dtype
@@ -36,7 +37,7 @@ def test_output_shape_tells_the_truth_and_the_dtype_is_kept(layer, dtype):
 @pytest.mark.parametrize("layer", EVERY_LAYER)
 def test_gradients_have_the_dtype_of_the_input(layer):
     source = input_of(layer)
-    x = numbers([4 if n is None else n for n in source.shape]).astype("float32")
+    x = example_input(layer, 4).astype("float32")
     y, tape = forward(layer, x)
     gradients = tape.backward(np.ones_like(y), wrt_inputs=True)
     assert gradients.inputs[source].dtype == "float32"
@@ -48,8 +49,9 @@ def test_gradients_have_the_dtype_of_the_input(layer):
 @pytest.mark.parametrize("floatX", ["float32", "float64"])
 @pytest.mark.parametrize("layer", EVERY_LAYER)
 def test_pixels_become_floatX(layer, floatX):
-    shape = [4 if n is None else n for n in input_of(layer).shape]
-    pixels = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+    pixels = np.abs(example_input(layer, 4) * 60).astype(np.uint8)
+    if isinstance(layer, EmbeddingLayer):
+        pixels %= layer.input_size
     with config.use_floatX(floatX):
         y = get_output(layer, pixels, deterministic=True)
     assert y.dtype == floatX
@@ -288,3 +290,29 @@ def test_dense_refuses_leading_axes(axes, fragments):
 def test_dense_wants_to_know_the_axes_that_it_multiplies():
     refused(lambda: DenseLayer((None, 3, None), 2, num_leading_axes=2, name="here"),
             "leading 2", "(None, 3, None)")
+
+
+# --- embeddings -------------------------------------------------------------
+
+def test_an_embedding_looks_rows_up():
+    layer = EmbeddingLayer(InputLayer((None, 3)), 5, 2, numbers((5, 2)))
+    assert layer.output_shape == (None, 3, 2)
+    x = np.array([[0, 4, 4], [1, 0, 3]])
+    check_layer(layer, x, reference.embedding(x, layer.W.value))
+
+
+@pytest.mark.parametrize("wrong", [5, -1, 0.5, np.nan, np.inf])
+def test_an_embedding_refuses_what_is_no_row(wrong):
+    layer = EmbeddingLayer(InputLayer((None, 3)), 5, 2)
+    with pytest.raises(ShapeError, match=f"from 0 to 4, .+ got {wrong}"):
+        get_output(layer, np.array([[0.0, wrong, 1.0]]))
+
+
+@pytest.mark.parametrize("sizes, fragments", [
+    ((0, 2), ["input_size", "got 0"]), ((5, 1.5), ["output_size", "got 1.5"]),
+    ((1 << 24, 1 << 0), []), (((1 << 24) + 1, 2), ["16,777,216", "16,777,217"])])
+def test_an_embedding_has_sizes(sizes, fragments):
+    def build():
+        return EmbeddingLayer((None, 3), *sizes, W=lambda shape: np.zeros(shape, "f"),
+                              name="here")
+    refused(build, *fragments) if fragments else build()

@@ -14,9 +14,9 @@ from ...cuda import first_conv, fused_conv, head as head_kernel
 from ...cuda.scalars import send
 from ...device import arrays
 from ...layers import (BatchNormLayer, ConcatLayer, DenseLayer, DropoutLayer,
-                       ElemwiseSumLayer, FlattenLayer, FrozenBatchNormLayer,
-                       GlobalPoolLayer, MaxPool2DLayer, NonlinearityLayer, Pool2DLayer,
-                       ReshapeLayer)
+                       ElemwiseSumLayer, EmbeddingLayer, FlattenLayer,
+                       FrozenBatchNormLayer, GlobalPoolLayer, MaxPool2DLayer,
+                       NonlinearityLayer, Pool2DLayer, ReshapeLayer)
 from ...nonlinearities import rectify
 from ..plan import Plan
 from .steps import (ConvOnGpu, DenseOnGpu, DropoutOnGpu, FirstConvOnGpu, HeadOnGpu,
@@ -28,8 +28,8 @@ __all__ = ["GpuPlan"]
 #: at every step: only those can be part of a graph. Dropout is among them, since only
 #: where it does nothing does it run eagerly.
 CAPTURABLE = (BatchNormLayer, ConcatLayer, DropoutLayer, ElemwiseSumLayer,
-              FlattenLayer, FrozenBatchNormLayer, GlobalPoolLayer, MaxPool2DLayer,
-              NonlinearityLayer, Pool2DLayer, ReshapeLayer)
+              EmbeddingLayer, FlattenLayer, FrozenBatchNormLayer, GlobalPoolLayer,
+              MaxPool2DLayer, NonlinearityLayer, Pool2DLayer, ReshapeLayer)
 
 
 class GpuPlan(Plan):
