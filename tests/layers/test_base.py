@@ -11,8 +11,8 @@ from helpers.layers import (check_layer, example_input, input_of, numbers,
                             refused)
 from minifer import config, init, nonlinearities
 from minifer.errors import SettingError, ShapeError
-from minifer.layers import (DenseLayer, EmbeddingLayer, InputLayer, Layer, MergeLayer, forward,
-                            get_output)
+from minifer.layers import (DenseLayer, EmbeddingLayer, InputLayer, Layer, MergeLayer,
+                            forward, get_output)
 from minifer.layers.param import Param, create_param
 
 EVERY_LAYER = [pytest.param(layer, id=title) for title, layer in example_layers()]
