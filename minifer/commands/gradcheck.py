@@ -8,12 +8,15 @@ headline network, 3,641,191 parameters.
 import dataclasses
 import json
 
+import numpy as np
+
 from .. import gradcheck, models, nonlinearities as f
 from ..device import arrays
-from ..layers import (BatchNormLayer, ConcatLayer, Conv2DLayer, DenseLayer,
-                      DropoutLayer, ElemwiseSumLayer, EmbeddingLayer, FlattenLayer,
-                      GlobalPoolLayer, InputLayer, MaxPool2DLayer, NonlinearityLayer,
-                      Pool2DLayer, ReshapeLayer, batch_norm)
+from ..layers import (BatchNormLayer, ConcatLayer, Conv2DLayer, CustomRecurrentLayer,
+                      DenseLayer, DropoutLayer, ElemwiseSumLayer, EmbeddingLayer,
+                      FlattenLayer, Gate, GlobalPoolLayer, GRULayer, InputLayer,
+                      LSTMLayer, MaxPool2DLayer, NonlinearityLayer, Pool2DLayer,
+                      RecurrentLayer, ReshapeLayer, batch_norm)
 
 # Small pictures of odd sizes: mistakes hide where everything is square.
 SHAPE = (None, 2, 7, 6)
@@ -46,12 +49,52 @@ def layers():
     yield "ReshapeLayer", ReshapeLayer(x, ([0], 3, -1))
     yield "ConcatLayer", ConcatLayer([x, Conv2DLayer(x, 3, 1, name="conv")])
     yield "ElemwiseSumLayer", ElemwiseSumLayer([x, Conv2DLayer(x, 2, 1)], [1, -2])
+    yield from recurrent_layers()
     first = DenseLayer(InputLayer((None, 5)), 5, nonlinearity=f.tanh, name="shared")
     yield "a shared layer", DenseLayer(first, 5, W=first.W, b=first.b, name="twice")
     for name in ("rectify", "leaky_rectify", "elu", "selu", "tanh", "sigmoid",
                  "softplus"):
         yield f"nonlinearity {name}", NonlinearityLayer(x, getattr(f, name))
     yield "nonlinearity softmax", NonlinearityLayer(InputLayer((None, 7)), f.softmax)
+
+
+def recurrent_layers():
+    """Those that walk over sequences."""
+    x = InputLayer((None, 5, 3))
+    # Steps are left out where this is 0; a start for each sequence.
+    mask = ReshapeLayer(DenseLayer(x, 1, num_leading_axes=2, name="mask"), ([0], [1]))
+    start = DenseLayer(x, 4, nonlinearity=f.tanh, name="start")
+    all_options = {"backwards": True, "mask_input": mask, "hid_init": start}
+    rng = np.random.default_rng(0)
+
+    def W(shape):
+        return rng.normal(size=shape) / 2
+
+    gate, soft = Gate(W, W, W), Gate(W, W, W, W, f.softplus)
+    tanh = Gate(W, W, None, W, f.tanh)
+    lstm = {"ingate": gate, "forgetgate": gate, "cell": tanh, "outgate": gate}
+    gru = {"resetgate": gate, "updategate": gate, "hidden_update": tanh}
+    yield "RecurrentLayer", RecurrentLayer(x, 4, W, W, W, f.tanh, name="rnn")
+    yield "RecurrentLayer, all options", RecurrentLayer(
+        x, 4, W, W, nonlinearity=f.tanh, precompute_input=False, name="rnn",
+        **all_options)
+    yield "LSTMLayer", LSTMLayer(x, 4, **lstm, learn_init=True, name="lstm")
+    yield "LSTMLayer, all options", LSTMLayer(
+        x, 4, **lstm, cell_init=W, **all_options, name="lstm")
+    yield "LSTMLayer, no peepholes", LSTMLayer(
+        x, 4, **lstm, peepholes=False, only_return_final=True, name="lstm")
+    yield "LSTMLayer, other gates", LSTMLayer(
+        x, 3, soft, gate, Gate(W, W, nonlinearity=None), gate, f.sigmoid, name="lstm")
+    yield "GRULayer", GRULayer(x, 4, **gru, learn_init=True, name="gru")
+    yield "GRULayer, all options", GRULayer(x, 4, **gru, **all_options, name="gru")
+    yield "GRULayer, other gates", GRULayer(
+        x, 3, gate, tanh, soft, only_return_final=True, backwards=True, name="gru")
+    conv = {"num_filters": 2, "filter_size": 3, "pad": "same", "nonlinearity": None}
+    yield "CustomRecurrentLayer", CustomRecurrentLayer(
+        InputLayer((None, 3, 1, 4, 5)),
+        Conv2DLayer(InputLayer((None, 1, 4, 5)), **conv, name="seen"),
+        Conv2DLayer(InputLayer((None, 2, 4, 5)), **conv, name="kept"), f.tanh, W,
+        learn_init=True, name="films")
 
 
 def arguments(parser):

@@ -42,7 +42,7 @@ def lstm_backward(dy, dh, dc, gates, c, c_new, shown, peepholes, flags, seen, cl
     dc : device array, shape (N, H)
         The gradient of the cells after; becomes that of the cells before.
     gates, c, c_new, shown, peepholes, flags
-        Of :func:`lstm_forward`, when it was done.
+        Those of :func:`lstm_forward`, after it.
     seen : device array, shape (N, 3H), or None
         The gradients of the peepholes are added here.
     clip : float
@@ -85,7 +85,7 @@ def gru_backward(dy, dh, gates, product, h, flags, clip, dz, dproduct, kept):
     dy, dh : device arrays, shape (N, H)
         The gradients of the state, from above and from the step after.
     gates, product, h, flags
-        Of :func:`gru_forward`, when it was done.
+        Those of :func:`gru_forward`, after it.
     clip : float
         Limit of dz and dproduct; 0 is none.
     dz, dproduct : device arrays, shape (N, 3H)

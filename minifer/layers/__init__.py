@@ -20,6 +20,8 @@ from .merge import ConcatLayer, ElemwiseSumLayer, concat
 from .noise import DropoutLayer, dropout
 from .normalization import BatchNormLayer, FrozenBatchNormLayer, batch_norm
 from .pool import GlobalPoolLayer, MaxPool2DLayer, Pool2DLayer
+from .recurrent import (CustomRecurrentLayer, Gate, GRULayer, LSTMLayer,
+                        RecurrentLayer)
 from .shape import FlattenLayer, ReshapeLayer, flatten, reshape
 from .special import NonlinearityLayer
 
@@ -29,6 +31,7 @@ __all__ = [
     "BatchNormLayer", "FrozenBatchNormLayer", "batch_norm", "NonlinearityLayer",
     "FlattenLayer", "flatten", "ReshapeLayer", "reshape", "ConcatLayer", "concat",
     "ElemwiseSumLayer", "EmbeddingLayer",
+    "CustomRecurrentLayer", "RecurrentLayer", "Gate", "LSTMLayer", "GRULayer",
     "forward", "get_output", "get_output_shape", "get_all_layers", "get_all_params",
     "count_params", "get_all_param_values", "set_all_param_values", "freeze",
     "seed_noise", "sharing", "move_to"]

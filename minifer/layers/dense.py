@@ -11,7 +11,7 @@ from ..nonlinearities import Nonlinearity
 from ..ops.dense import dense_backward, dense_forward
 from .base import Layer
 from .options import count
-from .param import Spec
+from .param import Param, Spec
 from .special import ActivatedLayer
 
 __all__ = ["DenseLayer"]
@@ -59,8 +59,8 @@ class DenseLayer(ActivatedLayer):
             self.fail("an input whose axes are all known but the leading "
                       f"{self.num_leading_axes % ndim}", str(self.input_shape),
                       "Give the InputLayer its full shape.")
-        self.W = self.add_param(W, (math.prod(inputs), self.num_units), "W")
-        self.b = None if b is None else self.add_param(
+        self.W: Param = self.add_param(W, (math.prod(inputs), self.num_units), "W")
+        self.b: Param | None = None if b is None else self.add_param(
             b, (self.num_units,), "b", regularizable=False)
 
     def get_output_shape_for(self, input_shape):

@@ -22,7 +22,7 @@ def embedding_forward(x, W):
     Returns
     -------
     y : array, shape x.shape + (D,)
-        Of x's type; of W's if x holds whole numbers by its type.
+        Its type is x's, or W's if x's type is one of whole numbers.
     cache : tuple
 
     Raises

@@ -39,7 +39,7 @@ def gru_forward(x, W_in, W_hid, b, h0, mask=None, nonlinearities=None,
     mask, backwards
         As for :func:`minifer.ops.lstm.lstm_forward`.
     nonlinearities : list of three objects with forward and backward, or None
-        Of r, u and c. None: sigmoids, and tanh for c.
+        Those of r, u and c. None: sigmoids, and tanh for c.
 
     Returns
     -------
@@ -116,7 +116,7 @@ def gru_backward(dy, cache, clip=0.0, gradient_steps=-1, need_dx=True):
     if first:  # it does not reach the initial state
         dh = np.zeros_like(dh)
     rows, z = slice(first * N, T * N), dz[first:].reshape(-1, 3 * H)
-    dW_in = x.reshape(T * N, -1)[rows].T @ z
+    dW_in = x.reshape(T * N, x.shape[2])[rows].T @ z
     dW_hid = h[:-1].reshape(T * N, H)[rows].T @ dproducts[first:].reshape(-1, 3 * H)
     dx = None
     if need_dx:

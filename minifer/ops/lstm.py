@@ -44,7 +44,8 @@ def lstm_forward(x, W_in, W_hid, b, h0, c0, peepholes=None, mask=None,
     mask : array, shape (N, T), or None
         Where it is 0, a sequence keeps its states.
     nonlinearities : list of five objects with forward and backward, or None
-        Of i, f, c, o, and of the output. None: sigmoids, and tanh for c and output.
+        Those of i, f, c, o, and of the output. None: sigmoids, and tanh for the other
+        two.
     backwards : bool
         From the last step to the first.
 
@@ -148,7 +149,7 @@ def lstm_backward(dy, cache, clip=0.0, gradient_steps=-1, need_dx=True):
     if first:  # it does not reach the initial states
         dh, dc = np.zeros_like(dh), np.zeros_like(dc)
     rows, z = slice(first * N, T * N), dz[first:].reshape(-1, 4 * H)
-    dW_in = x.reshape(T * N, -1)[rows].T @ z
+    dW_in = x.reshape(T * N, x.shape[2])[rows].T @ z
     dW_hid = h[:-1].reshape(T * N, H)[rows].T @ z
     dx = None
     if need_dx:

@@ -5,6 +5,7 @@ the constructor's signature says what to store. Values of parameters are not
 part of it: see :mod:`minifer.weights`.
 """
 
+import functools
 import inspect
 import math
 
@@ -12,10 +13,11 @@ import numpy as np
 
 from .. import nonlinearities
 from ..errors import WeightsError, one_line
-from ..layers.base import MergeLayer
+from ..layers.base import Layer
 from ..layers.helper import get_all_layers, get_all_params
 from ..layers.input import InputLayer
-from ..layers.param import Param
+from ..layers.param import Param, create_param
+from ..layers.recurrent import Gate
 
 __all__ = ["to_dict", "from_dict"]
 
@@ -69,42 +71,15 @@ def from_dict(description, custom_layers=None, room=math.inf):
         If the description names an unknown layer or does not fit together, or a
         layer's output is beyond all use.
     """
-    from .. import layers
-    built, params, zeros = [], {}, _Zeros(room)
+    builder = _Builder(custom_layers or {}, room)
     try:
-        for entry in description["layers"]:
-            name = entry["type"]
-            cls = (custom_layers or {}).get(name) or (
-                getattr(layers, name) if name in layers.__all__ else None)
-            if cls is None:
-                name = one_line(name)
-                raise WeightsError(
-                    f"model: expected layers of minifer, got '{name}'. Pass your "
-                    f"class: custom_layers={{'{name}': {name}}}.")
-            built.append(_build(cls, entry, built, params, zeros))
-            _check_size(built[-1])
-        return built[-1]
+        return builder.network(description)
     except WeightsError:
         raise
     except Exception as error:  # constructors meet options of any kind
         raise WeightsError(
             f"model: the architecture entry cannot be built ({one_line(error)}). The "
             "file is damaged or was written by another version.") from error
-
-
-class _Zeros:
-    """An initialiser that allocates only so many numbers in all."""
-
-    def __init__(self, room):
-        self.room = room
-
-    def __call__(self, shape):
-        self.room -= math.prod(shape)
-        if self.room < 0:
-            raise WeightsError(
-                f"model: the architecture wants a parameter of shape {shape}, more "
-                "numbers than the file has. It is damaged.")
-        return np.zeros(shape, np.float32)
 
 
 def _check_size(layer):
@@ -121,45 +96,108 @@ def _describe(layer, order, params):
     entry = {"type": type(layer).__name__, "name": layer.name,
              "incoming": [order.index(i) for i in layer.incomings]}
     for option in _options(type(layer)):
-        value = getattr(layer, option)
-        if isinstance(value, Param):
-            entry[option] = {"param": params.index(value)}
-        elif isinstance(value, nonlinearities.Nonlinearity):
-            entry[option] = {"nonlinearity": value.name, **value.options}
-        elif option == "nonlinearity":
-            raise WeightsError(
-                f"model: expected a nonlinearity of minifer in {layer!r}, got "
-                f"{value!r}. One of your own cannot be stored: put it into a layer "
-                "class and load with custom_layers.")
-        else:
-            entry[option] = value
+        entry[option] = _value(getattr(layer, option), option, layer, params)
     return entry
 
 
-def _build(cls, entry, built, params, zeros):
-    if not isinstance(entry["name"], (str, type(None))):
-        raise WeightsError("model: expected text as a layer's name, got "
-                           f"{one_line(repr(entry['name']))}. The file is damaged.")
-    options = {}
-    for option in _options(cls):
-        if option in NEWER and option not in entry:
-            continue
-        value = entry[option]
-        if isinstance(value, dict) and "param" in value:
-            options[option] = params.get(value["param"], zeros)
-        elif isinstance(value, dict):
-            options[option] = _nonlinearity(value)
-        else:
-            options[option] = tuple(value) if isinstance(value, list) else value
-    if not issubclass(cls, InputLayer):
+def _value(value, option, layer, params):
+    """An option as plain data."""
+    if isinstance(value, Param):
+        return {"param": params.index(value)}
+    if isinstance(value, nonlinearities.Nonlinearity):
+        return {"nonlinearity": value.name, **value.options}
+    if isinstance(value, Gate):
+        return {"gate": {part: _value(one, part, layer, params)
+                         for part, one in vars(value).items()}}
+    if isinstance(value, Layer):
+        if value in layer.incomings:
+            return {"incoming": layer.incomings.index(value)}
+        order = get_all_layers(value)
+        return {"layers": [_describe(one, order, params) for one in order]}
+    if option == "nonlinearity":
+        raise WeightsError(
+            f"model: expected a nonlinearity of minifer in {layer!r}, got "
+            f"{value!r}. One of your own cannot be stored: put it into a layer "
+            "class and load with custom_layers.")
+    return value
+
+
+class _Builder:
+    """Builds networks, and the layers inside layers, of parameters that are 0.
+
+    Parameters
+    ----------
+    custom_layers : dict of str -> class
+    room : int
+        How many numbers all parameters may have together.
+    """
+
+    def __init__(self, custom_layers, room):
+        self.custom_layers, self.room, self.params = custom_layers, room, {}
+
+    def network(self, description):
+        """The output layer of what was described."""
+        built = []
+        for entry in description["layers"]:
+            built.append(self.layer(entry, built))
+            _check_size(built[-1])
+        return built[-1]
+
+    def layer(self, entry, built):
+        """One layer, on those that have been built."""
+        cls = self.class_of(entry["type"])
+        if not isinstance(entry["name"], (str, type(None))):
+            raise WeightsError("model: expected text as a layer's name, got "
+                               f"{one_line(repr(entry['name']))}. The file is damaged.")
         below = [built[place] for place in entry["incoming"]]
-        options["incomings" if issubclass(cls, MergeLayer) else "incoming"] = (
-            below if issubclass(cls, MergeLayer) else below[0])
-    layer = cls(**options, name=entry["name"])
-    for option, value in entry.items():
-        if isinstance(value, dict) and "param" in value:
-            params[value["param"]] = getattr(layer, option)
-    return layer
+        options = {option: self.value(entry[option], below) for option in _options(cls)
+                   if option in entry or option not in NEWER}
+        arguments = inspect.signature(cls.__init__).parameters
+        if "incomings" in arguments:
+            options["incomings"] = below
+        elif not issubclass(cls, InputLayer):
+            options["incoming"] = below[0]
+        return cls(**options, name=entry["name"])
+
+    def class_of(self, name):
+        """A layer class, by the name that a file gives it."""
+        from .. import layers
+        cls = self.custom_layers.get(name) or (
+            getattr(layers, name) if name in layers.__all__ else None)
+        if cls is None:
+            name = one_line(name)
+            raise WeightsError(
+                f"model: expected layers of minifer, got '{name}'. Pass your "
+                f"class: custom_layers={{'{name}': {name}}}.")
+        return cls
+
+    def value(self, value, below):
+        """The way back from :func:`_value`."""
+        if isinstance(value, list):
+            return tuple(value)
+        if not isinstance(value, dict):
+            return value
+        if "param" in value:
+            return functools.partial(self.param, value["param"])
+        if "gate" in value:
+            return Gate(**{part: self.value(one, below)
+                           for part, one in value["gate"].items()})
+        if "incoming" in value:
+            return below[value["incoming"]]
+        if "layers" in value:
+            return self.network(value)
+        return _nonlinearity(value)
+
+    def param(self, place, shape):
+        """The parameter of a place, an initialiser's value: made when first asked."""
+        if place not in self.params:
+            self.room -= math.prod(shape)
+            if self.room < 0:
+                raise WeightsError(
+                    f"model: the architecture wants a parameter of shape {shape}, more "
+                    "numbers than the file has. It is damaged.")
+            self.params[place] = create_param(np.zeros(shape, np.float32), shape)
+        return self.params[place]
 
 
 def _options(cls):

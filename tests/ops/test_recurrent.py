@@ -20,7 +20,8 @@ SIZES = [pytest.param(*sizes, id=name) for name, *sizes in [
 OTHER = {"scaled_tanh": (f.ScaledTanH(0.5, 1.5), lambda z: 1.5 * math.tanh(z / 2)),
          "softplus": (f.softplus, lambda z: math.log1p(math.exp(z))),
          "identity": (f.identity, lambda z: z),
-         "sigmoid": (f.sigmoid, lambda z: 1 / (1 + math.exp(-z))), "tanh": (f.tanh, math.tanh)}
+         "sigmoid": (f.sigmoid, lambda z: 1 / (1 + math.exp(-z))),
+         "tanh": (f.tanh, math.tanh)}
 OTHERS = ["scaled_tanh", "sigmoid", "softplus", "tanh", "identity"]
 
 
