@@ -22,31 +22,33 @@ class UsualGates:
     ----------
     kinds : str
         A letter a gate: ``"s"`` or ``"t"``.
-    H : int
-        Units.
+    shape : (int, int)
+        N sequences, H units.
     dtype : dtype
     """
 
-    def __init__(self, kinds, H, dtype):
-        s = np.repeat([0.5 if kind == "s" else 1.0 for kind in kinds], H)
-        self.H = H
+    def __init__(self, kinds, shape, dtype):
+        N, self.H = shape
+        # In full, (N, G·H): rows that are spread out would take twice the time.
+        s = np.tile(np.repeat([0.5 if kind == "s" else 1.0 for kind in kinds], self.H),
+                    (N, 1))
         self.scale, self.shift, self.low = (a.astype(dtype)
                                             for a in (s, 1 - s, 2 * s - 1))
 
     def forward(self, t, z, start, stop):
         """Gates ``start`` to ``stop`` of z become what their functions give."""
         part = slice(start * self.H, stop * self.H)
-        a, scale = z[:, part], self.scale[part]
+        a, scale = z[:, part], self.scale[:, part]
         a *= scale
         np.tanh(a, out=a)
         a *= scale
-        a += self.shift[part]
+        a += self.shift[:, part]
 
     def backward(self, t, a, da, start, stop):
         """The gradients da of gates' outputs a become those of their inputs."""
         part = slice(start * self.H, stop * self.H)
         a, da = a[:, part], da[:, part]
-        slope = a + self.low[part]
+        slope = a + self.low[:, part]
         slope *= 1 - a
         da *= slope
 

@@ -17,16 +17,17 @@ PyTorch and cuDNN, so that all products of a step are one.
 import numpy as np
 
 from ..cuda import recurrent as kernels
-from ..device.arrays import on_gpu
+from ..device.arrays import contiguous, on_gpu
+from ..device.threads import Helper
 from .gates import AnyGates, UsualGates
-from .sequence import (as_flags, batch_first, column_sums, first_step, limited, states,
-                       time_first)
+from .sequence import (Projection, WeightGradients, as_flags, batch_first, column_sums,
+                       first_step, limited, states, time_first)
 
 __all__ = ["gru_forward", "gru_backward"]
 
 
 def gru_forward(x, W_in, W_hid, b, h0, mask=None, nonlinearities=None,
-                backwards=False):
+                backwards=False, helper=Helper()):
     """Run over sequences. Gates lie side by side in the order r, u, c.
 
     Parameters
@@ -36,7 +37,7 @@ def gru_forward(x, W_in, W_hid, b, h0, mask=None, nonlinearities=None,
     W_hid : array, shape (H, 3H)
     b : array, shape (3H,)
     h0 : array, shape (N, H) or (1, H)
-    mask, backwards
+    mask, backwards, helper
         As for :func:`minifer.ops.lstm.lstm_forward`.
     nonlinearities : list of three objects with forward and backward, or None
         Those of r, u and c. None: sigmoids, and tanh for c.
@@ -46,20 +47,21 @@ def gru_forward(x, W_in, W_hid, b, h0, mask=None, nonlinearities=None,
     h : array, shape (N, T, H)
     cache : tuple
     """
-    (N, T, D), H = x.shape, len(W_hid)
+    (N, T, _), H = x.shape, len(W_hid)
     W_in, W_hid, b, h0 = (a.astype(x.dtype, copy=False) for a in (W_in, W_hid, b, h0))
     x = time_first(x, backwards)
-    gates = (x.reshape(T * N, D) @ W_in).reshape(T, N, 3 * H)
-    gates += b
-    h = states(T, np.broadcast_to(h0, (N, H)))
-    products = np.empty_like(gates)  # of the states
+    projection = Projection(x, W_in, b, helper)
+    gates = projection.y
+    h = states("h", T, h0, N, helper)
+    products = helper.empty("products", gates, gates.shape)  # of the states
     flags = as_flags(mask, backwards, x.dtype)
     f = None
     if not (on_gpu(x) and nonlinearities is None):
-        f = (UsualGates("sst", H, x.dtype) if nonlinearities is None
+        f = (UsualGates("sst", (N, H), x.dtype) if nonlinearities is None
              else AnyGates(nonlinearities, H))
-    for t, z in enumerate(gates):
-        product, flag = products[t], None if flags is None else flags[t]
+    for t in projection.steps():
+        z, product = gates[t], products[t]
+        flag = None if flags is None else flags[t]
         np.matmul(h[t], W_hid, out=product)
         if f is None:
             kernels.gru_forward(z, product, h[t], flag, h[t + 1])
@@ -74,7 +76,7 @@ def gru_forward(x, W_in, W_hid, b, h0, mask=None, nonlinearities=None,
         h[t + 1] += h[t]
         if flag is not None:
             np.copyto(h[t + 1], h[t], where=flag == 0)
-    cache = x, W_in, W_hid, flags, f, gates, h, products, len(h0), backwards
+    cache = x, W_in, W_hid, flags, f, gates, h, products, len(h0), backwards, helper
     return batch_first(h[1:], backwards), cache
 
 
@@ -95,12 +97,14 @@ def gru_backward(dy, cache, clip=0.0, gradient_steps=-1, need_dx=True):
     dx, dW_in, dW_hid, db, dh0 : arrays
         None for dx that is not wanted.
     """
-    x, W_in, W_hid, flags, f, gates, h, products, length, backwards = cache
-    (T, N, _), H = gates.shape, len(W_hid)
+    x, W_in, W_hid, flags, f, gates, h, products, length, backwards, helper = cache
+    T, N, _ = gates.shape
     first = first_step(T, gradient_steps)
     dy = time_first(dy, backwards)
-    dz, dproducts = np.empty_like(gates), np.empty_like(gates)
-    dz[:first] = 0
+    dz, dproducts = (helper.empty(name, gates, gates.shape)
+                     for name in ("dz", "dproducts"))
+    through = WeightGradients(x, dz, W_in, h[:-1], dproducts, need_dx, helper)
+    W_hid = contiguous(W_hid.T)  # (3H, H), as it is used at every step
     dh = np.zeros_like(h[0])
     for t in reversed(range(first, T)):
         flag = None if flags is None else flags[t]
@@ -111,18 +115,15 @@ def gru_backward(dy, cache, clip=0.0, gradient_steps=-1, need_dx=True):
         else:
             kept = _step_back(t, dy[t] + dh, gates[t], products[t], h[t], flag, f, clip,
                               dz[t], dproducts[t])
-        dh = dproducts[t] @ W_hid.T
+        dh = dproducts[t] @ W_hid
+        through.reached(t, first)
         dh += kept
     if first:  # it does not reach the initial state
         dh = np.zeros_like(dh)
-    rows, z = slice(first * N, T * N), dz[first:].reshape(-1, 3 * H)
-    dW_in = x.reshape(T * N, x.shape[2])[rows].T @ z
-    dW_hid = h[:-1].reshape(T * N, H)[rows].T @ dproducts[first:].reshape(-1, 3 * H)
-    dx = None
+    dx, dW_in, dW_hid, db = through.finish()
     if need_dx:
-        dx = batch_first((dz.reshape(T * N, 3 * H) @ W_in.T).reshape(x.shape),
-                         backwards)
-    return dx, dW_in, dW_hid, column_sums(z), (
+        dx = batch_first(dx, backwards)
+    return dx, dW_in, dW_hid, db, (
         dh if length == N else column_sums(dh)[None])
 
 

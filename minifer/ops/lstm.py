@@ -19,16 +19,17 @@ Hochreiter & Schmidhuber (1997), Neural Computation 9(8); forget gates by Gers e
 import numpy as np
 
 from ..cuda import recurrent as kernels
-from ..device.arrays import on_gpu
+from ..device.arrays import contiguous, on_gpu
+from ..device.threads import Helper
 from .gates import AnyGates, UsualGates
-from .sequence import (as_flags, batch_first, column_sums, first_step, limited, states,
-                       time_first)
+from .sequence import (Projection, WeightGradients, as_flags, batch_first, column_sums,
+                       first_step, limited, states, time_first)
 
 __all__ = ["lstm_forward", "lstm_backward"]
 
 
 def lstm_forward(x, W_in, W_hid, b, h0, c0, peepholes=None, mask=None,
-                 nonlinearities=None, backwards=False):
+                 nonlinearities=None, backwards=False, helper=Helper()):
     """Run over sequences. Gates lie side by side in the order i, f, c, o.
 
     Parameters
@@ -48,43 +49,46 @@ def lstm_forward(x, W_in, W_hid, b, h0, c0, peepholes=None, mask=None,
         two.
     backwards : bool
         From the last step to the first.
+    helper : minifer.device.threads.Helper
+        Does the products of all steps beside the steps.
 
     Returns
     -------
     h : array, shape (N, T, H)
     cache : tuple
     """
-    (N, T, D), H = x.shape, len(W_hid)
+    (N, T, _), H = x.shape, len(W_hid)
     W_in, W_hid, b, h0, c0, peepholes = (
         None if a is None else a.astype(x.dtype, copy=False)
         for a in (W_in, W_hid, b, h0, c0, peepholes))
     x = time_first(x, backwards)
-    gates = (x.reshape(T * N, D) @ W_in).reshape(T, N, 4 * H)
-    gates += b
-    h, c = (states(T, np.broadcast_to(a, (N, H))) for a in (h0, c0))
-    shown = np.empty_like(h, shape=(T, N, H))  # of the cells, by the output
+    projection = Projection(x, W_in, b, helper)
+    gates = projection.y
+    h, c = (states(name, T, a, N, helper) for name, a in (("h", h0), ("c", c0)))
+    shown = helper.empty("shown", x, (T, N, H))  # of the cells, by the output
     flags = as_flags(mask, backwards, x.dtype)
     if on_gpu(x) and nonlinearities is None:
         f = output = None
-        for t in range(T):
+        for t in projection.steps():
             kernels.lstm_forward(gates[t], h[t] @ W_hid, h[t], c[t], peepholes,
                                  None if flags is None else flags[t], c[t + 1],
                                  shown[t], h[t + 1])
     else:
-        f = (UsualGates("ssts", H, x.dtype) if nonlinearities is None
+        f = (UsualGates("ssts", (N, H), x.dtype) if nonlinearities is None
              else AnyGates(nonlinearities[:4], H))
         output = None if nonlinearities is None else AnyGates(nonlinearities[4:], H)
-        _steps(gates, h, c, shown, W_hid, peepholes, flags, f, output)
+        _steps(projection, h, c, shown, W_hid, peepholes, flags, f, output)
     cache = (x, W_in, W_hid, peepholes, flags, f, output, gates, h, c, shown,
-             (len(h0), len(c0)), backwards)
+             (len(h0), len(c0)), backwards, helper)
     return batch_first(h[1:], backwards), cache
 
 
-def _steps(gates, h, c, shown, W_hid, peepholes, flags, f, output):
+def _steps(projection, h, c, shown, W_hid, peepholes, flags, f, output):
     """Forward, step by step: gates become their outputs; states are filled in."""
-    H = len(W_hid)
+    H, gates = len(W_hid), projection.y
     product = np.empty_like(gates[0])
-    for t, z in enumerate(gates):
+    for t in projection.steps():
+        z = gates[t]
         np.matmul(h[t], W_hid, out=product)
         z += product
         i, ff, g, o = (z[:, k * H:(k + 1) * H] for k in range(4))
@@ -127,11 +131,12 @@ def lstm_backward(dy, cache, clip=0.0, gradient_steps=-1, need_dx=True):
         None for dx that is not wanted, and for peepholes that were None.
     """
     (x, W_in, W_hid, peepholes, flags, f, output, gates, h, c, shown, lengths,
-     backwards) = cache
+     backwards, helper) = cache
     (T, N, H), first = shown.shape, first_step(len(shown), gradient_steps)
     dy = time_first(dy, backwards)
-    dz = np.empty_like(gates)
-    dz[:first] = 0
+    dz = helper.empty("dz", gates, gates.shape)
+    products = WeightGradients(x, dz, W_in, h[:-1], dz, need_dx, helper)
+    W_hid = contiguous(W_hid.T)  # (4H, H), as it is used at every step
     dh, dc = (np.zeros_like(shown[0]) for _ in range(2))
     seen = None if peepholes is None else np.zeros_like(dh, shape=(N, 3 * H))
     for t in reversed(range(first, T)):
@@ -143,21 +148,18 @@ def lstm_backward(dy, cache, clip=0.0, gradient_steps=-1, need_dx=True):
         else:
             kept, dc = _step_back(t, dy[t] + dh, dc, gates[t], c, shown[t], peepholes,
                                   flag, seen, f, output, clip, dz[t])
-        dh = dz[t] @ W_hid.T
+        dh = dz[t] @ W_hid
+        products.reached(t, first)
         if flag is not None:
             dh += kept
     if first:  # it does not reach the initial states
         dh, dc = np.zeros_like(dh), np.zeros_like(dc)
-    rows, z = slice(first * N, T * N), dz[first:].reshape(-1, 4 * H)
-    dW_in = x.reshape(T * N, x.shape[2])[rows].T @ z
-    dW_hid = h[:-1].reshape(T * N, H)[rows].T @ z
-    dx = None
+    dx, dW_in, dW_hid, db = products.finish()
     if need_dx:
-        dx = batch_first((dz.reshape(T * N, 4 * H) @ W_in.T).reshape(x.shape),
-                         backwards)
+        dx = batch_first(dx, backwards)
     dh0, dc0 = (d if length == N else column_sums(d)[None]
                 for d, length in zip((dh, dc), lengths))
-    return (dx, dW_in, dW_hid, column_sums(z), dh0, dc0,
+    return (dx, dW_in, dW_hid, db, dh0, dc0,
             None if seen is None else column_sums(seen).reshape(3, H))
 
 

@@ -8,13 +8,18 @@ The recurrence alone goes step by step. The input's product for all steps is one
 are the gradients of both matrices of weights.
 """
 
+import functools
+
 import numpy as np
 
-from ..device.arrays import contiguous, on_gpu
 from ..cuda import reduce as reduce_kernels
+from ..device.arrays import contiguous, on_gpu
 
 __all__ = ["time_first", "batch_first", "as_flags", "first_step", "column_sums",
-           "states", "limited"]
+           "states", "limited", "Projection", "WeightGradients"]
+
+#: Steps whose products are one.
+PIECE = 10
 
 
 def time_first(x, backwards):
@@ -40,10 +45,9 @@ def first_step(T, gradient_steps):
     return 0 if gradient_steps < 0 else max(0, T - gradient_steps)
 
 
-def states(T, first):
-    """Room for a state before the first step, ``first`` (N, H), and after each of T."""
-    N, H = first.shape
-    room = np.empty_like(first, shape=(T + 1, N, H))
+def states(name, T, first, N, helper):
+    """Room for a state before the first step, ``first``, and after each of T."""
+    room = helper.empty(name, first, (T + 1, N, first.shape[1]))
     room[0] = first
     return room
 
@@ -59,3 +63,88 @@ def limited(gradient, clip):
     if clip:
         np.clip(gradient, -clip, clip, out=gradient)
     return gradient
+
+
+class Projection:
+    """``x W + b`` of all steps, in pieces, a little ahead of who walks over them.
+
+    Parameters
+    ----------
+    x : array, shape (T, N, D)
+    W : array, shape (D, G)
+    b : array, shape (G,)
+    helper : minifer.device.threads.Helper
+
+    Attributes
+    ----------
+    y : array, shape (T, N, G)
+        A step of it may be changed once :meth:`steps` has given its number.
+    """
+
+    def __init__(self, x, W, b, helper):
+        self.x, self.W, self.b, self.helper = x, W, b, helper
+        self.y = helper.empty("projection", x, (*x.shape[:2], W.shape[1]))
+
+    def steps(self):
+        """The numbers of all steps, each when its y is there."""
+        T = len(self.x)
+        pieces = [slice(start, min(T, start + PIECE)) for start in range(0, T, PIECE)]
+        handles = [self.helper.submit(functools.partial(self._project, piece))
+                   for piece in pieces]
+        try:
+            for piece, handle in zip(pieces, handles):
+                self.helper.need(handle)
+                yield from range(piece.start, piece.stop)
+        finally:
+            self.helper.finish(handles)
+
+    def _project(self, piece):
+        y = self.y[piece].reshape(-1, self.W.shape[1])
+        np.matmul(self.x[piece].reshape(-1, len(self.W)), self.W, out=y)
+        y += self.b
+
+
+class WeightGradients:
+    """The products of the way back, in pieces, a little behind who walks back.
+
+    Parameters
+    ----------
+    x, dz, W : arrays, shapes (T, N, D), (T, N, G), (D, G)
+        The input, the gradient of its product, and its weights.
+    h, dproduct : arrays, shapes (T, N, H), (T, N, G)
+        The states before each step, and the gradient of their product.
+    need_dx : bool
+    helper : minifer.device.threads.Helper
+    """
+
+    def __init__(self, x, dz, W, h, dproduct, need_dx, helper):
+        self.x, self.dz, self.W, self.h, self.dproduct = x, dz, W, h, dproduct
+        self.helper, self.handles, self.parts = helper, [], {}
+        self.dx = helper.empty("dx", x, x.shape) if need_dx else None
+        self.stop = len(x)
+
+    def reached(self, t, first):
+        """The walk back has done step ``t``; ``first`` is its last."""
+        if t == first or t == self.stop - PIECE:
+            piece, self.stop = slice(t, self.stop), t
+            self.handles.append(self.helper.submit(
+                functools.partial(self._multiply, piece)))
+
+    def _multiply(self, piece):
+        dz, dproduct = (_rows(a[piece]) for a in (self.dz, self.dproduct))
+        self.parts[piece.start] = (_rows(self.x[piece]).T @ dz,
+                                   _rows(self.h[piece]).T @ dproduct, column_sums(dz))
+        if self.dx is not None:
+            np.matmul(dz, self.W.T, out=_rows(self.dx[piece]))
+
+    def finish(self):
+        """dx, shape (T, N, D), or None; then dW, dW_hid and db."""
+        if self.dx is not None:
+            self.dx[:self.stop] = 0  # where no gradient came
+        self.helper.finish(self.handles)
+        parts = [self.parts[start] for start in sorted(self.parts)]
+        return self.dx, *(sum(more, first) for first, *more in zip(*parts))
+
+
+def _rows(steps):
+    return steps.reshape(-1, steps.shape[-1])

@@ -7,13 +7,13 @@ out among threads.
 from ... import nonlinearities
 from ...device.threads import Workers
 from ...layers import (BatchNormLayer, DenseLayer, DropoutLayer, FrozenBatchNormLayer,
-                       NonlinearityLayer)
+                       GRULayer, LSTMLayer, NonlinearityLayer)
 from ..plan import Plan, halves
 from ..steps import PlainStep
 from .conv_chain import ConvChain
 from .fused_conv import FusedConv
 from .image_steps import FixedNormStep, ImageStep, NormStep, PoolStep, ReluStep
-from .steps import DenseStep, DropoutStep
+from .steps import DenseStep, DropoutStep, SequenceStep
 
 __all__ = ["CpuPlan"]
 
@@ -68,6 +68,8 @@ class CpuPlan(Plan):
             return DropoutStep([layer], bottoms, *flags, self.workers, self.batch)
         if type(layer) is DenseLayer:
             return DenseStep([layer], bottoms, *flags, self.workers, self.batch, logits)
+        if type(layer) in (LSTMLayer, GRULayer):
+            return SequenceStep([layer], bottoms, *flags, self.options, self.workers)
         Fast = self._between_convolutions(layer)
         if Fast is not None and not logits:
             return Fast([layer], bottoms, *flags, self.workers, self.batch)

@@ -1,11 +1,12 @@
-"""Steps of a plan on the CPU beside convolutions: dense layers and dropout."""
+"""Steps of a plan on the CPU beside convolutions: dense, dropout, recurrent layers."""
 
 import numpy as np
 
+from ...device.threads import Helper
 from ...ops.outer_product import OuterProduct
-from ..steps import Step
+from ..steps import PlainStep, Step
 
-__all__ = ["DenseStep", "DropoutStep"]
+__all__ = ["DenseStep", "DropoutStep", "SequenceStep"]
 
 # Multiply-adds, and elements, below which a second thread costs more than it saves.
 FEW_PRODUCTS, FEW_ELEMENTS = 1 << 20, 1 << 16
@@ -128,3 +129,26 @@ class DropoutStep(Step):
     def _apply(self, x, mask, out):
         np.multiply(x, mask, out=out)
         out *= self.scale
+
+
+class SequenceStep(PlainStep):
+    """An LSTM or GRU: while one thread walks, another multiplies ahead of or behind it.
+
+    Two that share the sequences would be slower: each step of a walk is so short that
+    they would wait for the interpreter, and for each other.
+    """
+
+    algorithm = "walk"
+
+    def __init__(self, layers, bottoms, learns, need_dx, options, workers):
+        super().__init__(layers, bottoms, learns, need_dx, options, logits=False)
+        self.helper = Helper(workers.count, keeps=True)
+
+    def forward(self, xs):
+        y, self.cache = self.layer.walk(xs, self.helper)
+        return y
+
+    @property
+    def nbytes(self):
+        """Bytes of the arrays that stay from one pass to the next."""
+        return sum(array.nbytes for array in self.helper.kept.values())

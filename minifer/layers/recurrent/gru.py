@@ -70,10 +70,10 @@ only_return_final, name
         self.nonlinearity_hid = hidden_update.nonlinearity
         self.hid_init = self.add_state("hid_init", hid_init, (self.num_units,))
 
-    def _walk(self, x, W_in, W_hid, b, *states, mask):
+    def _walk(self, x, W_in, W_hid, b, *states, mask, helper):
         functions = [gate.nonlinearity for gate in self.gates]
         return gru_forward(x, W_in, W_hid, b, *states, mask, self.unusual(functions),
-                           self.backwards)
+                           self.backwards, helper)
 
     def _walk_back(self, dy, cache, **limits):
         dx, dW_in, dW_hid, db, *states = gru_backward(dy, cache, **limits)

@@ -100,14 +100,14 @@ class LSTMLayer(GatedLayer):
         self.cell_init = self.add_state("cell_init", cell_init, (self.num_units,))
         self.hid_init = self.add_state("hid_init", hid_init, (self.num_units,))
 
-    def _walk(self, x, W_in, W_hid, b, *states, mask):
+    def _walk(self, x, W_in, W_hid, b, *states, mask, helper):
         peepholes = None
         if self.peepholes:
             peepholes = np.stack([getattr(self, option).W_cell.value
                                   for option in PEEPHOLES])
         functions = [gate.nonlinearity for gate in self.gates] + [self.nonlinearity]
         return lstm_forward(x, W_in, W_hid, b, *states, peepholes, mask,
-                            self.unusual(functions), self.backwards)
+                            self.unusual(functions), self.backwards, helper)
 
     def _walk_back(self, dy, cache, **limits):
         dx, dW_in, dW_hid, db, *states, seen = lstm_backward(dy, cache, **limits)

@@ -8,6 +8,7 @@ import numbers
 import numpy as np
 
 from ...device.arrays import contiguous
+from ...device.threads import Helper
 from ..base import Layer, MergeLayer
 from .gate import Gate
 
@@ -175,13 +176,18 @@ class GatedLayer(SequenceLayer):
         return self.of_steps(input_shapes[0], (self.num_units,))
 
     def forward(self, xs):
+        return self.walk(xs, Helper())
+
+    def walk(self, xs, helper):
+        """:meth:`forward`, with another thread for what can be done beside the steps;
+        :meth:`backward` will have it too."""
         x, mask = xs[0], self.given("mask_input", xs)
         self.check_steps(x)
         stacked = [np.concatenate([getattr(gate, part).value for gate in self.gates],
                                   axis=-1) for part in ("W_in", "W_hid", "b")]
         states = [self.given(option, xs) for option in self.STATES]
         rows = x.reshape(*x.shape[:2], len(stacked[0]))
-        y, cache = self._walk(rows, *stacked, *states, mask=mask)
+        y, cache = self._walk(rows, *stacked, *states, mask=mask, helper=helper)
         return self.final(y), (x.shape, mask, cache)
 
     def backward(self, dy, cache, need_dx=True):
@@ -199,7 +205,7 @@ class GatedLayer(SequenceLayer):
             dict(zip(self.STATES, states)), need_dx)
         return dxs, {**gradients, **of_states}
 
-    def _walk(self, x, W_in, W_hid, b, *states, mask):
+    def _walk(self, x, W_in, W_hid, b, *states, mask, helper):
         """The states (N, T, H), and a cache."""
         raise NotImplementedError
 
