@@ -24,8 +24,9 @@ __all__ = ["to_dict", "from_dict"]
 #: 1 GB of float32. The largest of ResNet-152 at 224×224 has 0.8 million.
 LARGEST_OUTPUT = 1 << 28
 
-#: Options that files of earlier versions lack: the default is what they meant.
-NEWER = {"num_leading_axes"}
+#: Options that files of earlier versions lack, and what those meant. With this value
+#: they are left out, so that a network is described as it always was.
+NEWER = {"num_leading_axes": 1}
 
 
 def to_dict(network):
@@ -96,7 +97,9 @@ def _describe(layer, order, params):
     entry = {"type": type(layer).__name__, "name": layer.name,
              "incoming": [order.index(i) for i in layer.incomings]}
     for option in _options(type(layer)):
-        entry[option] = _value(getattr(layer, option), option, layer, params)
+        value = getattr(layer, option)
+        if option not in NEWER or value != NEWER[option]:
+            entry[option] = _value(value, option, layer, params)
     return entry
 
 
