@@ -8,8 +8,8 @@ from minifer.commands.gradcheck import layers as example_layers
 from minifer import gradcheck, models, nonlinearities
 from minifer.errors import NotFiniteError, SettingError, ShapeError
 from minifer.layers import (BatchNormLayer, Conv2DLayer, DenseLayer, DropoutLayer,
-                            ElemwiseSumLayer, InputLayer, Layer, MaxPool2DLayer,
-                            NonlinearityLayer, Pool2DLayer, batch_norm,
+                            ElemwiseSumLayer, EmbeddingLayer, InputLayer, Layer,
+                            MaxPool2DLayer, NonlinearityLayer, Pool2DLayer, batch_norm,
                             get_all_params)
 from minifer.layers.special import ActivatedLayer
 
@@ -51,7 +51,8 @@ EVERY_LAYER = [pytest.param(layer, id=title)
 def test_every_layer_is_right(layer, deterministic):
     report = gradcheck.check(layer, deterministic=deterministic, tolerance=1e-6)
     assert report.ok, f"\n{report}"
-    assert len(report.rows) == 1 + len(get_all_params(layer, trainable=True))
+    inputs = 0 if isinstance(layer, EmbeddingLayer) else 1
+    assert len(report.rows) == inputs + len(get_all_params(layer, trainable=True))
     assert sum(row.kinks for row in report.rows) == 0
 
 

@@ -8,18 +8,22 @@ headline network, 3,641,191 parameters.
 import dataclasses
 import json
 
+import numpy as np
+
 from .. import gradcheck, models, nonlinearities as f
 from ..device import arrays
 from ..layers import (BatchNormLayer, BiasLayer, ConcatLayer, Conv1DLayer, Conv2DLayer,
-                      Conv3DLayer, DenseLayer, DilatedConv2DLayer, DimshuffleLayer,
-                      DropoutLayer, ElemwiseMergeLayer, ElemwiseSumLayer,
+                      Conv3DLayer, CustomRecurrentLayer, DenseLayer,
+                      DilatedConv2DLayer, DimshuffleLayer, DropoutLayer,
+                      ElemwiseMergeLayer, ElemwiseSumLayer, EmbeddingLayer,
                       ExpressionLayer, FeaturePoolLayer, FeatureWTALayer, FlattenLayer,
-                      GaussianNoiseLayer, GlobalPoolLayer, InputLayer, InverseLayer,
-                      LocalResponseNormalization2DLayer, LocallyConnected2DLayer,
-                      MaxPool1DLayer, MaxPool2DLayer, MaxPool3DLayer, NINLayer,
-                      NonlinearityLayer, PadLayer, ParametricRectifierLayer,
-                      Pool1DLayer, Pool2DLayer, Pool3DLayer, RandomizedRectifierLayer,
-                      ReshapeLayer, ScaleLayer, SliceLayer, SpatialPyramidPoolingLayer,
+                      GRULayer, Gate, GaussianNoiseLayer, GlobalPoolLayer, InputLayer,
+                      InverseLayer, LSTMLayer, LocalResponseNormalization2DLayer,
+                      LocallyConnected2DLayer, MaxPool1DLayer, MaxPool2DLayer,
+                      MaxPool3DLayer, NINLayer, NonlinearityLayer, PadLayer,
+                      ParametricRectifierLayer, Pool1DLayer, Pool2DLayer, Pool3DLayer,
+                      RandomizedRectifierLayer, RecurrentLayer, ReshapeLayer,
+                      ScaleLayer, SliceLayer, SpatialPyramidPoolingLayer,
                       StandardizationLayer, TPSTransformerLayer, TransformerLayer,
                       TransposedConv2DLayer, TransposedConv3DLayer, Upscale1DLayer,
                       Upscale2DLayer, Upscale3DLayer, batch_norm, dropout_channels,
@@ -49,6 +53,8 @@ def layers():
     for function in ("mean", "max", "sum"):
         yield f"GlobalPoolLayer {function}", GlobalPoolLayer(x, function)
     yield "DenseLayer", DenseLayer(x, 4, name="dense")
+    yield "DenseLayer step by step", DenseLayer(x, 4, num_leading_axes=2, name="dense")
+    yield "EmbeddingLayer", EmbeddingLayer(InputLayer((None, 4)), 3, 2, name="words")
     yield "DropoutLayer", DropoutLayer(x, p=0.3)
     yield "BatchNormLayer", BatchNormLayer(x, name="bn")
     yield "batch_norm(conv)", batch_norm(Conv2DLayer(x, **conv))
@@ -82,6 +88,7 @@ def layers():
         x, DenseLayer(x, 8, nonlinearity=f.tanh), control_points=4)
     yield "ExpressionLayer", ExpressionLayer(x, f.tanh)
     yield from inverting(x)
+    yield from recurrent_layers()
     first = DenseLayer(InputLayer((None, 5)), 5, nonlinearity=f.tanh, name="shared")
     yield "a shared layer", DenseLayer(first, 5, W=first.W, b=first.b, name="twice")
     for name in ("rectify", "leaky_rectify", "elu", "selu", "tanh", "sigmoid",
@@ -163,6 +170,45 @@ def inverting(x):
         pool = Pool2DLayer(x, 3, 2, 1, mode=mode)
         yield f"InverseLayer pool {mode}", InverseLayer(
             NonlinearityLayer(pool, f.tanh), pool)
+
+
+def recurrent_layers():
+    """Those that walk over sequences."""
+    x = InputLayer((None, 5, 3))
+    # Steps are left out where this is 0; a start for each sequence.
+    mask = ReshapeLayer(DenseLayer(x, 1, num_leading_axes=2, name="mask"), ([0], [1]))
+    start = DenseLayer(x, 4, nonlinearity=f.tanh, name="start")
+    all_options = {"backwards": True, "mask_input": mask, "hid_init": start}
+    rng = np.random.default_rng(0)
+
+    def W(shape):
+        return rng.normal(size=shape) / 2
+
+    gate, soft = Gate(W, W, W), Gate(W, W, W, W, f.softplus)
+    tanh = Gate(W, W, None, W, f.tanh)
+    lstm = {"ingate": gate, "forgetgate": gate, "cell": tanh, "outgate": gate}
+    gru = {"resetgate": gate, "updategate": gate, "hidden_update": tanh}
+    yield "RecurrentLayer", RecurrentLayer(x, 4, W, W, W, f.tanh, name="rnn")
+    yield "RecurrentLayer, all options", RecurrentLayer(
+        x, 4, W, W, nonlinearity=f.tanh, precompute_input=False, name="rnn",
+        **all_options)
+    yield "LSTMLayer", LSTMLayer(x, 4, **lstm, learn_init=True, name="lstm")
+    yield "LSTMLayer, all options", LSTMLayer(
+        x, 4, **lstm, cell_init=W, **all_options, name="lstm")
+    yield "LSTMLayer, no peepholes", LSTMLayer(
+        x, 4, **lstm, peepholes=False, only_return_final=True, name="lstm")
+    yield "LSTMLayer, other gates", LSTMLayer(
+        x, 3, soft, gate, Gate(W, W, nonlinearity=None), gate, f.sigmoid, name="lstm")
+    yield "GRULayer", GRULayer(x, 4, **gru, learn_init=True, name="gru")
+    yield "GRULayer, all options", GRULayer(x, 4, **gru, **all_options, name="gru")
+    yield "GRULayer, other gates", GRULayer(
+        x, 3, gate, tanh, soft, only_return_final=True, backwards=True, name="gru")
+    conv = {"num_filters": 2, "filter_size": 3, "pad": "same", "nonlinearity": None}
+    yield "CustomRecurrentLayer", CustomRecurrentLayer(
+        InputLayer((None, 3, 1, 4, 5)),
+        Conv2DLayer(InputLayer((None, 1, 4, 5)), **conv, name="seen"),
+        Conv2DLayer(InputLayer((None, 2, 4, 5)), **conv, name="kept"), f.tanh, W,
+        learn_init=True, name="films")
 
 
 def arguments(parser):

@@ -13,9 +13,11 @@ import threading
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor, wait
 
+import numpy as np
+
 from ..errors import SettingError
 
-__all__ = ["Workers", "default_threads", "blas_kernels"]
+__all__ = ["Workers", "Helper", "default_threads", "blas_kernels"]
 
 
 def default_threads():
@@ -142,6 +144,65 @@ class Workers:
             yield
         finally:
             blas.leave()
+
+
+class Helper:
+    """Tasks that another thread does while this one goes on with something else.
+
+    Parameters
+    ----------
+    threads : int
+        With one there is no other thread, and a task is done when it is handed over.
+    keeps : bool
+        Whether :meth:`empty` gives the same memory again in the next pass.
+    """
+
+    def __init__(self, threads=1, keeps=False):
+        self.pool = _pool(threads) if threads > 1 else None
+        self.kept = {} if keeps else None
+
+    def empty(self, name, like, shape):
+        """An array to be filled, of the type and on the device of ``like``."""
+        if self.kept is None:
+            return np.empty_like(like, shape=shape)
+        found = self.kept.get(name)
+        if found is None or found.shape != shape or found.dtype != like.dtype:
+            found = self.kept[name] = np.empty_like(like, shape=shape)
+        return found
+
+    def submit(self, task):
+        """Hand over a task, a function of no arguments; returns its handle."""
+        if self.pool is None:
+            return task()
+        return _Task(task, self.pool.submit(contextvars.copy_context().run, task))
+
+    def need(self, handle):
+        """Go on when a task is done: if no thread has begun it, this one does it."""
+        if handle is not None:
+            handle.finish()
+
+    def finish(self, handles):
+        """Go on when all are done: this thread takes them from the end."""
+        handles = [handle for handle in handles if handle is not None]
+        try:
+            for handle in reversed(handles):
+                handle.finish()
+        finally:  # no thread may still write where the caller goes on
+            wait([handle.future for handle in handles])
+
+
+class _Task:
+    """What a Helper was handed."""
+
+    def __init__(self, task, future):
+        self.task, self.future = task, future
+
+    def finish(self):
+        if self.task is not None and self.future.cancel():
+            self.task()
+        elif not self.future.cancelled():
+            self.future.result()
+        self.task = None
 
 
 class _BlasLimit:

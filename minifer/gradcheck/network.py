@@ -10,8 +10,8 @@ import numpy as np
 
 from .._types import Array
 from ..device.arrays import resolve, to_device, to_host
-from ..layers import (BatchNormLayer, InputLayer, Layer, forward, get_all_layers,
-                      get_all_params)
+from ..layers import (BatchNormLayer, EmbeddingLayer, InputLayer, Layer, forward,
+                      get_all_layers, get_all_params)
 from .probing import OUTSIDE, compare
 from .report import Report
 
@@ -46,7 +46,8 @@ def check(network: Layer | Sequence[Layer],
     network : Layer or list of Layer
         A whole network, or one layer on an InputLayer.
     inputs : array or dict of Layer -> array, optional
-        Default: Gaussian noise of the input layers' shapes.
+        Default: Gaussian noise of the input layers' shapes; numbers of rows where an
+        EmbeddingLayer reads them, which are not probed: they have no gradient.
     deterministic : bool, default False
         Check the pass used in training (False) or prediction.
     batch : int or tuple of int, default (3, 1, 8)
@@ -130,7 +131,8 @@ def _checked(network, order, params, values, given, options, device, rng, probes
         return sum(float((dy * to_host(y)).sum()) for dy, y in zip(dys, run()[0]))
 
     claimed = backward()
-    names = {layer: f"input {layer.name or ''}".strip() for layer in given}
+    names = {layer: f"input {layer.name or ''}".strip() for layer in given
+             if not _rows_of(layer, order)}
     names.update(_names(params))
     wrong = {}
     for factor in FACTORS:
@@ -183,12 +185,21 @@ def _batches(batch, order, inputs, deterministic):
 def _float64_inputs(order, inputs, batch, rng):
     sources = [layer for layer in order if isinstance(layer, InputLayer)]
     if inputs is None:
-        inputs = {layer: rng.standard_normal([batch if n is None else n
-                                              for n in layer.shape])
-                  for layer in sources}
+        inputs = {}
+        for layer in sources:
+            shape = [batch if n is None else n for n in layer.shape]
+            rows = _rows_of(layer, order)
+            inputs[layer] = (rng.integers(0, rows, shape) if rows
+                             else rng.standard_normal(shape))
     elif not isinstance(inputs, dict):
         inputs = {sources[0]: inputs}
     return {layer: np.array(x, np.float64) for layer, x in inputs.items()}
+
+
+def _rows_of(layer, order):
+    """How many rows the embeddings have that read a layer; 0 if there are none."""
+    return min((one.input_size for one in order if isinstance(one, EmbeddingLayer)
+                and layer in one.incomings), default=0)
 
 
 @contextlib.contextmanager

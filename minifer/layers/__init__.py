@@ -14,6 +14,7 @@ from .conv_transposed import (Deconv2DLayer, Deconv3DLayer, TransposedConv2DLaye
                               TransposedConv3DLayer)
 from .cropping import autocrop, autocrop_array_shapes
 from .dense import DenseLayer
+from .embedding import EmbeddingLayer
 from .expression import ExpressionLayer
 from .feature_pool import FeaturePoolLayer, FeatureWTALayer
 from .helper import (count_params, forward, freeze, get_all_layers,
@@ -31,6 +32,7 @@ from .normalization import BatchNormLayer, FrozenBatchNormLayer, batch_norm
 from .pool import (GlobalPoolLayer, MaxPool1DLayer, MaxPool2DLayer, MaxPool3DLayer,
                    Pool1DLayer, Pool2DLayer, Pool3DLayer)
 from .rectifiers import ParametricRectifierLayer, RandomizedRectifierLayer, prelu, rrelu
+from .recurrent import CustomRecurrentLayer, GRULayer, Gate, LSTMLayer, RecurrentLayer
 from .scaling import BiasLayer, ScaleLayer, standardize
 from .shape import (DimshuffleLayer, FlattenLayer, ReshapeLayer, dimshuffle, flatten,
                     reshape)
@@ -59,7 +61,8 @@ __all__ = [
     "ParametricRectifierLayer", "prelu", "RandomizedRectifierLayer", "rrelu",
     "LocalResponseNormalization2DLayer", "StandardizationLayer", "instance_norm",
     "layer_norm", "TransformerLayer", "TPSTransformerLayer",
-    "ExpressionLayer", "InverseLayer",
+    "ExpressionLayer", "InverseLayer", "EmbeddingLayer",
+    "CustomRecurrentLayer", "RecurrentLayer", "Gate", "LSTMLayer", "GRULayer",
     "forward", "get_output", "get_output_shape", "get_all_layers",
     "get_all_params", "count_params", "get_all_param_values", "set_all_param_values",
     "freeze", "seed_noise", "sharing", "move_to"]

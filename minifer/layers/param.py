@@ -113,7 +113,7 @@ def create_param(spec: Spec, shape: Sequence[int], name: str | None = None) -> P
     ----------
     spec : Param, array or callable
         A parameter to share, a value to copy, or an initialiser that is
-        called with the shape.
+        called with the shape, and gives one or the other.
     shape : tuple of int
     name : str, optional
 
@@ -131,8 +131,9 @@ def create_param(spec: Spec, shape: Sequence[int], name: str | None = None) -> P
     if isinstance(spec, Param):
         param, came = spec, "a shared parameter"
     elif callable(spec):
-        value = np.array(spec(shape), config.floatX)
-        param, came = Param(value, name), "an initialiser"
+        value, came = spec(shape), "an initialiser"
+        param = (value if isinstance(value, Param)
+                 else Param(np.array(value, config.floatX), name))
     else:
         param, came = Param(np.array(spec, config.floatX), name), "an array"
     if param.shape != shape:

@@ -114,6 +114,7 @@ def _end(output, outputs):
         end, = end.incomings
     f = getattr(end, "nonlinearity", None)
     fusible = type(f) is Nonlinearity and (
-        f.name == "sigmoid" or f.name == "softmax" and end is output)
+        f.name == "sigmoid" or (f.name == "softmax" and end is output
+                                and len(end.output_shape) == 2))
     return end if (fusible and readers[end] == 1
                    and "logits" in end.forward_options) else None

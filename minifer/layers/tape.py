@@ -309,7 +309,7 @@ def as_inputs(outputs, inputs):
 
 def _warn_unknown_options(layers, kwargs):
     """Warn of options that no layer knows: most likely a spelling mistake."""
-    known = {"deterministic"}.union(*(type(one).forward_options for one in layers))
+    known = {"deterministic"}.union(*(one.forward_options for one in layers))
     for name in set(kwargs) - known:
         close = difflib.get_close_matches(name, known, 1)
         hint = f" Perhaps you meant '{close[0]}'?" if close else ""

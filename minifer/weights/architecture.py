@@ -5,6 +5,7 @@ the constructor's signature says what to store. Values of parameters are not
 part of it: see :mod:`minifer.weights`.
 """
 
+import functools
 import inspect
 import math
 
@@ -16,17 +17,17 @@ from ..layers.base import Layer
 from ..layers.helper import get_all_layers, get_all_params
 from ..layers.input import InputLayer
 from ..layers.pairs import name_of
-from ..layers.param import Param
+from ..layers.param import Param, create_param
+from ..layers.recurrent import Gate
 
 __all__ = ["to_dict", "from_dict"]
 
 #: 1 GB of float32. The largest of ResNet-152 at 224×224 has 0.8 million.
 LARGEST_OUTPUT = 1 << 28
 
-
 #: Options that files of earlier versions do not have, with what is meant there. Where
 #: that is meant it is not stored today, either: a network keeps its description.
-LATER = {"cropping": None, "num_groups": 1}
+LATER = {"cropping": None, "num_groups": 1, "num_leading_axes": 1}
 
 
 def to_dict(network):
@@ -72,42 +73,15 @@ def from_dict(description, custom_layers=None, room=math.inf):
         If the description names an unknown layer or does not fit together, or a
         layer's output is beyond all use.
     """
-    from .. import layers
-    built, params, zeros = [], {}, _Zeros(room)
+    builder = _Builder(custom_layers or {}, room)
     try:
-        for entry in description["layers"]:
-            name = entry["type"]
-            cls = (custom_layers or {}).get(name) or (
-                getattr(layers, name) if name in layers.__all__ else None)
-            if cls is None:
-                name = one_line(name)
-                raise WeightsError(
-                    f"model: expected layers of minifer, got '{name}'. Pass your "
-                    f"class: custom_layers={{'{name}': {name}}}.")
-            built.append(_build(cls, entry, built, params, zeros))
-            _check_size(built[-1])
-        return built[-1]
+        return builder.network(description)
     except WeightsError:
         raise
     except Exception as error:  # constructors meet options of any kind
         raise WeightsError(
             f"model: the architecture entry cannot be built ({one_line(error)}). The "
             "file is damaged or was written by another version.") from error
-
-
-class _Zeros:
-    """An initialiser that allocates only so many numbers in all."""
-
-    def __init__(self, room):
-        self.room = room
-
-    def __call__(self, shape):
-        self.room -= math.prod(shape)
-        if self.room < 0:
-            raise WeightsError(
-                f"model: the architecture wants a parameter of shape {shape}, more "
-                "numbers than the file has. It is damaged.")
-        return np.zeros(shape, np.float32)
 
 
 def _check_size(layer):
@@ -125,26 +99,30 @@ def _describe(layer, order, params):
              "incoming": [order.index(i) for i in layer.incomings]}
     for option in _options(type(layer)):
         value = layer.option(option)
-        if option in LATER and value == LATER[option]:
-            continue
-        if isinstance(value, Param):
-            entry[option] = {"param": params.index(value)}
-        elif isinstance(value, nonlinearities.Nonlinearity):
-            entry[option] = {"nonlinearity": value.name, **value.options}
-        elif option == "nonlinearity":
-            raise WeightsError(
-                f"model: expected a nonlinearity of minifer in {layer!r}, got "
-                f"{value!r}. One of your own cannot be stored: put it into a layer "
-                "class and load with custom_layers.")
-        else:
-            entry[option] = _plain(value, option, layer)
+        if option not in LATER or value != LATER[option]:
+            entry[option] = _value(value, option, layer, params)
     return entry
 
 
-def _plain(value, option, layer):
-    """An option as lists, dicts, numbers and strings."""
+def _value(value, option, layer, params):
+    """An option as plain data."""
+    if isinstance(value, Param):
+        return {"param": params.index(value)}
+    if isinstance(value, nonlinearities.Nonlinearity):
+        return {"nonlinearity": value.name, **value.options}
+    if isinstance(value, Gate):
+        return {"gate": {part: _value(one, part, layer, params)
+                         for part, one in vars(value).items()}}
     if isinstance(value, Layer):
-        return {"incoming": layer.incomings.index(value)}
+        if value in layer.incomings:
+            return {"incoming": layer.incomings.index(value)}
+        order = get_all_layers(value)
+        return {"layers": [_describe(one, order, params) for one in order]}
+    if option == "nonlinearity":
+        raise WeightsError(
+            f"model: expected a nonlinearity of minifer in {layer!r}, got "
+            f"{value!r}. One of your own cannot be stored: put it into a layer "
+            "class and load with custom_layers.")
     if isinstance(value, slice):
         return {"slice": [None if n is None else int(n)
                           for n in (value.start, value.stop, value.step)]}
@@ -163,39 +141,93 @@ def _is_plain(value):
     return isinstance(value, (str, bool, int, float, type(None)))
 
 
-def _build(cls, entry, built, params, zeros):
-    if not isinstance(entry["name"], (str, type(None))):
-        raise WeightsError("model: expected text as a layer's name, got "
-                           f"{one_line(repr(entry['name']))}. The file is damaged.")
-    below, options = [built[place] for place in entry.get("incoming", ())], {}
-    for option in _options(cls):
-        if option in LATER and option not in entry:
-            continue
-        if option not in entry:
-            name = cls.__name__
+class _Builder:
+    """Builds networks, and the layers inside layers, of parameters that are 0.
+
+    Parameters
+    ----------
+    custom_layers : dict of str -> class
+    room : int
+        How many numbers all parameters may have together.
+    """
+
+    def __init__(self, custom_layers, room):
+        self.custom_layers, self.room, self.params = custom_layers, room, {}
+
+    def network(self, description):
+        """The output layer of what was described."""
+        built = []
+        for entry in description["layers"]:
+            built.append(self.layer(entry, built))
+            _check_size(built[-1])
+        return built[-1]
+
+    def layer(self, entry, built):
+        """One layer, on those that have been built."""
+        cls = self.class_of(entry["type"])
+        if not isinstance(entry["name"], (str, type(None))):
+            raise WeightsError("model: expected text as a layer's name, got "
+                               f"{one_line(repr(entry['name']))}. The file is damaged.")
+        below = [built[place] for place in entry["incoming"]]
+        options = {}
+        for option in _options(cls):
+            if option in entry:
+                options[option] = self.value(entry[option], below)
+            elif option not in LATER:
+                name = cls.__name__
+                raise WeightsError(
+                    f"model: the architecture entry cannot be built (a {name} without "
+                    f"{option!r}). The file is damaged or was written by another "
+                    "version. Pass the class if it is yours: custom_layers="
+                    f"{{'{name}': {name}}}.")
+        arguments = inspect.signature(cls.__init__).parameters
+        if "incomings" in arguments:
+            options["incomings"] = below
+        elif not issubclass(cls, InputLayer):
+            options["incoming"] = below[0]
+        return cls(**options, name=entry["name"])
+
+    def class_of(self, name):
+        """A layer class, by the name that a file gives it."""
+        from .. import layers
+        cls = self.custom_layers.get(name) or (
+            getattr(layers, name) if name in layers.__all__ else None)
+        if cls is None:
+            name = one_line(name)
             raise WeightsError(
-                f"model: the architecture entry cannot be built (a {name} without "
-                f"{option!r}). The file is damaged or was written by another version. "
-                f"Pass the class if it is yours: custom_layers={{'{name}': {name}}}.")
-        value = entry[option]
-        if isinstance(value, dict) and "param" in value:
-            options[option] = params.get(value["param"], zeros)
-        elif isinstance(value, dict) and "incoming" in value:
-            options[option] = below[value["incoming"]]
-        elif isinstance(value, dict) and "slice" in value:
-            options[option] = slice(*value["slice"])
-        elif isinstance(value, dict):
-            options[option] = _nonlinearity(value)
-        else:
-            options[option] = tuple(value) if isinstance(value, list) else value
-    if not issubclass(cls, InputLayer):
-        several = "incomings" in inspect.signature(cls.__init__).parameters
-        options["incomings" if several else "incoming"] = below if several else below[0]
-    layer = cls(**options, name=entry["name"])
-    for option, value in entry.items():
-        if isinstance(value, dict) and "param" in value:
-            params[value["param"]] = getattr(layer, option)
-    return layer
+                f"model: expected layers of minifer, got '{name}'. Pass your "
+                f"class: custom_layers={{'{name}': {name}}}.")
+        return cls
+
+    def value(self, value, below):
+        """The way back from :func:`_value`."""
+        if isinstance(value, list):
+            return tuple(value)
+        if not isinstance(value, dict):
+            return value
+        if "param" in value:
+            return functools.partial(self.param, value["param"])
+        if "slice" in value:
+            return slice(*value["slice"])
+        if "gate" in value:
+            return Gate(**{part: self.value(one, below)
+                           for part, one in value["gate"].items()})
+        if "incoming" in value:
+            return below[value["incoming"]]
+        if "layers" in value:
+            return self.network(value)
+        return _nonlinearity(value)
+
+    def param(self, place, shape):
+        """The parameter of a place, an initialiser's value: made when first asked."""
+        if place not in self.params:
+            self.room -= math.prod(shape)
+            if self.room < 0:
+                raise WeightsError(
+                    f"model: the architecture wants a parameter of shape {shape}, more "
+                    "numbers than the file has. It is damaged.")
+            self.params[place] = create_param(np.zeros(shape, np.float32), shape)
+        return self.params[place]
 
 
 def _options(cls):

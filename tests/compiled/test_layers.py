@@ -5,7 +5,7 @@ import pytest
 
 import minifer
 from helpers.devices import DEVICES
-from helpers.layers import input_of, numbers, refused
+from helpers.layers import example_input, input_of, numbers, refused
 from minifer import config, nonlinearities, objectives, updates
 from minifer.commands.gradcheck import layers as example_layers
 from minifer.device.arrays import to_host
@@ -27,7 +27,7 @@ def of_a_pass(network, mode):
     start = get_all_param_values(network)
     seed_noise(network, 3)
     source = input_of(network)
-    x = numbers([4 if n is None else n for n in source.shape]).astype("float32")
+    x = example_input(network, 4).astype("float32")
     y = get_output(network)
     params, update = get_all_params(network, trainable=True), None
     if params:
@@ -52,7 +52,7 @@ def test_compiled_is_eager(network):
 @pytest.mark.parametrize("network", EVERY_LAYER)
 def test_without_an_image_there_is_an_empty_output(network, mode):
     source = input_of(network)
-    x = numbers([4 if n is None else n for n in source.shape]).astype("float32")
+    x = example_input(network, 4).astype("float32")
     before = get_all_param_values(network)
     try:
         for deterministic in (True, False):

@@ -322,3 +322,13 @@ def test_threads_come_from_the_environment(monkeypatch):
     monkeypatch.setenv("MINIFER_NUM_THREADS", "many")
     with pytest.raises(SettingError, match="MINIFER_NUM_THREADS"):
         default_threads()
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("T", [4, None])
+def test_dense_layers_of_sequences(T, training):
+    body = DenseLayer(InputLayer((None, T, 6)), 5, nonlinearity=f.tanh, name="body",
+                      num_leading_axes=2)
+    network = DenseLayer(body, 3, num_leading_axes=-1, nonlinearity=f.softmax)
+    for length in (4, 7) if T is None else (4,):
+        compare(network, normal((3, length, 6)), training)

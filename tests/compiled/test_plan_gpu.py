@@ -126,8 +126,14 @@ def of_many_convolutions():
     return DenseLayer(net, 3, nonlinearity=nonlinearities.softmax)
 
 
+def step_by_step():
+    net = DenseLayer(InputLayer((None, 5, 4)), 6, num_leading_axes=2)
+    net = DenseLayer(net, 7, num_leading_axes=-1, nonlinearity=nonlinearities.tanh)
+    return DenseLayer(net, 3, nonlinearity=nonlinearities.softmax)
+
+
 NETWORKS = [headline, with_batch_norm, odds_and_ends, perceptron, pooled_in_many_ways,
-            of_many_convolutions]
+            of_many_convolutions, step_by_step]
 
 
 @on_devices

@@ -1,5 +1,6 @@
 """Threads do each share once, end together, and hand on what goes wrong."""
 
+import functools
 import itertools
 import threading
 import time
@@ -12,7 +13,7 @@ from minifer.compiled.cpu.program import Program
 from minifer.compiled.cpu.sums import ChunkSums
 from minifer.device import threads
 from minifer.device.arrays import resolve
-from minifer.device.threads import Workers, default_threads
+from minifer.device.threads import Helper, Workers, default_threads
 from minifer.errors import SettingError
 
 
@@ -121,3 +122,48 @@ def test_without_a_blas_that_can_be_told_there_is_no_name(monkeypatch):
     fake = mock.Mock(info=lambda: [{"user_api": "openmp"}])
     monkeypatch.setattr(threads, "_controller", lambda: fake)
     assert threads.blas_kernels() == ("", 1)
+
+
+# --- a helper -----------------------------------------------------------------
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_a_helper_does_each_task_once(count):
+    done, helper = [], Helper(count)
+    handles = [helper.submit(functools.partial(done.append, i)) for i in range(20)]
+    helper.need(handles[7])
+    assert 7 in done
+    helper.finish(handles)
+    helper.finish(handles)
+    assert sorted(done) == list(range(20))
+
+
+def test_who_waits_for_a_helper_does_the_rest():
+    helper, held = Helper(2), threading.Event()
+    first = helper.submit(held.wait)
+    second = helper.submit(threading.get_ident)
+    seen = []
+    third = helper.submit(lambda: seen.append(threading.get_ident()))
+    helper.need(third)  # while the other thread is held up
+    assert seen == [threading.get_ident()]
+    held.set()
+    helper.finish([first, second, third])
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_what_fails_in_a_helper_is_told(count):
+    def fail():
+        raise ValueError("told")
+    helper = Helper(count)
+    with pytest.raises(ValueError, match="told"):
+        helper.finish([helper.submit(fail)])
+
+
+def test_a_helper_keeps_memory_where_asked_to():
+    like = np.zeros(2, np.float32)
+    helper = Helper(keeps=True)
+    a = helper.empty("a", like, (2, 3))
+    assert (a.shape, a.dtype) == ((2, 3), np.float32)
+    assert helper.empty("a", like, (2, 3)) is a
+    assert helper.empty("b", like, (2, 3)) is not a
+    assert helper.empty("a", like, (4,)).shape == (4,)
+    assert Helper().empty("a", like, (2, 3)) is not Helper().empty("a", like, (2, 3))

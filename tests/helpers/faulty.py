@@ -77,7 +77,7 @@ def faulty(fault, D, K, nonlinearity=nonlinearities.tanh):
         def linear_backward(self, dz, cache, need_dx=True):
             dx, gradients = super().linear_backward(dz, cache, True)
             if fault is not None:
-                x = cache[1][0]
+                x = cache[0]
                 given = [np.array(a) for a in (
                     dx, gradients[self.W], gradients[self.b])]
                 FAULTS[fault](x, dz, *given)

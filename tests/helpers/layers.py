@@ -7,13 +7,24 @@ import pytest
 
 from helpers.tolerances import assert_close
 from minifer.errors import ShapeError
-from minifer.layers import get_output
+from minifer.layers import EmbeddingLayer, get_output
 
 
 def numbers(shape, seed=0):
     """Random numbers of both signs that float32 holds exactly."""
     x = np.random.default_rng(seed).normal(size=shape)
     return x.astype(np.float32).astype(np.float64)
+
+
+def example_input(layer, N):
+    """A batch of N for the only InputLayer under ``layer``."""
+    source, top = input_of(layer), layer
+    while source not in top.incomings:
+        top = top.incomings[0]
+    x = numbers([N if n is None else n for n in source.shape])
+    if isinstance(top, EmbeddingLayer):
+        x = np.floor(np.abs(x) * 100) % top.input_size
+    return x
 
 
 def input_of(layer):

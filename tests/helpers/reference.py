@@ -28,6 +28,14 @@ def dense(x, W, b=None):
     return y
 
 
+def embedding(x, W):
+    """y[n] = W[x[n]], row by row; x of any shape, W (V, D)."""
+    y = np.zeros((*x.shape, W.shape[1]))
+    for place in np.ndindex(x.shape):
+        y[place] = W[int(x[place])]
+    return y
+
+
 def conv2d(x, W, b=None, stride=(1, 1), pad=(0, 0), flip_filters=True):
     """Slide F filters W (F, C, kh, kw) over x (N, C, H, W) padded with zeros.
 
@@ -52,6 +60,78 @@ def conv2d(x, W, b=None, stride=(1, 1), pad=(0, 0), flip_filters=True):
             total += float(b[f] if b.ndim == 1 else b[f, i, j])
         y[n, f, i, j] = total
     return y
+
+
+# --- recurrent layers -------------------------------------------------------
+
+def _sigmoid(z):
+    return 1 / (1 + math.exp(-z)) if z > 0 else math.exp(z) / (1 + math.exp(z))
+
+
+def _product(x, h, W_in, W_hid, b, j):
+    """Column j of x W_in + b, and of h W_hid; x (D,), h (H,)."""
+    return (float(b[j]) + sum(float(x[d]) * float(W_in[d, j]) for d in range(len(x))),
+            sum(float(h[k]) * float(W_hid[k, j]) for k in range(len(h))))
+
+
+def _walk(x, mask, backwards, state, step):
+    """h (N, T, H) of ``state = step(x[n, t], *state)``; h is the last of the state."""
+    N, T, _ = x.shape
+    h = np.zeros((N, T, len(state[-1][0])))
+    for n in range(N):
+        now = [np.array(one[n if len(one) > 1 else 0], float) for one in state]
+        for t in reversed(range(T)) if backwards else range(T):
+            if mask is None or mask[n, t] != 0:
+                now = step(x[n, t], *now)
+            h[n, t] = now[-1]
+    return h
+
+
+def lstm(x, W_in, W_hid, b, h0, c0, peepholes=None, mask=None, backwards=False,
+         functions=(_sigmoid, _sigmoid, math.tanh, _sigmoid, math.tanh)):
+    """Gates i, f, c, o; x (N, T, D), W_in (D, 4H), W_hid (H, 4H), peepholes (3, H)."""
+    H = len(W_hid)
+    p = np.zeros((3, H)) if peepholes is None else peepholes
+    si, sf, sc, so, sh = functions
+
+    def step(x, c, h):
+        new_c, new_h = np.zeros(H), np.zeros(H)
+        for u in range(H):
+            i, f, g, o = (sum(_product(x, h, W_in, W_hid, b, k * H + u))
+                          for k in range(4))
+            i, f = si(i + p[0, u] * c[u]), sf(f + p[1, u] * c[u])
+            new_c[u] = f * c[u] + i * sc(g)
+            new_h[u] = so(o + p[2, u] * new_c[u]) * sh(new_c[u])
+        return new_c, new_h
+
+    return _walk(x, mask, backwards, (c0, h0), step)
+
+
+def gru(x, W_in, W_hid, b, h0, mask=None, backwards=False,
+        functions=(_sigmoid, _sigmoid, math.tanh)):
+    """Gates r, u, c; x (N, T, D), W_in (D, 3H), W_hid (H, 3H)."""
+    H = len(W_hid)
+    sr, su, sc = functions
+
+    def step(x, h):
+        new = np.zeros(H)
+        for k in range(H):
+            (r, hr), (u, hu), (c, hc) = (
+                _product(x, h, W_in, W_hid, b, gate * H + k) for gate in range(3))
+            u = su(u + hu)
+            new[k] = (1 - u) * h[k] + u * sc(c + sr(r + hr) * hc)
+        return (new,)
+
+    return _walk(x, mask, backwards, (h0,), step)
+
+
+def recurrent(x, W_in, W_hid, b, h0, mask=None, backwards=False, function=math.tanh):
+    """h = function(x W_in + h W_hid + b)."""
+    def step(x, h):
+        return (np.array([function(sum(_product(x, h, W_in, W_hid, b, u)))
+                          for u in range(len(h))]),)
+
+    return _walk(x, mask, backwards, (h0,), step)
 
 
 # --- pooling ----------------------------------------------------------------

@@ -7,11 +7,12 @@ import pytest
 
 from helpers import reference
 from minifer.commands.gradcheck import layers as example_layers
-from helpers.layers import check_layer, input_of, numbers, refused
+from helpers.layers import (check_layer, example_input, input_of, numbers,
+                            refused)
 from minifer import config, gradcheck, init, nonlinearities
 from minifer.errors import SettingError, ShapeError
-from minifer.layers import (DenseLayer, InputLayer, Layer, MergeLayer, forward,
-                            get_output)
+from minifer.layers import (DenseLayer, EmbeddingLayer, InputLayer, Layer, MergeLayer,
+                            forward, get_output)
 from minifer.layers.param import Param, create_param
 
 EVERY_LAYER = [pytest.param(layer, id=title) for title, layer in example_layers()]
@@ -25,7 +26,7 @@ EVERY_LAYER = [pytest.param(layer, id=title) for title, layer in example_layers(
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("layer", EVERY_LAYER)
 def test_output_shape_tells_the_truth_and_the_dtype_is_kept(layer, dtype):
-    x = numbers([4 if n is None else n for n in input_of(layer).shape]).astype(dtype)
+    x = example_input(layer, 4).astype(dtype)
     for deterministic in (False, True):
         y = get_output(layer, x, deterministic=deterministic)
         assert y.dtype == dtype
@@ -36,7 +37,7 @@ def test_output_shape_tells_the_truth_and_the_dtype_is_kept(layer, dtype):
 @pytest.mark.parametrize("layer", EVERY_LAYER)
 def test_gradients_have_the_dtype_of_the_input(layer):
     source = input_of(layer)
-    x = numbers([4 if n is None else n for n in source.shape]).astype("float32")
+    x = example_input(layer, 4).astype("float32")
     y, tape = forward(layer, x)
     gradients = tape.backward(np.ones_like(y), wrt_inputs=True)
     assert gradients.inputs[source].dtype == "float32"
@@ -48,8 +49,9 @@ def test_gradients_have_the_dtype_of_the_input(layer):
 @pytest.mark.parametrize("floatX", ["float32", "float64"])
 @pytest.mark.parametrize("layer", EVERY_LAYER)
 def test_pixels_become_floatX(layer, floatX):
-    shape = [4 if n is None else n for n in input_of(layer).shape]
-    pixels = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+    pixels = np.abs(example_input(layer, 4) * 60).astype(np.uint8)
+    if isinstance(layer, EmbeddingLayer):
+        pixels %= layer.input_size
     with config.use_floatX(floatX):
         y = get_output(layer, pixels, deterministic=True)
     assert y.dtype == floatX
@@ -249,3 +251,77 @@ def test_a_nonlinearity_may_be_a_function_of_expressions():
     z = get_output(DenseLayer(layer.input_layer, 2, layer.W, nonlinearity=None), x)
     np.testing.assert_allclose(get_output(layer, x), 2 * z + 1)
     assert gradcheck.check(layer, tolerance=1e-6).ok
+
+
+# --- dense with several leading axes ----------------------------------------
+
+@pytest.mark.parametrize("shape, axes, leading", [
+    ((4, 3, 5), 2, (4, 3)), ((4, 3, 5), -1, (4, 3)), ((4, 3, 5), -2, (4,)),
+    ((4, 2, 3, 5), 2, (4, 2)), ((4, 2, 3, 5), 3, (4, 2, 3)), ((1, 1, 1), 2, (1, 1)),
+    ((4, 5), -1, (4,))])
+@pytest.mark.parametrize("f", [nonlinearities.tanh, nonlinearities.softmax, None])
+def test_dense_keeps_leading_axes(shape, axes, leading, f):
+    layer = DenseLayer(InputLayer((None,) + shape[1:]), 3, numbers(
+        (int(np.prod(shape[len(leading):])), 3), 1), numbers((3,), 2), f, axes)
+    assert layer.output_shape == (None, *leading[1:], 3)
+    x = numbers(shape)
+    z = reference.dense(x.reshape(int(np.prod(leading)), -1), layer.W.value,
+                        layer.b.value)
+    y = z if f is None else getattr(reference, f.name)(z)
+    check_layer(layer, x, y.reshape(*leading, 3))
+
+
+def test_dense_without_leading_axes_multiplies_all_there_is():
+    layer = DenseLayer(InputLayer((2, 3)), 4, num_leading_axes=0, nonlinearity=None)
+    x = numbers((2, 3))
+    assert layer.output_shape == (4,) and layer.W.shape == (6, 4)
+    y, tape = forward(layer, x)
+    np.testing.assert_allclose(y, x.reshape(6) @ layer.W.value)
+    gradients = tape.backward(np.ones(4), wrt_inputs=True)
+    assert gradients.inputs[layer.input_layer].shape == (2, 3)
+
+
+def test_dense_of_sequences_of_any_length():
+    layer = DenseLayer(InputLayer((None, None, 5)), 3, num_leading_axes=2)
+    assert layer.output_shape == (None, None, 3)
+    for T in (1, 4):
+        assert get_output(layer, numbers((2, T, 5))).shape == (2, T, 3)
+
+
+@pytest.mark.parametrize("axes, fragments", [
+    (2, ["num_leading_axes", "(None, 3)", "got 2"]), (-3, ["got -3"]), (1.0, ["1.0"]),
+    (True, ["got True"]), ("name", ["'name'"])])
+def test_dense_refuses_leading_axes(axes, fragments):
+    refused(lambda: DenseLayer((None, 3), 2, num_leading_axes=axes, name="here"),
+            *fragments)
+
+
+def test_dense_wants_to_know_the_axes_that_it_multiplies():
+    refused(lambda: DenseLayer((None, 3, None), 2, num_leading_axes=2, name="here"),
+            "leading 2", "(None, 3, None)")
+
+
+# --- embeddings -------------------------------------------------------------
+
+def test_an_embedding_looks_rows_up():
+    layer = EmbeddingLayer(InputLayer((None, 3)), 5, 2, numbers((5, 2)))
+    assert layer.output_shape == (None, 3, 2)
+    x = np.array([[0, 4, 4], [1, 0, 3]])
+    check_layer(layer, x, reference.embedding(x, layer.W.value))
+
+
+@pytest.mark.parametrize("wrong", [5, -1, 0.5, np.nan, np.inf])
+def test_an_embedding_refuses_what_is_no_row(wrong):
+    layer = EmbeddingLayer(InputLayer((None, 3)), 5, 2)
+    with pytest.raises(ShapeError, match=f"from 0 to 4, .+ got {wrong}"):
+        get_output(layer, np.array([[0.0, wrong, 1.0]]))
+
+
+@pytest.mark.parametrize("sizes, fragments", [
+    ((0, 2), ["input_size", "got 0"]), ((5, 1.5), ["output_size", "got 1.5"]),
+    ((1 << 24, 1 << 0), []), (((1 << 24) + 1, 2), ["16,777,216", "16,777,217"])])
+def test_an_embedding_has_sizes(sizes, fragments):
+    def build():
+        return EmbeddingLayer((None, 3), *sizes, W=lambda shape: np.zeros(shape, "f"),
+                              name="here")
+    refused(build, *fragments) if fragments else build()

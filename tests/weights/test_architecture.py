@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from minifer.commands.gradcheck import layers as example_layers
-from helpers.layers import input_of, numbers
+from helpers.layers import example_input
 from minifer import models, nonlinearities
 from minifer.errors import WeightsError
 from minifer.layers import (ConcatLayer, DenseLayer, DropoutLayer, ElemwiseSumLayer,
@@ -55,7 +55,7 @@ def test_a_rebuilt_network_computes_the_same(network):
     assert json.dumps(to_dict(copy)) == json.dumps(to_dict(network))
     assert copy.output_shape == network.output_shape
     set_all_param_values(copy, get_all_param_values(network))
-    x = numbers([3 if n is None else n for n in input_of(network).shape])
+    x = example_input(network, 3)
     np.testing.assert_array_equal(get_output(copy, x, deterministic=True),
                                   get_output(network, x, deterministic=True))
 

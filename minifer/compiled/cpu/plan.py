@@ -8,18 +8,18 @@ from ... import nonlinearities
 from ...device.threads import Workers
 from ...layers import (BatchNormLayer, Conv1DLayer, Conv2DLayer, Conv3DLayer,
                        DenseLayer, DilatedConv2DLayer, DropoutLayer, FeaturePoolLayer,
-                       FeatureWTALayer, FrozenBatchNormLayer, LocallyConnected2DLayer,
-                       MaxPool1DLayer, MaxPool2DLayer, MaxPool3DLayer, NINLayer,
-                       NonlinearityLayer, Pool1DLayer, Pool2DLayer, Pool3DLayer,
-                       SpatialPyramidPoolingLayer, TransposedConv2DLayer,
-                       TransposedConv3DLayer, Upscale1DLayer, Upscale2DLayer,
-                       Upscale3DLayer)
+                       FeatureWTALayer, FrozenBatchNormLayer, GRULayer, LSTMLayer,
+                       LocallyConnected2DLayer, MaxPool1DLayer, MaxPool2DLayer,
+                       MaxPool3DLayer, NINLayer, NonlinearityLayer, Pool1DLayer,
+                       Pool2DLayer, Pool3DLayer, SpatialPyramidPoolingLayer,
+                       TransposedConv2DLayer, TransposedConv3DLayer, Upscale1DLayer,
+                       Upscale2DLayer, Upscale3DLayer)
 from ..plan import Plan, halves
 from ..steps import PlainStep
 from .conv_chain import ConvChain
 from .fused_conv import FusedConv
 from .image_steps import FixedNormStep, ImageStep, NormStep, PoolStep, ReluStep
-from .steps import DenseStep, DropoutStep, SharedStep
+from .steps import DenseStep, DropoutStep, SequenceStep, SharedStep
 
 __all__ = ["CpuPlan"]
 
@@ -82,6 +82,8 @@ class CpuPlan(Plan):
             return DropoutStep([layer], bottoms, *flags, self.workers, self.batch)
         if type(layer) is DenseLayer:
             return DenseStep([layer], bottoms, *flags, self.workers, self.batch, logits)
+        if type(layer) in (LSTMLayer, GRULayer):
+            return SequenceStep([layer], bottoms, *flags, self.options, self.workers)
         Fast = self._between_convolutions(layer)
         if Fast is not None and not logits:
             return Fast([layer], bottoms, *flags, self.workers, self.batch)

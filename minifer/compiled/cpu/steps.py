@@ -5,10 +5,11 @@ import threading
 
 import numpy as np
 
+from ...device.threads import Helper
 from ...ops.outer_product import OuterProduct
 from ..steps import PlainStep, Step
 
-__all__ = ["DenseStep", "DropoutStep", "SharedStep"]
+__all__ = ["DenseStep", "DropoutStep", "SequenceStep", "SharedStep"]
 
 # Multiply-adds, and elements, below which a second thread costs more than it saves.
 FEW_PRODUCTS, FEW_ELEMENTS = 1 << 20, 1 << 16
@@ -24,16 +25,23 @@ class DenseStep(Step):
         self.layer, self.workers = layers[-1], workers
         self.f = None if logits else self.layer.nonlinearity
         D, U = self.layer.W.shape
-        self.z = np.empty((batch, U), np.float32)
-        self.dx = np.empty((batch, D), np.float32) if need_dx else None
-        self.mflop = 2e-6 * D * U * (1 + learns + need_dx)
+        rows = self.layer.rows_of(batch) or batch
+        self._allocate(rows)
+        self.mflop = 2e-6 * rows / batch * D * U * (1 + learns + need_dx)
         self.flat = None  # made when images come with channels last
+
+    def _allocate(self, rows):
+        D, U = self.layer.W.shape
+        self.z = np.empty((rows, U), np.float32)
+        self.dx = np.empty((rows, D), np.float32) if self.need_dx else None
         self.nbytes = sum(a.nbytes for a in (self.z, self.dx) if a is not None)
 
     def forward(self, xs):
-        self.shape, N = xs[0].shape, len(xs[0])
+        self.shape = xs[0].shape
         self.x = x = self._rows(xs[0])
-        W, b, z = self.layer.W.value, self.layer.b, self.z[:N]
+        if len(x) > len(self.z):  # of sequences longer than any before
+            self._allocate(len(x))
+        W, b, z = self.layer.W.value, self.layer.b, self.z[:len(x)]
 
         def share(worker, start, stop):
             np.matmul(x, W[:, start:stop], out=z[:, start:stop])
@@ -41,16 +49,18 @@ class DenseStep(Step):
                 z[:, start:stop] += b.value[start:stop]
 
         self.workers.run(share, W.shape[1], least=max(32, FEW_PRODUCTS // x.size))
-        if self.f is None:
-            return z
-        y, self.cache = self.f.forward(z)
-        return y
+        y = z
+        if self.f is not None:
+            y, self.cache = self.f.forward(z)
+        return y.reshape(self.layer.get_output_shape_for(self.shape))
 
     def _rows(self, x):
         """Inputs as rows (N, D), channel by channel as the weights expect them."""
+        D = len(self.layer.W.value)
         if x.flags.c_contiguous:
-            return x.reshape(len(x), -1)
-        if self.flat is None or len(self.flat) < len(x):
+            return x.reshape(-1, D)
+        if self.flat is None or self.flat.shape[1:] != x.shape[1:] or (
+                len(self.flat) < len(x)):
             self.flat = np.empty(x.shape, np.float32)  # (N, C, H, W), channels first
         flat = self.flat[:len(x)]
 
@@ -59,10 +69,10 @@ class DenseStep(Step):
                 np.copyto(flat[n], x[n])
 
         self.workers.run(share, len(x), least=8)
-        return flat.reshape(len(x), -1)  # (N, C*H*W)
+        return flat.reshape(-1, D)  # (N, C*H*W)
 
     def backward(self, dy):
-        # (N, U)
+        dy = dy.reshape(-1, self.layer.num_units)  # (N, U)
         dz = dy if self.f is None else self.f.backward(dy, self.cache)
         W, x = self.layer.W.value, self.x
         dx = self.dx[:len(x)] if self.need_dx else None
@@ -191,3 +201,26 @@ class SharedStep(PlainStep):
         size = math.prod(self.x.shape[1:])
         self.workers.run(share, N, least=max(1, FEW_ELEMENTS // max(1, size)))
         return room[0]
+
+
+class SequenceStep(PlainStep):
+    """An LSTM or GRU: while one thread walks, another multiplies ahead of or behind it.
+
+    Two that share the sequences would be slower: each step of a walk is so short that
+    they would wait for the interpreter, and for each other.
+    """
+
+    algorithm = "walk"
+
+    def __init__(self, layers, bottoms, learns, need_dx, options, workers):
+        super().__init__(layers, bottoms, learns, need_dx, options, logits=False)
+        self.helper = Helper(workers.count, keeps=True)
+
+    def forward(self, xs):
+        y, self.cache = self.layer.walk(xs, self.helper)
+        return y
+
+    @property
+    def nbytes(self):
+        """Bytes of the arrays that stay from one pass to the next."""
+        return sum(array.nbytes for array in self.helper.kept.values())

@@ -15,13 +15,13 @@ from ...cuda.scalars import send
 from ...device import arrays
 from ...layers import (BatchNormLayer, BiasLayer, ConcatLayer, DenseLayer,
                        DimshuffleLayer, DropoutLayer, ElemwiseMergeLayer,
-                       ElemwiseSumLayer, FeaturePoolLayer, FeatureWTALayer,
-                       FlattenLayer, FrozenBatchNormLayer, GaussianNoiseLayer,
-                       GlobalPoolLayer, LocalResponseNormalization2DLayer,
-                       MaxPool1DLayer, MaxPool2DLayer, MaxPool3DLayer,
-                       NonlinearityLayer, PadLayer, ParametricRectifierLayer,
-                       Pool1DLayer, Pool2DLayer, Pool3DLayer, RandomizedRectifierLayer,
-                       ReshapeLayer, ScaleLayer, SliceLayer,
+                       ElemwiseSumLayer, EmbeddingLayer, FeaturePoolLayer,
+                       FeatureWTALayer, FlattenLayer, FrozenBatchNormLayer,
+                       GaussianNoiseLayer, GlobalPoolLayer,
+                       LocalResponseNormalization2DLayer, MaxPool1DLayer,
+                       MaxPool2DLayer, MaxPool3DLayer, NonlinearityLayer, PadLayer,
+                       ParametricRectifierLayer, Pool1DLayer, Pool2DLayer, Pool3DLayer,
+                       RandomizedRectifierLayer, ReshapeLayer, ScaleLayer, SliceLayer,
                        SpatialPyramidPoolingLayer, StandardizationLayer,
                        TransformerLayer, Upscale1DLayer, Upscale2DLayer, Upscale3DLayer)
 from ...layers.pairs import name_of
@@ -36,13 +36,13 @@ __all__ = ["GpuPlan"]
 #: at every step: only those can be part of a graph. Dropout is among them, since only
 #: where it does nothing does it run eagerly; and so it is with noise.
 CAPTURABLE = (BatchNormLayer, BiasLayer, ConcatLayer, DimshuffleLayer, DropoutLayer,
-              ElemwiseSumLayer, FeaturePoolLayer, FeatureWTALayer, FlattenLayer,
-              FrozenBatchNormLayer, GlobalPoolLayer, LocalResponseNormalization2DLayer,
-              MaxPool1DLayer, MaxPool2DLayer, MaxPool3DLayer, NonlinearityLayer,
-              PadLayer, ParametricRectifierLayer, Pool1DLayer, Pool2DLayer,
-              Pool3DLayer, ReshapeLayer, ScaleLayer, SliceLayer,
-              SpatialPyramidPoolingLayer, StandardizationLayer, TransformerLayer,
-              Upscale1DLayer, Upscale2DLayer, Upscale3DLayer)
+              ElemwiseSumLayer, EmbeddingLayer, FeaturePoolLayer, FeatureWTALayer,
+              FlattenLayer, FrozenBatchNormLayer, GlobalPoolLayer,
+              LocalResponseNormalization2DLayer, MaxPool1DLayer, MaxPool2DLayer,
+              MaxPool3DLayer, NonlinearityLayer, PadLayer, ParametricRectifierLayer,
+              Pool1DLayer, Pool2DLayer, Pool3DLayer, ReshapeLayer, ScaleLayer,
+              SliceLayer, SpatialPyramidPoolingLayer, StandardizationLayer,
+              TransformerLayer, Upscale1DLayer, Upscale2DLayer, Upscale3DLayer)
 NOISE = (GaussianNoiseLayer, RandomizedRectifierLayer)
 
 
@@ -130,7 +130,7 @@ class GpuPlan(Plan):
             return DropoutOnGpu([layer], bottoms, *flags, self)
         if self._makes_noise(layer) and None not in layer.input_shape[1:]:
             return NoiseOnGpu([layer], bottoms, *flags, self)
-        if type(layer) is DenseLayer and self.fused:
+        if type(layer) is DenseLayer and self.fused and layer.rows_of(self.batch):
             return self._dense(layer, bottoms, *flags, logits)
         return PlainOnGpu([layer], bottoms, *flags, self.options, logits)
 
@@ -151,12 +151,13 @@ class GpuPlan(Plan):
 
     def _dense(self, dense, bottoms, learns, need_dx, logits):
         D, K = dense.W.shape
-        flat = len(dense.input_shape) == 2
+        flat = len(dense.input_shape) == len(dense.output_shape) == 2
         if (logits and self.may_head and flat and learns and head_kernel.supported(D, K)
                 and self.readers[dense] == 1):
             return HeadOnGpu([dense], bottoms, learns, need_dx, self)
         layers, dropout = [dense], None
-        if not logits and dense.nonlinearity is rectify:
+        if not logits and len(dense.output_shape) == 2 and (
+                dense.nonlinearity is rectify):
             layers, dropout = self._with_dropout(layers)
         return DenseOnGpu(layers, bottoms, learns, need_dx, self, dropout, logits)
 

@@ -190,8 +190,9 @@ class DenseOnGpu(GpuStep):
     def __init__(self, layers, bottoms, learns, need_dx, plan, dropout=None,
                  logits=False):
         super().__init__(layers, bottoms, learns, need_dx, plan, dropout)
-        self.dense, batch = layers[0], plan.batch
+        self.dense = layers[0]
         D, U = self.dense.W.shape
+        batch = self.dense.rows_of(plan.batch)
         self.f = None if logits else self.dense.nonlinearity
         self.relu = self.f is nonlinearities.rectify
         fused = self.f in (None, nonlinearities.rectify, nonlinearities.identity)
@@ -205,23 +206,25 @@ class DenseOnGpu(GpuStep):
             self.dz = self.buffer(batch, U)
         if need_dx and self.trains:
             self.dx = self.buffer(batch, D)
-        self.mflop = 2e-6 * D * U * (1 + self.trains + (self.dx is not None))
+        self.mflop = 2e-6 * batch / plan.batch * D * U * (
+            1 + self.trains + (self.dx is not None))
 
     def forward(self, xs):
-        self.shape, N = xs[0].shape, len(xs[0])
+        self.shape = xs[0].shape
         self.x_now, self.channels = self._rows(xs[0])
+        N = len(self.x_now)
         y, keep = self.y[:N], self.drawn(N)
         codes = None if self.codes is None else self.codes[:N]
         gemm.forward(self.x_now, self.dense.W.value, value(self.dense.b), y, self.work,
                      channels=self.channels, relu=self.relu, keep=keep, codes=codes,
                      scale=self.scale, precision=self.plan.precision)
-        if self.plain_f is None:
-            return y
-        y, self.cache = self.plain_f.forward(y)
-        return y
+        if self.plain_f is not None:
+            y, self.cache = self.plain_f.forward(y)
+        return y.reshape(self.dense.get_output_shape_for(self.shape))
 
     def backward(self, dy):
-        dz, N = contiguous(dy), len(dy)
+        dz = contiguous(dy.reshape(-1, self.dense.num_units))
+        N = len(dz)
         if self.codes is not None:
             gemm.mask_gradient(dz, self.codes[:N], self.dz[:N], scale=self.scale)
             dz = self.dz[:N]
@@ -242,12 +245,12 @@ class DenseOnGpu(GpuStep):
 
     def _rows(self, x):
         """Inputs as rows (N, D), and how many channels lie side by side in them."""
-        if x.ndim == 4 and x.shape[1] > 1:
+        if x.ndim == 4 and x.shape[1] > 1 and len(self.dense.output_shape) == 2:
             last = x.transpose(0, 2, 3, 1)  # (N, H, W, C)
             if last.flags.c_contiguous and x.dtype == np.float32:
                 return last.reshape(len(x), -1), x.shape[1]  # (N, H*W*C)
         x = contiguous(x.astype(np.float32, copy=False))
-        return x.reshape(len(x), -1), 1  # (N, C*H*W)
+        return x.reshape(-1, len(self.dense.W.value)), 1  # (N, C*H*W)
 
     def _as_images(self, dx):
         if self.channels == 1:
