@@ -5,7 +5,7 @@ import pytest
 
 import minifer
 from helpers.devices import DEVICES
-from helpers.layers import example_input, input_of, numbers, refused
+from helpers.layers import example_input, input_of, refused
 from minifer import config, nonlinearities, objectives, updates
 from minifer.commands.gradcheck import layers as example_layers
 from minifer.device.arrays import to_host
