@@ -21,8 +21,11 @@ _INSIDE = dict.fromkeys([
     "commands", "compiled", "cuda", "device", "exercises", "expressions", "files",
     "gui", "predict", "progress", "ranks", "report", "runs", "search"])
 
-__all__ = [*_HOMES, "function", "__version__"]
-_find, _ = door(__name__, _HOMES | _INSIDE | {"function": "compiled"})
+#: What ``theano`` itself had.
+_THEANO = {"function": "compiled", "shared": "expressions", "grad": "tensor"}
+
+__all__ = [*_HOMES, *_THEANO, "__version__"]
+_find, _ = door(__name__, _HOMES | _INSIDE | _THEANO)
 
 
 def __getattr__(name):

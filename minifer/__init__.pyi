@@ -33,5 +33,7 @@ from . import updates as updates
 from . import utils as utils
 from . import weights as weights
 from .compiled import function as function
+from .expressions import shared as shared
+from .tensor import grad as grad
 
 __version__: str

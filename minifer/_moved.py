@@ -11,6 +11,8 @@ import sys
 import types
 import warnings
 
+from . import _absent
+
 __all__ = ["MODULES", "NAMES", "attribute", "install"]
 
 #: Old module -> new module, below ``minifer``.
@@ -114,6 +116,8 @@ class _Finder:
 
     def find_spec(self, name, path=None, target=None):
         new = new_name(name)
+        if new is None and _absent.why(name) is not None:
+            raise ModuleNotFoundError(_absent.why(name), name=name)
         if new is None or not _exists(new):
             return None
         return importlib.machinery.ModuleSpec(name, self, is_package=True)
@@ -158,7 +162,7 @@ def attribute(package, name):
     if home is not None:
         return getattr(importlib.import_module(home), name)
     if new_name(full) is None:
-        raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        _absent.getter(package)(name)
     return importlib.import_module(full)
 
 

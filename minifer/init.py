@@ -12,7 +12,8 @@ array([[0.5, 0.5, 0.5],
 True
 
 For weights of shape (n1, n2, ...), r is the product of the remaining axes:
-a filter's area, or 1 for a dense layer.
+a filter's area, or 1 for a dense layer. With ``c01b`` they are laid out as cuda-convnet
+had them, (n1, height, width, n2).
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from .random import as_rng
 
 __all__ = ["Initializer", "Constant", "Normal", "Uniform", "Glorot",
            "GlorotNormal", "GlorotUniform", "He", "HeNormal", "HeUniform",
-           "FanInUniform", "FanOutNormal", "TruncatedNormal", "Orthogonal"]
+           "FanInUniform", "FanOutNormal", "TruncatedNormal", "Orthogonal", "Sparse"]
 
 
 class Initializer:
@@ -54,7 +55,8 @@ class Constant(Initializer):
 class Normal(Initializer):
     """Gaussian with standard deviation ``std`` and mean ``mean``."""
 
-    def __init__(self, std: float = 0.01, mean: float = 0.0, rng: Rng | None = None):
+    def __init__(self, std: float = 0.01, mean: float = 0.0, *,
+                 rng: Rng | None = None):
         self.std, self.mean, self.rng = std, mean, rng
 
     def sample(self, shape):
@@ -69,7 +71,8 @@ class Uniform(Initializer):
     """
 
     def __init__(self, range: float | tuple[float, float] = 0.01,
-                 std: float | None = None, mean: float = 0.0, rng: Rng | None = None):
+                 std: float | None = None, mean: float = 0.0, *,
+                 rng: Rng | None = None):
         if std is not None:
             half = np.sqrt(3) * std
             self.range = (mean - half, mean + half)
@@ -85,8 +88,8 @@ class _FanIn(Initializer):
     """Base of Glorot and He: a distribution whose std is computed from the shape."""
 
     def __init__(self, initializer: type[Initializer], gain: float | str = 1.0,
-                 rng: Rng | None = None):
-        self.initializer = initializer
+                 c01b: bool = False, *, rng: Rng | None = None):
+        self.initializer, self.c01b = initializer, c01b
         self.gain = np.sqrt(2) if gain == "relu" else gain
         self.rng = rng
 
@@ -95,8 +98,18 @@ class _FanIn(Initializer):
             raise ShapeError(
                 f"{type(self).__name__}: expected a shape with at least 2 axes, "
                 f"got {shape}. Use Constant or Normal for vectors.")
-        std = self.gain * np.sqrt(self.variance(shape))
+        usual = shape
+        if self.c01b:
+            if len(shape) != 4:
+                raise ShapeError(f"{type(self).__name__}: expected 4 axes for c01b, "
+                                 f"(n1, height, width, n2), got {shape}.")
+            usual = self.usual(shape)
+        std = self.gain * np.sqrt(self.variance(usual))
         return self.initializer(std=std, rng=self.rng).sample(shape)
+
+    def usual(self, shape):
+        """A shape of cuda-convnet's in the usual order."""
+        return (shape[0], shape[3], shape[1], shape[2])
 
     def variance(self, shape):
         raise NotImplementedError
@@ -121,15 +134,17 @@ class Glorot(_FanIn):
 class GlorotNormal(Glorot):
     """:class:`Glorot` with a Gaussian."""
 
-    def __init__(self, gain: float | str = 1.0, rng: Rng | None = None):
-        super().__init__(Normal, gain, rng)
+    def __init__(self, gain: float | str = 1.0, c01b: bool = False, *,
+                 rng: Rng | None = None):
+        super().__init__(Normal, gain, c01b, rng=rng)
 
 
 class GlorotUniform(Glorot):
     """:class:`Glorot` with a uniform: limit ``gain · √(6 / ((n1 + n2) · r))``."""
 
-    def __init__(self, gain: float | str = 1.0, rng: Rng | None = None):
-        super().__init__(Uniform, gain, rng)
+    def __init__(self, gain: float | str = 1.0, c01b: bool = False, *,
+                 rng: Rng | None = None):
+        super().__init__(Uniform, gain, c01b, rng=rng)
 
 
 class He(_FanIn):
@@ -142,6 +157,9 @@ class He(_FanIn):
     He et al. (2015): Delving deep into rectifiers. arXiv:1502.01852.
     """
 
+    def usual(self, shape):
+        return (shape[3], *shape[:3])
+
     def variance(self, shape):
         return 1.0 / _fan_in(shape)
 
@@ -149,15 +167,17 @@ class He(_FanIn):
 class HeNormal(He):
     """:class:`He` with a Gaussian."""
 
-    def __init__(self, gain: float | str = 1.0, rng: Rng | None = None):
-        super().__init__(Normal, gain, rng)
+    def __init__(self, gain: float | str = 1.0, c01b: bool = False, *,
+                 rng: Rng | None = None):
+        super().__init__(Normal, gain, c01b, rng=rng)
 
 
 class HeUniform(He):
     """:class:`He` with a uniform: limit ``gain · √(3 / fan_in)``."""
 
-    def __init__(self, gain: float | str = 1.0, rng: Rng | None = None):
-        super().__init__(Uniform, gain, rng)
+    def __init__(self, gain: float | str = 1.0, c01b: bool = False, *,
+                 rng: Rng | None = None):
+        super().__init__(Uniform, gain, c01b, rng=rng)
 
 
 class FanInUniform(Initializer):
@@ -277,7 +297,7 @@ class Orthogonal(Initializer):
     dynamics of learning in deep linear neural networks. arXiv:1312.6120.
     """
 
-    def __init__(self, gain: float | str = 1.0, rng: Rng | None = None):
+    def __init__(self, gain: float | str = 1.0, *, rng: Rng | None = None):
         self.gain = np.sqrt(2) if gain == "relu" else gain
         self.rng = rng
 
@@ -290,3 +310,38 @@ class Orthogonal(Initializer):
                                 full_matrices=False)
         q = u if u.shape == flat else v
         return self.gain * q.reshape(shape)
+
+
+class Sparse(Initializer):
+    """Zeros but for a share of each unit's weights, which are Gaussian.
+
+    Parameters
+    ----------
+    sparsity : float in [0, 1]
+        The share of inputs that a unit is connected with.
+    std : float
+        Standard deviation of their weights.
+
+    References
+    ----------
+    Martens (2010): Deep learning via Hessian-free optimization. ICML.
+    """
+
+    def __init__(self, sparsity: float = 0.1, std: float = 0.01, *,
+                 rng: Rng | None = None):
+        self.sparsity, self.std, self.rng = sparsity, std, rng
+        if not 0 <= sparsity <= 1:
+            raise SettingError("Sparse: expected a sparsity in [0, 1], got "
+                               f"{sparsity}.")
+
+    def sample(self, shape):
+        if len(shape) != 2:
+            raise ShapeError(f"Sparse: expected the shape of a matrix (inputs, units), "
+                             f"got {shape}.")
+        rng, (inputs, units) = as_rng(self.rng), shape
+        W, connected = np.zeros(shape), int(self.sparsity * inputs)
+        for unit in range(units):
+            order = np.arange(inputs)
+            rng.shuffle(order)
+            W[order[:connected], unit] = rng.normal(0.0, self.std, size=connected)
+        return W

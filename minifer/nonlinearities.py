@@ -1,8 +1,8 @@
 """Nonlinearities that layers apply to their outputs.
 
 Each is an object with ``forward(x) -> (y, cache)`` and ``backward(dy, cache)
--> dx``; calling it gives the output alone. The mathematics is in
-:mod:`minifer.ops.activation`.
+-> dx``; calling it gives the output alone, of an expression an expression. The
+mathematics is in :mod:`minifer.ops.activation`.
 
 >>> import numpy as np
 >>> from minifer.nonlinearities import rectify, softmax
@@ -14,15 +14,20 @@ array([[0.5, 0.5]])
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
+
+import numpy as np
 
 from ._types import Array
 from .errors import SettingError
+from .expressions import Apply, Expression, Variable, all_below, evaluate, pull_back
 from .ops import activation
 
 __all__ = ["Nonlinearity", "identity", "linear", "rectify", "LeakyRectify",
            "leaky_rectify", "very_leaky_rectify", "elu", "SELU", "selu", "tanh",
-           "ScaledTanH", "sigmoid", "softplus", "softmax", "as_nonlinearity"]
+           "ScaledTanH", "ScaledTanh", "sigmoid", "softplus", "softmax",
+           "as_nonlinearity"]
 
 
 class Nonlinearity:
@@ -50,7 +55,10 @@ class Nonlinearity:
         """Return ``dx``."""
         return self._backward(dy, cache)
 
-    def __call__(self, x: Array) -> Array:
+    def __call__(self, x: Any) -> Any:
+        if isinstance(x, Expression):
+            return Apply(self._forward, self._backward, x, ndim=x.ndim,
+                         constants=tuple(self.options.values()))
         return self.forward(x)[0]
 
     def __repr__(self):
@@ -63,6 +71,9 @@ class Identity(Nonlinearity):
 
     def __init__(self):
         self.name, self.options = "identity", {}
+
+    def __call__(self, x):
+        return x
 
     def forward(self, x):
         return x, ()
@@ -95,6 +106,42 @@ class ScaledTanH(Nonlinearity):
         super().__init__("scaled_tanh", scale_in=scale_in, scale_out=scale_out)
 
 
+#: Lasagne's other spelling.
+ScaledTanh = ScaledTanH
+
+
+class OfExpression(Nonlinearity):
+    """A function of expressions, such as ``minifer.tensor.nnet.relu``.
+
+    Parameters
+    ----------
+    function : callable
+        It makes another expression, of the same shape, of one, its input.
+    """
+
+    def __init__(self, function: Callable[[Expression], Expression]):
+        self.name, self.options = getattr(function, "__name__", "function"), {}
+        self.function, self.x = function, Variable("x")
+        self.y = function(self.x)
+        if not isinstance(self.y, Expression) or any(
+                one.params or isinstance(one, Variable) and one is not self.x
+                for one in all_below([self.y])):
+            raise SettingError(
+                f"nonlinearity: expected a function that makes an expression of its "
+                f"input alone, got {self.name}, which gives {self.y!r}.")
+
+    def __call__(self, x):
+        return self.function(x) if isinstance(x, Expression) else self.forward(x)[0]
+
+    def forward(self, x):
+        done = evaluate([self.y], {self.x: x})
+        return done[self.y][0], done
+
+    def backward(self, dy, cache):
+        return pull_back({self.y: dy}, cache, wrt=[self.x]).get(
+            self.x, np.zeros_like(cache[self.x][0]))
+
+
 identity = linear = Identity()
 rectify = Nonlinearity("rectify")
 leaky_rectify = LeakyRectify(0.01)
@@ -108,19 +155,30 @@ softplus = Nonlinearity("softplus")
 softmax = Nonlinearity("softmax")
 
 
-def as_nonlinearity(f: Nonlinearity | None) -> Nonlinearity:
+def as_nonlinearity(f: Any) -> Nonlinearity:
     """``f`` if it is a nonlinearity, :data:`identity` if it is None.
+
+    A function of expressions, such as ``minifer.tensor.tanh``, becomes one.
 
     Raises
     ------
     SettingError
-        If it has no ``forward`` and ``backward``: without a backward nothing
-        below it could learn.
+        If it has no ``forward`` and ``backward`` and makes no expression: without a
+        backward nothing below it could learn.
     """
     if f is None:
         return identity
-    if not (hasattr(f, "forward") and hasattr(f, "backward")):
+    if hasattr(f, "forward") and hasattr(f, "backward"):
+        return f
+    made = None
+    if callable(f):
+        try:
+            made = f(Variable("x"))
+        except Exception:  # a function of arrays alone; what it raises is its own
+            made = None
+    if not isinstance(made, Expression):
         raise SettingError(
             f"nonlinearity: expected an object with forward and backward, got "
-            f"{f!r}. Use one of minifer.nonlinearities, or write a class with both.")
-    return f
+            f"{f!r}. Use one of minifer.nonlinearities, write a class with both, or a "
+            "function of expressions (minifer.tensor).")
+    return OfExpression(f)

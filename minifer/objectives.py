@@ -3,7 +3,8 @@
 Functions of predictions and targets, as in Lasagne. Given arrays they return
 an array; given an expression (``get_output(network)`` without data) they
 return an expression for :func:`minifer.function`. They give one loss for each
-sample: take the ``.mean()``.
+sample: take the ``.mean()``. Predictions (N, 1) of a network with a single output may
+have targets (N,), which then count as (N, 1).
 
 >>> import numpy as np
 >>> from minifer.objectives import categorical_crossentropy
@@ -21,12 +22,13 @@ import numpy as np
 from ._types import Array
 from .device.arrays import as_array, on_gpu
 from .errors import NotFiniteError, SettingError, ShapeError
-from .expressions import Apply, Expression, as_expression
+from .expressions import Apply, Expression, as_expression, function_of_arrays, functions
 from .ops import activation, loss
 
 __all__ = ["categorical_crossentropy", "softmax_crossentropy",
            "binary_crossentropy", "sigmoid_crossentropy", "squared_error",
-           "aggregate", "categorical_accuracy"]
+           "aggregate", "binary_hinge_loss", "multiclass_hinge_loss", "huber_loss",
+           "binary_accuracy", "categorical_accuracy"]
 
 
 def categorical_crossentropy(predictions: Array | Expression,
@@ -85,7 +87,7 @@ def binary_crossentropy(predictions: Array | Expression,
 
     Parameters
     ----------
-    predictions, targets : arrays or expressions of one shape, in [0, 1]
+    predictions, targets : arrays or expressions of one shape (or a number), in [0, 1]
 
     Returns
     -------
@@ -128,18 +130,22 @@ def squared_error(a: Array | Expression, b: Array | Expression) -> Any:
     Parameters
     ----------
     a, b : arrays or expressions
-        The gradient flows into ``a``.
+        They have one shape; b may be a number, or (N,) where a is (N, 1).
+
+    Returns
+    -------
+    array or expression of a's shape
     """
-    return _objective(loss.squared_error_forward, loss.squared_error_backward, a, b)
+    return _objective(loss.squared_error_forward, loss.squared_error_gradients, a, b)
 
 
-def aggregate(losses: Array | Expression, weights: Array | None = None,
+def aggregate(loss: Array | Expression, weights: Array | None = None,
               mode: str = "mean") -> Any:
     """Combine losses into one number.
 
     Parameters
     ----------
-    losses : array or expression, shape (N,) or (N, ...)
+    loss : array or expression, shape (N,) or (N, ...)
     weights : array or expression, optional
         One for each sample, (N,) or (N, 1, ...), or one for each loss.
     mode : {'mean', 'sum', 'normalized_sum'}
@@ -156,17 +162,128 @@ def aggregate(losses: Array | Expression, weights: Array | None = None,
     if mode == "normalized_sum" and weights is None:
         raise SettingError("aggregate: mode 'normalized_sum' expects weights.")
     if weights is not None:
-        losses = (Apply(_weight, _weight_backward, losses, as_expression(weights))
-                  if isinstance(losses, Expression)
-                  else _weight(as_array(losses), weights)[0])
+        loss = (Apply(_weight, _weight_backward, loss, as_expression(weights))
+                if isinstance(loss, Expression)
+                else _weight(as_array(loss), weights)[0])
     if mode == "mean":
-        return losses.mean()
-    total = losses.sum()
+        return loss.mean()  # type: ignore[union-attr]
+    total = loss.sum()  # type: ignore[union-attr]
     if mode == "sum":
         return total
     if isinstance(weights, Expression):
         return Apply(_divide, _divide_backward, as_expression(total), weights)
     return total / float(np.sum(weights))  # type: ignore
+
+
+@function_of_arrays
+def binary_hinge_loss(predictions: Array | Expression, targets: Array | Expression,
+                      delta: float = 1, log_odds: bool | None = None,
+                      binary: bool = True) -> Any:
+    r"""Hinge loss of two classes, element by element.
+
+    .. math:: \ell = \max(0, \delta - t z)
+
+    Parameters
+    ----------
+    predictions : array or expression
+        Scores z, or probabilities (see ``log_odds``).
+    targets : array or expression of that shape, or (N,) for (N, 1)
+        t: in {0, 1}, or in {-1, 1} (see ``binary``).
+    delta : float, default 1
+        The margin.
+    log_odds : bool, optional
+        False: predictions are probabilities, of which :math:`z = \log(p / (1 - p))` is
+        taken. None and True: they are scores.
+    binary : bool, default True
+        Whether targets are in {0, 1}.
+
+    Returns
+    -------
+    array or expression of the predictions' shape
+    """
+    z = as_expression(predictions)
+    if log_odds is not None and not log_odds:
+        scores = _logits_of(activation.sigmoid_forward, z)
+        z = functions.unary(np.log, z / (1 - z)) if scores is None else scores
+    t = _column(targets, z)
+    below = delta - (2 * t - 1 if binary else t) * z
+    return Apply(activation.rectify_forward, activation.rectify_backward, below,
+                 ndim=z.ndim)
+
+
+@function_of_arrays
+def multiclass_hinge_loss(predictions: Array | Expression, targets: Array | Expression,
+                          delta: float = 1) -> Any:
+    r"""Hinge loss of the true class against the most likely other.
+
+    .. math:: \ell_n = \max(0, \max_{k \ne t_n} p_{n,k} - p_{n,t_n} + \delta)
+
+    Parameters
+    ----------
+    predictions : array or expression, shape (N, K)
+    targets : int array (N,), or (N, K) with a 1 at the class and 0 elsewhere
+    delta : float, default 1
+        The margin.
+
+    Returns
+    -------
+    array or expression, shape (N,)
+    """
+    return Apply(loss.multiclass_hinge_forward, loss.multiclass_hinge_backward,
+                 as_expression(predictions), as_expression(targets),
+                 constants=(float(delta),), ndim=1)
+
+
+@function_of_arrays
+def huber_loss(predictions: Array | Expression, targets: Array | Expression,
+               delta: float = 1) -> Any:
+    r"""Squared error near 0, absolute error beyond.
+
+    .. math:: \ell = \begin{cases} \frac12 (p - t)^2 & |p - t| \le \delta \\
+              \delta\,(|p - t| - \frac12 \delta) & \text{else} \end{cases}
+
+    Parameters
+    ----------
+    predictions : array or expression
+    targets : array or expression of that shape, or (N,) for (N, 1)
+    delta : float, default 1
+        Where the parabola becomes a line.
+
+    Returns
+    -------
+    array or expression of the predictions' shape
+
+    References
+    ----------
+    Huber (1964): Robust estimation of a location parameter.
+    """
+    p = as_expression(predictions)
+    distance = abs(p - _column(targets, p))
+    near = functions.elementwise_op("minimum", distance, delta)  # the square's part
+    return near * (distance - 0.5 * near)
+
+
+@function_of_arrays
+def binary_accuracy(predictions: Array | Expression, targets: Array | Expression,
+                    threshold: float = 0.5) -> Any:
+    """Whether each prediction is on its target's side of a threshold, as bool.
+
+    Parameters
+    ----------
+    predictions : array or expression
+        Probabilities.
+    targets : array or expression of that shape, or (N,) for (N, 1); in {0, 1}
+    threshold : float, default 0.5
+        From here on the answer is 1.
+
+    Returns
+    -------
+    array or expression of the predictions' shape; take the mean for the accuracy
+    """
+    p = as_expression(predictions)
+    return functions.compare(np.equal, functions.compare(np.greater_equal, p,
+                                                         threshold),
+                             _column(targets, p))
 
 
 def categorical_accuracy(predictions: Array | Expression, targets: Array | Expression,
@@ -189,6 +306,25 @@ def categorical_accuracy(predictions: Array | Expression, targets: Array | Expre
     return _accuracy(predictions, as_array(targets), top_k)[0]
 
 
+def _column(targets, predictions):
+    """Targets (N,) as (N, 1) where the predictions are (N, 1); others as they are."""
+    return Apply(_as_column, _as_column_backward, as_expression(targets), predictions,
+                 ndim=predictions.ndim)
+
+
+def _as_column(targets, predictions):
+    column = loss.as_column(as_array(targets), predictions)
+    if column.shape not in (predictions.shape, ()):
+        raise ShapeError(
+            f"objectives: expected targets of the predictions' shape "
+            f"{predictions.shape}, or a number, got {column.shape}.")
+    return column, np.shape(targets)
+
+
+def _as_column_backward(dy, shape):
+    return dy.reshape(shape) if shape else dy.sum()
+
+
 def _logits_of(op, predictions):
     """What predictions are this op of, if they are an expression that ends in it."""
     ends_in_op = isinstance(predictions, Apply) and predictions.op is op
@@ -199,9 +335,12 @@ def _objective(forward, backward, predictions, targets, *constants):
     """The op on arrays at once, on expressions as an expression."""
     for class_weights in constants:
         _check_weights(class_weights)
-    if isinstance(predictions, Expression):
+    if isinstance(predictions, Expression) or isinstance(targets, Expression):
+        predictions = as_expression(predictions)
+        whole = backward in (loss.softmax_crossentropy_backward,
+                             loss.categorical_crossentropy_backward)
         return Apply(forward, backward, predictions, as_expression(targets),
-                     constants=constants)
+                     constants=constants, ndim=1 if whole else predictions.ndim)
     return forward(as_array(predictions), targets, *constants)[0]
 
 

@@ -172,22 +172,22 @@ def get_rng() -> Any:
     return _rng
 
 
-def set_rng(rng: Rng) -> None:
+def set_rng(new_rng: Rng) -> None:
     """Set what :func:`get_rng` returns.
 
     Parameters
     ----------
-    rng : int, numpy.random.Generator or numpy.random.RandomState
+    new_rng : int, numpy.random.Generator or numpy.random.RandomState
         A seed, or anything with ``uniform``, ``normal``. Pass a legacy
         ``RandomState`` to draw the weights that Lasagne drew.
     """
     global _rng
-    if isinstance(rng, (int, np.integer)):
-        rng = Stream(rng, "init").generator()
-    if not (hasattr(rng, "uniform") and hasattr(rng, "normal")):
+    if isinstance(new_rng, (int, np.integer)):
+        new_rng = Stream(new_rng, "init").generator()
+    if not (hasattr(new_rng, "uniform") and hasattr(new_rng, "normal")):
         raise SettingError(
-            f"set_rng: expected a seed or a NumPy generator, got {rng!r}.")
-    _rng = rng
+            f"set_rng: expected a seed or a NumPy generator, got {new_rng!r}.")
+    _rng = new_rng
 
 
 def as_rng(rng):

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Hashable, Iterable, Sequence
 from typing import Any
 
@@ -14,25 +15,70 @@ import numpy as np
 from . import config
 from ._types import Array
 from .errors import SettingError, ShapeError
+from .expressions import (Apply, Expression, Param, all_below, as_expression, shared)
+from .layers import get_all_params
 from .layers.param import create_param, unit_axes
+from .layers.symbolic import NetworkPass
 
-__all__ = ["floatX", "as_tuple", "unique", "one_hot", "compute_norms", "create_param"]
+__all__ = ["floatX", "shared_empty", "as_theano_expression", "as_expression",
+           "collect_shared_vars", "one_hot", "unique", "as_tuple", "inspect_kwargs",
+           "compute_norms", "create_param"]
 
 
-def floatX(values: Any) -> np.ndarray:
+def floatX(arr: Any) -> np.ndarray:
     """The values as an array of the dtype ``minifer.config.floatX``."""
-    return np.asarray(values, dtype=config.floatX)
+    return np.asarray(arr, dtype=config.floatX)
 
 
-def as_tuple(value: Any, length: int, kind: Any = None) -> tuple[Any, ...]:
+def shared_empty(dim: int = 2, dtype: Any = None) -> Param:
+    """A shared value of ``dim`` axes of length 1, to be filled by ``set_value``."""
+    return shared(np.zeros((1,) * dim, dtype or config.floatX))
+
+
+def as_theano_expression(input: Any) -> Expression:
+    """An expression as it is; a number or an array as a constant.
+
+    Raises
+    ------
+    SettingError
+        If it is neither.
+    """
+    return as_expression(input)
+
+
+def collect_shared_vars(expressions: Any) -> list[Param]:
+    """All parameters and shared values that expressions are made of, each once.
+
+    Parameters
+    ----------
+    expressions : Expression or list of Expression
+
+    Returns
+    -------
+    list of Param
+        In the order in which they are met, from the left; those of a network where it
+        is passed, in the order of its layers.
+    """
+    some = expressions if isinstance(expressions, (list, tuple)) else [expressions]
+    return unique(param for one in all_below(some) for param in (
+        get_all_params(one.outputs) if isinstance(one, NetworkPass) else one.params))
+
+
+def inspect_kwargs(func: Any) -> list[str]:
+    """The names of a function's parameters that have a default value."""
+    return [name for name, one in inspect.signature(func).parameters.items()
+            if one.default is not one.empty]
+
+
+def as_tuple(x: Any, N: int, t: Any = None) -> tuple[Any, ...]:
     """A tuple of a given length, from one value or from that many.
 
     Parameters
     ----------
-    value : object or iterable
-        One value, which is repeated, or an iterable of ``length`` values.
-    length : int
-    kind : type or tuple of types, optional
+    x : object or iterable
+        One value, which is repeated, or an iterable of ``N`` values.
+    N : int
+    t : type or tuple of types, optional
         What each of them must be.
 
     Raises
@@ -41,42 +87,44 @@ def as_tuple(value: Any, length: int, kind: Any = None) -> tuple[Any, ...]:
         If their number or type differs.
     """
     try:
-        values = tuple(value)
+        values = tuple(x)
     except TypeError:
-        values = (value,) * length
-    if len(values) != length or (
-            kind is not None and not all(isinstance(one, kind) for one in values)):
-        of_kind = f" of type {kind}" if kind is not None else ""
-        raise SettingError(f"as_tuple: expected one value or {length} of them{of_kind},"
-                           f" got {value!r}.")
+        values = (x,) * N
+    if len(values) != N or (
+            t is not None and not all(isinstance(one, t) for one in values)):
+        of_kind = f" of type {t}" if t is not None else ""
+        raise SettingError(f"as_tuple: expected one value or {N} of them{of_kind},"
+                           f" got {x!r}.")
     return values
 
 
-def unique(items: Iterable[Hashable]) -> list[Any]:
+def unique(l: Iterable[Hashable]) -> list[Any]:  # noqa: E741 (Lasagne's name)
     """The items as a list without repetitions, in the order of their first places."""
-    return list(dict.fromkeys(items))
+    return list(dict.fromkeys(l))
 
 
-def one_hot(classes: Array | Sequence[int], m: int | None = None) -> np.ndarray:
+def one_hot(x: Any, m: int | None = None) -> Any:
     """Rows with a 1 at the class and 0 elsewhere.
 
     Parameters
     ----------
-    classes : int array, shape (N,)
+    x : int array or expression, shape (N,)
         Class numbers, 0 … m - 1.
     m : int, optional
         Number of classes K; by default the largest class number plus one.
 
     Returns
     -------
-    array, shape (N, m), of dtype ``minifer.config.floatX``
+    array or expression, shape (N, m), of dtype ``minifer.config.floatX``
 
     Raises
     ------
     ShapeError
         If they are no class numbers below m.
     """
-    classes = np.asarray(classes)
+    if isinstance(x, Expression):
+        return Apply(_one_hot, None, x, constants=(m,), ndim=2)
+    classes = np.asarray(x)
     if classes.ndim != 1 or classes.dtype.kind not in "iu":
         raise ShapeError("one_hot: expected class numbers, an int array (N,), got "
                          f"{classes.dtype} {classes.shape}.")
@@ -85,6 +133,12 @@ def one_hot(classes: Array | Sequence[int], m: int | None = None) -> np.ndarray:
         raise ShapeError(f"one_hot: expected class numbers 0..{m - 1}, got "
                          f"{classes.min()}..{classes.max()}.")
     return floatX(classes[:, None] == np.arange(m))
+
+
+def _one_hot(classes, m):
+    m = int(classes.max()) + 1 if m is None else m
+    rows = classes[:, None] == np.arange(m, like=classes)
+    return rows.astype(config.floatX), ()
 
 
 def compute_norms(array: Array, norm_axes: Sequence[int] | None = None) -> np.ndarray:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from minifer import init, random
-from minifer.errors import MiniferError, SettingError
+from minifer.errors import MiniferError, SettingError, ShapeError
 from minifer.layers import DenseLayer
 
 SHAPES = [(300, 200), (64, 32, 5, 3), (40, 30, 50)]
@@ -164,3 +164,34 @@ def test_two_runs_of_a_script_give_the_same_network():
 def test_set_rng_refuses_what_is_no_generator(rng):
     with pytest.raises(SettingError):
         random.set_rng(rng)
+
+
+# --- what Lasagne had besides -----------------------------------------------------
+
+@pytest.mark.parametrize("name", ["GlorotUniform", "GlorotNormal", "HeUniform",
+                                  "HeNormal"])
+def test_c01b_is_the_same_in_another_order(name):
+    make = getattr(init, name)
+    mine = make("relu", True, rng=np.random.RandomState(3))((5, 4, 3, 6))
+    n1, n2 = (5, 6) if name.startswith("Glorot") else (6, 5)
+    usual = make("relu", rng=np.random.RandomState(3))((n1, n2, 4, 3))
+    np.testing.assert_allclose(mine.ravel(), usual.ravel())
+    with pytest.raises(ShapeError, match="expected 4 axes for c01b"):
+        make(c01b=True)((5, 4))
+
+
+def test_sparse_draws_as_lasagne():
+    found = init.Sparse(0.4, 0.5, rng=np.random.RandomState(1))((7, 3))
+    rng, expected = np.random.RandomState(1), np.zeros((7, 3))
+    for unit in range(3):
+        order = np.arange(7)
+        rng.shuffle(order)
+        expected[order[:2], unit] = rng.normal(0.0, 0.5, size=2)
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_sparse_refuses():
+    with pytest.raises(ShapeError, match="shape of a matrix"):
+        init.Sparse()((3, 2, 2))
+    with pytest.raises(SettingError, match=r"in \[0, 1\], got 3"):
+        init.Sparse(3)

@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
+import minifer
 from helpers import reference
+from helpers.checking import check_op
 from helpers.layers import numbers
 from helpers.tolerances import assert_close
 from minifer import nonlinearities
@@ -74,7 +76,7 @@ def test_an_object_with_both_methods_is_a_nonlinearity():
     assert as_nonlinearity(square) is square
 
 
-@pytest.mark.parametrize("f", [abs, "rectify", np.tanh])
+@pytest.mark.parametrize("f", [len, "rectify", np.tanh])
 def test_anything_else_is_refused(f):
     with pytest.raises(SettingError, match="expected an object with forward and back"):
         as_nonlinearity(f)
@@ -84,3 +86,23 @@ def test_anything_else_is_refused(f):
 def test_softmax_wants_rows(shape):
     with pytest.raises(MiniferError, match=r"\(N, K\)"):
         nonlinearities.softmax(np.zeros(shape))
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_of_an_expression_an_expression(name):
+    x = minifer.tensor.matrix("x")
+    y = getattr(nonlinearities, name)(x)
+    found = y.eval({x: numbers((4, 3))})
+    np.testing.assert_allclose(found, CASES[name](numbers((4, 3))), rtol=1e-10)
+
+
+@pytest.mark.parametrize("f", [
+    minifer.tensor.nnet.relu, minifer.tensor.tanh, lambda x: x * x, abs,
+    lambda x: minifer.tensor.switch(x > 0, x, 0.3 * x),
+    nonlinearities.ScaledTanh(2, 3)])
+def test_a_function_of_expressions_is_a_nonlinearity(f):
+    made = as_nonlinearity(f)
+    x = numbers((4, 3))
+    check_op(made.forward, made.backward, [x], lambda x: made(x))
+    layer = minifer.layers.DenseLayer((None, 3), 2, nonlinearity=f)
+    assert layer.get_output_for(x).shape == (4, 2)

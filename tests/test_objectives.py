@@ -7,11 +7,11 @@ from helpers import reference
 from helpers.devices import DEVICES
 from helpers.layers import numbers
 from helpers.tolerances import assert_close
-from minifer import layers, nonlinearities, objectives, tensor, updates
+from minifer import gradcheck, layers, nonlinearities, objectives, tensor, updates
 from minifer.compiled.functions import function
-from minifer.device.arrays import to_device
+from minifer.device.arrays import to_device, to_host
 from minifer.errors import NotFiniteError, SettingError, ShapeError
-from minifer.expressions import evaluate, gradients
+from minifer.expressions import Param, Variable, evaluate, gradients
 
 CLASSES = np.array([0, 2, 1, 2])
 WEIGHTS = np.array([1.0, 0.5, 3.0])
@@ -23,7 +23,7 @@ def probabilities(seed=0, shape=(4, 3)):
 
 def value_of(objective, *arrays, **options):
     """The objective of variables, computed through a function."""
-    variables = [tensor.Variable(ndim=a.ndim) for a in arrays]
+    variables = [Variable(ndim=a.ndim) for a in arrays]
     return function(variables, objective(*variables, **options))(*arrays)
 
 
@@ -85,7 +85,7 @@ SURE = np.array([[100.0, -17.0], [17.0, -100.0], [-200.0, 200.0]], "float32")
 def test_a_sigmoid_and_its_crossentropy_are_fused(device, mode, deterministic, units,
                                                   soft, shape):
     network = ending_in(nonlinearities.sigmoid, units, shape or (lambda top: top))
-    t, scores = tensor.Variable("t"), SURE[:, :units]
+    t, scores = Variable("t"), SURE[:, :units]
     prediction = layers.get_output(network, deterministic=deterministic)
     losses = objectives.binary_crossentropy(prediction, t)
     source = layers.get_all_layers(network)[0].input_var
@@ -285,3 +285,87 @@ def test_of_equals_the_first_class_wins():
 def test_accuracy_refuses_other_targets():
     with pytest.raises(ShapeError, match=r"\(4,\) or \(4, 3\), got \(3,\)"):
         objectives.categorical_accuracy(P, np.zeros(3, int))
+
+
+# --- hinge, Huber, accuracy ---------------------------------------------------------
+
+def both_ways(objective, *arrays, **options):
+    """The value on arrays, which is the same as that of expressions."""
+    found = objective(*arrays, **options)
+    np.testing.assert_allclose(value_of(objective, *arrays, **options), found)
+    assert isinstance(found, np.ndarray)
+    return found
+
+
+@pytest.mark.parametrize("delta", [1, 0.5])
+def test_binary_hinge_loss(delta):
+    z, t = numbers((5, 2)), numbers((5, 2), 1) > 0
+    expected = np.maximum(0, delta - np.where(t, z, -z))
+    hinge = objectives.binary_hinge_loss
+    np.testing.assert_allclose(
+        both_ways(hinge, z, t.astype(float), delta=delta, log_odds=True), expected)
+    np.testing.assert_allclose(
+        both_ways(hinge, z, 2.0 * t - 1, delta=delta, binary=False), expected)
+    p = 1 / (1 + np.exp(-z))
+    np.testing.assert_allclose(
+        both_ways(hinge, p, t.astype(float), delta=delta, log_odds=False), expected)
+
+
+@pytest.mark.parametrize("delta", [1, 0.5])
+def test_huber_loss(delta):
+    p, t = numbers((5, 2)) * 2, numbers((5, 2), 1)
+    e = np.abs(p - t)
+    expected = np.where(e <= delta, 0.5 * e ** 2, delta * (e - 0.5 * delta))
+    np.testing.assert_allclose(both_ways(objectives.huber_loss, p, t, delta=delta),
+                               expected)
+
+
+def test_multiclass_hinge_loss():
+    p = np.array([[0.1, 0.7, 0.2], [0.5, 0.1, 0.4]])
+    found = both_ways(objectives.multiclass_hinge_loss, p, np.array([1, 2]), delta=0.4)
+    np.testing.assert_allclose(found, [0, 0.5])
+
+
+def test_binary_accuracy():
+    p, t = np.array([[0.2], [0.5], [0.9]]), np.array([0, 1, 0])
+    assert both_ways(objectives.binary_accuracy, p, t).tolist() == [
+        [True], [True], [False]]
+    assert objectives.binary_accuracy(p, t, threshold=0.6).tolist() == [
+        [True], [False], [False]]
+
+
+@pytest.mark.parametrize("name", ["squared_error", "binary_crossentropy", "huber_loss",
+                                  "binary_hinge_loss"])
+def test_targets_of_a_single_output_may_be_a_vector(name):
+    objective = getattr(objectives, name)
+    p, t = np.array([[0.2], [0.7], [0.9]]), np.array([0.0, 1.0, 1.0])
+    np.testing.assert_allclose(both_ways(objective, p, t), objective(p, t[:, None]))
+
+
+@pytest.mark.parametrize("name", ["huber_loss", "binary_hinge_loss"])
+def test_other_shapes_are_refused(name):
+    with pytest.raises(ShapeError, match=r"shape \(3, 2\).+ got \(3,\)"):
+        getattr(objectives, name)(np.ones((3, 2)), np.ones(3))
+
+
+@pytest.mark.parametrize("device", ["cpu", *DEVICES])
+@pytest.mark.parametrize("name, options", [
+    ("squared_error", {}), ("huber_loss", {"delta": 0.3}),
+    ("binary_hinge_loss", {"delta": 0.7}), ("multiclass_hinge_loss", {})])
+def test_their_gradients_are_measured_ones(name, options, device):
+    p = Param(to_device(numbers((4, 3)), device), "p")
+    t = np.array([0, 2, 1, 1]) if name.startswith("multi") else numbers((4, 3), 1)
+    loss = (getattr(objectives, name)(p, t, **options)).sum()
+    found = to_host(gradients(loss, evaluate([loss], {}))[p])
+    p.to_device("cpu")
+    report = gradcheck.compare(lambda: float(loss), {"p": (p.value, found)})
+    assert report.ok, f"\n{report}"
+
+
+def test_a_squared_error_goes_back_to_both():
+    a, b = (tensor.vector(name) for name in "ab")
+    loss = objectives.squared_error(a, b).sum()
+    given = {a: np.array([1.0, 2.0]), b: np.array([0.5, 4.0])}
+    da, db = (tensor.grad(loss, one).eval(given) for one in (a, b))
+    np.testing.assert_allclose(da, [1, -4])
+    np.testing.assert_allclose(db, -da)

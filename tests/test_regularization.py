@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+import minifer
 from minifer import config, gradcheck, layers, tensor
 from minifer.compiled.functions import function
 from minifer.expressions import evaluate, gradients
@@ -105,3 +106,31 @@ def test_weight_decay_in_training(dtype):
         kept = 0.95 if param.name.endswith("W") else 1.0
         np.testing.assert_allclose(param.value, kept * before[param.name], rtol=1e-6)
         assert param.dtype == dtype
+
+
+# --- of expressions ----------------------------------------------------------------
+
+def smooth(x, steepness=1.0):
+    """A penalty that only says what it is."""
+    return minifer.tensor.log(minifer.tensor.cosh(steepness * x)).sum()
+
+
+@pytest.mark.parametrize("penalty", [l1, l2, smooth])
+def test_penalties_of_expressions(penalty):
+    net = network()
+    x = net.input_layer.input_layer.input_var
+    hidden = minifer.layers.get_output(net.input_layer)
+    data = np.ones((4, net.input_layer.input_shape[1]), "float32")
+    run = minifer.function([x], minifer.regularization.apply_penalty(hidden, penalty))
+    value = np.asarray(hidden.eval({x: data}), "float64")
+    expected = {l1: np.abs(value).sum(), l2: (value ** 2).sum(),
+                smooth: np.log(np.cosh(value)).sum()}[penalty]
+    assert run(data) == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_penalty_of_ones_own_needs_no_gradient_and_takes_options():
+    net = network()
+    loss = minifer.regularization.regularize_network_params(net, smooth, steepness=0.5)
+    W = net.W.value
+    found = gradients(loss, evaluate([loss], {}))
+    np.testing.assert_allclose(found[net.W], 0.5 * np.tanh(0.5 * W), rtol=1e-6)

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from minifer import config, utils
+import minifer
+from minifer import config, layers, tensor, utils
 from minifer.errors import SettingError, ShapeError
 
 
@@ -43,3 +44,38 @@ def test_compute_norms_of_a_vector_and_of_too_many_axes():
     assert utils.compute_norms(np.array([-2., 3.])).tolist() == [2, 3]
     with pytest.raises(SettingError, match="norm_axes"):
         utils.compute_norms(np.zeros((1,) * 6))
+
+
+# --- of expressions -----------------------------------------------------------------
+
+def test_shared_empty_is_filled_later():
+    data = utils.shared_empty(3)
+    assert data.get_value().shape == (1, 1, 1) and data.dtype == config.floatX
+    data.set_value(np.ones((2, 3, 4)))
+    assert data.get_value().sum() == 24
+    assert utils.shared_empty(dtype="int32").dtype == "int32"
+
+
+def test_expressions_stay_and_arrays_become_constants():
+    x = tensor.matrix("x")
+    assert utils.as_theano_expression(x) is x
+    assert utils.as_theano_expression([1.0, 2.0]).eval().tolist() == [1, 2]
+    with pytest.raises(SettingError, match="a number or an array of numbers, got 'x'"):
+        utils.as_theano_expression("x")
+
+
+def test_shared_values_are_collected_once_and_in_order():
+    net = layers.DenseLayer(layers.InputLayer((None, 3)), 2)
+    a, b = minifer.shared(1.0, "a"), minifer.shared(2.0, "b")
+    found = utils.collect_shared_vars([b * a + a, layers.get_output(net).sum()])
+    assert found == [b, a, net.W, net.b]
+
+
+def test_one_hot_of_an_expression():
+    t = tensor.ivector("t")
+    found = minifer.function([t], utils.one_hot(t, 3))(np.array([2, 0]))
+    np.testing.assert_array_equal(found, [[0, 0, 1], [1, 0, 0]])
+
+
+def test_names_of_arguments_with_defaults():
+    assert utils.inspect_kwargs(lambda a, b=1, *, c=2: a) == ["b", "c"]

@@ -13,7 +13,7 @@ import numpy as np
 
 from ..device.arrays import to_device
 from ..errors import NotFiniteError, SettingError
-from ..expressions import evaluate, gradients
+from ..expressions import Apply, Param, all_below, evaluate, gradients
 from ..layers import DenseLayer, get_all_layers, get_all_params
 from ..ops.outer_product import OuterProduct
 from ..ranks.base import on_all
@@ -23,18 +23,20 @@ from .cpu.plan import CpuPlan
 from .exchange import Exchange
 from .gpu.plan import GpuPlan
 from .gpu.replay import Replay
-from .standins import FusedHead, PlannedPass, fused_heads, network_passes
+from .standins import (FusedHead, PlannedPass, fused_heads, gradients_in,
+                       network_passes, passes_that_learn)
 
-__all__ = ["CpuDriver", "DeviceDriver", "all_finite"]
+__all__ = ["Driver", "CpuDriver", "DeviceDriver", "all_finite", "put_back"]
 
 
-class _Driver:
-    """What both share.
+class Driver:
+    """What all share.
 
     Parameters
     ----------
     outputs : list of Expression
-    updates : Update or None
+    more : list of Expression
+        What is evaluated besides.
 
     Attributes
     ----------
@@ -45,22 +47,33 @@ class _Driver:
     #: The part of a batch that is computed here, if ranks share it.
     part = None
 
-    def __init__(self, outputs, updates):
-        self.outputs, self.updates = outputs, updates
-        self.wanted = outputs + ([updates.loss] if updates else [])
+    def __init__(self, outputs, more):
+        self.outputs, self.wanted = outputs, outputs + more
         self.passes = network_passes(self.wanted)
         self.ends = [output for one in self.passes for output in one.outputs]
-        self.params = get_all_params(self.ends)
-        self.statistics = [] if updates is None else get_all_params(
-            self.ends, batch_norm_stat=True)
         self.standins = {}
 
     def plan_with(self, make, batch, begun=False):
-        """Let plans stand in for networks; ``make(pass, learns, images)`` makes one."""
-        learning = network_passes([self.updates.loss]) if self.updates else []
+        """Let plans stand in for networks.
+
+        ``make(pass, images, training, sources=..., feeds_back=...)`` makes one.
+        """
+        learning = passes_that_learn(self.losses())
         for one in self.passes:
-            self.standins[one] = PlannedPass(
-                one, batch or 1, functools.partial(make, one, one in learning), begun)
+            made = functools.partial(
+                make, one, training=one in learning, sources=one.sources,
+                feeds_back=learning.get(one, False))
+            self.standins[one] = PlannedPass(one, batch or 1, made, begun)
+
+    def losses(self):
+        """What is walked back: pairs of a loss and what gradients are wanted of."""
+        return [(one.loss, one.wrt) for one in gradients_in(self.wanted)]
+
+    def results(self, done):
+        """The outputs' values, none of which changes when a parameter moves."""
+        values = [done[o][0] for o in self.outputs]
+        return [value.copy() if isinstance(o, (Apply, Param)) and hasattr(value, "copy")
+                else value for o, value in zip(self.outputs, values)]
 
     def planned_passes(self):
         """What stands in for passes through networks, in order."""
@@ -87,14 +100,10 @@ class _Driver:
         finally:
             plan.profiling = False
 
-    def gradients(self, done):
-        """The gradients of all parameters that are updated, of this part's share."""
-        scale = 1 if self.part is None else self.part.weight
-        return self.complete(gradients(self.updates.loss, done, self.standins, scale))
-
-    def complete(self, found):
+    @staticmethod
+    def complete(update, found):
         """Gradients, if they are those of all parameters that are updated."""
-        missing = [p for p in self.updates.params if p not in found]
+        missing = [p for p in update.params if p not in found]
         if missing:
             raise SettingError(
                 f"updates: the loss does not depend on '{missing[0].name}'. Leave "
@@ -102,7 +111,34 @@ class _Driver:
         return found
 
 
-class CpuDriver(_Driver):
+class _OneRule(Driver):
+    """Steps of one rule with one loss, or none.
+
+    Parameters
+    ----------
+    outputs : list of Expression
+    updates : Update or None
+    """
+
+    def __init__(self, outputs, updates):
+        self.updates = updates
+        super().__init__(outputs, [updates.loss] if updates else [])
+        self.params = get_all_params(self.ends) + [
+            one for one in all_below(self.wanted) if isinstance(one, Param)]
+        self.statistics = [] if updates is None else get_all_params(
+            self.ends, batch_norm_stat=True)
+
+    def losses(self):
+        return super().losses() + ([(self.updates.loss, None)] if self.updates else [])
+
+    def gradients(self, done):
+        """The gradients of all parameters that are updated, of this part's share."""
+        scale = 1 if self.part is None else self.part.weight
+        return self.complete(self.updates, gradients(
+            self.updates.loss, done, self.standins, scale))
+
+
+class CpuDriver(_OneRule):
     """Steps on the CPU.
 
     Parameters
@@ -120,10 +156,10 @@ class CpuDriver(_Driver):
 
     def plan(self, batch, algorithm, threads):
         """Run networks by plans."""
-        def make(one, learns, images):
-            plan = CpuPlan(one.outputs, one.options, one.logits, images, learns,
-                           threads, algorithm)
-            if self.exchange is not None and learns:
+        def make(one, images, training, **given):
+            plan = CpuPlan(one.outputs, one.options, one.logits, images, training,
+                           threads, algorithm, **given)
+            if self.exchange is not None and training:
                 plan.note = self.exchange.describe(
                     [layer.W for layer in plan.order if isinstance(layer, DenseLayer)],
                     images * self.part.ranks.size)
@@ -144,11 +180,15 @@ class CpuDriver(_Driver):
         -------
         list of arrays
         """
-        with _put_back(self.statistics):
+        with put_back(self.statistics):
             done = evaluate(self.wanted, given, self.standins)
-            if self.updates is not None:
-                self._step(done, given)
-        return [done[o][0] for o in self.outputs]
+            if self.updates is None:
+                return self.results(done)
+            results = self.results(done)
+            self.updates.follow(given)
+            changed = self._step(done, given)
+        return [changed if o is self.updates.loss else one
+                for o, one in zip(self.outputs, results)]
 
     def _step(self, done, given):
         plan = next((p.plan for p in self.planned_passes() if p.plan), None)
@@ -166,6 +206,7 @@ class CpuDriver(_Driver):
                         f"training: the gradient of '{param.name}' is not finite. "
                         + (self._too_sure(done) or "Lower the learning rate.")))
             self.updates(found, run)
+        return done[self.updates.loss][0]
 
     def _too_sure(self, done):
         found = too_sure(done)
@@ -184,8 +225,8 @@ class CpuDriver(_Driver):
     def _exchanged(self, done, run):
         """The whole batch's gradients; its loss takes the place of the part's."""
         loss = self.updates.loss
-        places = Counter(param for node in done
-                         for param in getattr(node, "params", ()))
+        places = Counter(param for node in all_below([loss])
+                         if node not in self.standins for param in node.params)
         for planned in self.planned_passes():
             planned.keep = self.exchange.add
             places.update(planned.places())
@@ -193,10 +234,10 @@ class CpuDriver(_Driver):
         gradients(loss, done, self.standins, self.part.weight, self.exchange.add)
         whole, found = self.exchange.finish()
         done[loss] = np.full_like(done[loss][0], whole), None
-        return self.complete(found)
+        return self.complete(self.updates, found)
 
 
-class DeviceDriver(_Driver):
+class DeviceDriver(_OneRule):
     """Steps on a GPU or the emulator, launched one by one or replayed as a graph.
 
     Parameters
@@ -223,10 +264,10 @@ class DeviceDriver(_Driver):
         if self.updates and self.part is None:  # a part's loss counts for less
             heads = fused_heads(self.updates.loss, self.wanted)
 
-        def make(one, learns, images):
+        def make(one, images, training, **given):
             like = to_device(np.zeros(1, np.float32), self.device)
-            return GpuPlan(one.outputs, one.options, one.logits, images, learns, like,
-                           precision, targets, head=one in heads)
+            return GpuPlan(one.outputs, one.options, one.logits, images, training, like,
+                           precision, targets, head=one in heads, **given)
 
         self.plan_with(make, batch, begun=True)
         for one, losses in heads.items():
@@ -249,9 +290,10 @@ class DeviceDriver(_Driver):
         list of device arrays
         """
         # Only a call that waits finds what is not finite.
-        with _put_back(self.statistics if wait else []):
+        with put_back(self.statistics if wait else []):
             planned = [one.begin_with(given) for one in self.planned_passes()]
             if self.updates is not None:
+                self.updates.follow(given)
                 self.updates.buffers.advance()
                 if self.part is not None:
                     self.part.flag = self.part.ranks.any(self.part.flag)
@@ -284,8 +326,10 @@ class DeviceDriver(_Driver):
             if self.part is not None:  # the whole batch's loss in the part's place
                 value, cache = done[loss]
                 done[loss] = self.part.sum(value * self.part.weight), cache
-            self.updates.buffers.launch(self.gradients(done), done[loss][0], self.part)
-        return [done[o][0] for o in self.outputs]
+            found, results = self.gradients(done), self.results(done)
+            self.updates.buffers.launch(found, done[loss][0], self.part)
+            return results
+        return self.results(done)
 
     def check(self):
         """Wait for the device, and raise what went wrong since the last check.
@@ -320,7 +364,7 @@ class DeviceDriver(_Driver):
 
 
 @contextlib.contextmanager
-def _put_back(params):
+def put_back(params):
     """Give parameters their values back if the block finds what is not finite."""
     before = [p.value.copy() for p in params]
     try:

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import os
 import threading
+import warnings
 import weakref
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from .. import config
 from .._types import Array
-from ..device.arrays import explained, to_device, to_host
+from ..device.arrays import explained, resolve, to_device, to_host
 from ..device.threads import default_threads
 from ..errors import SettingError, ShapeError
-from ..expressions import Expression, Variable
-from ..layers import get_all_params, move_to
+from ..expressions import (Expression, Param, Variable, all_below, as_expression,
+                           evaluate)
+from ..layers import get_all_params
 from ..layers.param import device_of_params
+from ..layers.symbolic import NetworkPass
 from ..ranks import Part
-from ..updates import Update
+from ..updates.mapping import collect
+from .assigning import AssigningDriver
 from .drivers import CpuDriver, DeviceDriver
 from .standins import network_passes
 
@@ -32,14 +37,16 @@ class Function:
     ----------
     inputs : list of Variable
         In the order in which the callable takes their values.
-    outputs : Expression or list of Expression
-        What it returns.
-    updates : Update, optional
-        Made from a loss: ``updates.nesterov_momentum(loss, params, ...)``.
-        Each call then takes one step.
+    outputs : Expression, list or dict of Expression, or None
+        What it returns; None: an empty list.
+    updates : Update, dict of Param -> new value, or list of such pairs, optional
+        Made from a loss: ``updates.nesterov_momentum(loss, params, ...)``. Each call
+        then takes one step. Several rules, and any other new values of what is shared,
+        come as a dict or a list: see :mod:`minifer.updates`.
     mode : {'compiled', 'eager'}
         'compiled' looks at the network once and makes a plan; 'eager' runs layer
-        after layer, as they can be read. float64 always runs eagerly.
+        after layer, as they can be read. float64 always runs eagerly. Theano's
+        'FAST_RUN' and 'FAST_COMPILE' mean these.
     algorithm : {'auto', 'im2col', 'row', 'winograd'}
         How the plan's convolutions are computed.
     threads : int, optional
@@ -57,6 +64,17 @@ class Function:
         On a GPU, whether a step is captured once and launched whole from then on.
     part : minifer.ranks.Part, optional
         Ranks that share each batch: a step is that of the whole batch, on all.
+    givens : dict of Expression -> value, or list of such pairs, optional
+        What takes the place of variables or other expressions: an expression (a part
+        of shared data, say) or an array.
+    name : str, optional
+        Shown in errors.
+    allow_input_downcast : bool, optional
+        True casts values to their variables' types, where that loses precision too.
+        Otherwise a float array keeps its precision, and one that would lose some is
+        refused where a type was asked for.
+    on_unused_input : {'ignore', 'warn', 'raise'}, optional
+        What to do about an input on which nothing depends. Default: 'ignore'.
 
     Notes
     -----
@@ -79,27 +97,30 @@ class Function:
     True
     """
 
-    def __init__(self, inputs: Sequence[Variable],
-                 outputs: Expression | Sequence[Expression],
-                 updates: Update | None = None, mode: str = "compiled",
+    def __init__(self, inputs: Sequence[Variable], outputs: Any = None,
+                 updates: Any = None, mode: str | None = "compiled",
                  algorithm: str = "auto", threads: int | None = None,
                  batch: int | None = None, device: str | None = None,
                  precision: str = "fp32", graph: bool = True,
-                 part: Part | None = None):
-        self.inputs, self.updates = list(inputs), updates
+                 part: Part | None = None, givens: Any = None,
+                 name: str | None = None, allow_input_downcast: bool | None = None,
+                 on_unused_input: str | None = None):
+        self.inputs, self.updates, self.name = list(inputs), updates, name
+        self.downcast = bool(allow_input_downcast)
+        self.keys = list(outputs) if isinstance(outputs, dict) else None
         self._lock, self._inside = threading.RLock(), False
         _functions.add(self)
         self.single = isinstance(outputs, Expression)
-        outputs = [outputs] if self.single else list(outputs)  # type: ignore
+        outputs = [outputs] if self.single else (
+            list(outputs.values()) if self.keys else list(outputs or []))
+        outputs = [as_expression(one) for one in outputs]
         for variable in self.inputs:
             if not isinstance(variable, Variable):
                 raise SettingError(
                     f"function: expected variables as inputs, got {variable!r}. "
                     "Make them with minifer.tensor.")
-        if updates is not None and updates.loss is None:
-            raise SettingError(
-                "function: expected updates made from a loss, such as "
-                "updates.sgd(loss, params, learning_rate=0.1).")
+        mode = {"FAST_RUN": "compiled", "FAST_COMPILE": "eager"}.get(
+            str(mode), mode or "compiled")
         if mode not in ("compiled", "eager"):
             raise SettingError(
                 f"function: expected mode 'compiled' or 'eager', got {mode!r}.")
@@ -111,15 +132,44 @@ class Function:
                     number, (int, np.integer)) or number < 1):
                 raise SettingError(f"function: expected {name} as a whole number >= 1, "
                                    f"got {number!r}.")
-        self.device = _move(outputs, updates, device)
-        if self.device == "cpu":
-            self.driver: Any = CpuDriver(outputs, updates, part)
-            options = (algorithm, threads or default_threads())
+        rules, assigned = ([], {}) if updates is None else collect(updates)
+        self.givens = {as_expression(key): as_expression(value)
+                       for key, value in dict(givens or {}).items()}
+        wanted = [*outputs, *assigned.values(), *(
+            one for rule in rules for one in rule.gradients or [rule.loss]
+            if one is not None)]
+        self._look_at_inputs(wanted, rules, on_unused_input)
+        self.device = _move([*wanted, *self.givens.values()], rules, assigned, device)
+        rule = rules[0] if rules else None
+        if assigned or len(rules) > 1 or any(rule.loss is None for rule in rules):
+            if part is not None:
+                raise SettingError("function: expected one rule with one loss where "
+                                   "ranks share a batch, got updates of more.")
+            self.driver: Any = AssigningDriver(outputs, rules, assigned, self.device)
+        elif self.device == "cpu":
+            self.driver = CpuDriver(outputs, rule, part)
         else:
-            self.driver = DeviceDriver(outputs, updates, self.device, part)
-            options = (precision, graph)
+            self.driver = DeviceDriver(outputs, rule, self.device, part)
         if mode == "compiled":
-            self.driver.plan(batch, *options)
+            self.driver.plan(batch, *(
+                (algorithm, threads or default_threads()) if self.device == "cpu" else
+                (precision, graph)))
+
+    def _look_at_inputs(self, wanted, rules, on_unused_input):
+        """Note which inputs are read as arrays; see to those that nothing reads."""
+        every = all_below([*wanted, *self.givens.values(), *(
+            one for rule in rules for one in rule.symbols.values())])
+        self.read = {i for one in every if not isinstance(one, NetworkPass)
+                     for i in one.inputs}
+        unused = [one.name for one in self.inputs if one not in every]
+        if not unused or on_unused_input in (None, "ignore"):
+            return
+        text = (f"function: expected outputs or updates that depend on each input, got "
+                f"none that depend on {unused[0]!r}.")
+        if on_unused_input != "warn":
+            raise SettingError(f"{text} Leave it out, or pass "
+                               "on_unused_input='ignore'.")
+        warnings.warn(text, stacklevel=3)
 
     def __call__(self, *values: Array) -> Any:
         """Evaluate the outputs, and take a step if there are updates.
@@ -139,8 +189,7 @@ class Function:
         NotFiniteError
             If the loss is not finite. No parameter has been changed then.
         """
-        results = [_plain(r) for r in self._run(values, wait=True)]
-        return results[0] if self.single else results
+        return self._together([_plain(r) for r in self._run(values, wait=True)])
 
     def queue(self, *values: Array) -> Any:
         """Like a call, but on a device without waiting for it.
@@ -156,7 +205,11 @@ class Function:
             On the function's device; reading one waits for it. After a step that was
             not finite no parameter moves any more, until :meth:`check` has said so.
         """
-        results = self._run(values, wait=False)
+        return self._together(self._run(values, wait=False))
+
+    def _together(self, results):
+        if self.keys:
+            return dict(zip(self.keys, results))
         return results[0] if self.single else results
 
     def check(self, parameters: bool = False) -> None:
@@ -250,19 +303,42 @@ class Function:
         if len(values) != len(self.inputs):
             raise SettingError(
                 f"function: expected {len(self.inputs)} values, got {len(values)}.")
-        given = {}
-        for variable, value in zip(self.inputs, values):
-            value = to_device(value, self.device)
-            if variable.ndim is not None and value.ndim not in (variable.ndim, 2):
-                raise SettingError(
-                    f"function: expected {variable.ndim} axes for "
-                    f"{variable.name!r}, got shape {value.shape}.")
-            if value.shape[:1] == (0,) and self.updates is not None:
-                raise ShapeError(
-                    f"function: expected a batch of one image or more to learn from "
-                    f"for {variable.name!r}, got shape {value.shape}.")
-            given[variable] = value
+        given = {variable: self._value(variable, value)
+                 for variable, value in zip(self.inputs, values)}
+        if self.givens:
+            done = evaluate(list(self.givens.values()), given)
+            given.update({key: to_device(done[value][0], self.device)
+                          for key, value in self.givens.items()})
         return given
+
+    def _value(self, variable, value):
+        """An input's value where it is worked on, in its variable's type."""
+        value = to_device(value, self.device)
+        axes = variable.ndim
+        if axes is not None and value.ndim != axes and (axes, value.ndim) != (1, 2):
+            raise SettingError(
+                f"function: expected {axes} axes for {variable.name!r}, got shape "
+                f"{value.shape}.")
+        if value.shape[:1] == (0,) and self.updates is not None:
+            raise ShapeError(
+                f"function: expected a batch of one image or more to learn from for "
+                f"{variable.name!r}, got shape {value.shape}.")
+        wanted = getattr(variable, "dtype", None)
+        if wanted is None:
+            return value
+        floats = value.dtype.kind == "f"
+        if wanted == "floatX":
+            # What only a network reads it takes as it is: bytes of pixels, say.
+            as_is = variable not in self.read if not floats else not self.downcast
+            return value if as_is else value.astype(config.floatX, copy=False)
+        fits = np.can_cast(value.dtype, wanted, "same_kind" if not floats else "safe")
+        if not (fits or self.downcast or value.ndim == 0):
+            raise SettingError(
+                f"function: expected {wanted} for {variable.name!r}, got "
+                f"{value.dtype}. Cast it, or pass allow_input_downcast=True.")
+        if not floats and np.dtype(wanted).kind in "iu" and not self.downcast:
+            return value  # whole numbers of any size
+        return value.astype(wanted, copy=False)
 
 
 #: Lasagne's name: ``theano.function(inputs, outputs, updates=...)``.
@@ -283,13 +359,16 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_renew_locks)
 
 
-def _move(outputs, updates, device):
+def _move(wanted, rules, assigned, device):
     """Bring all parameters to ``device``; return where they are."""
-    wanted = outputs + ([updates.loss] if updates else [])
     ends = [o for one in network_passes(wanted) for o in one.outputs]
-    device = move_to(ends, device or device_of_params(get_all_params(ends)))
-    if updates is not None:
-        updates.to_device(device)
+    params = get_all_params(ends) + [p for rule in rules for p in rule.params] + [
+        one for one in all_below(wanted) if isinstance(one, Param)] + list(assigned)
+    device = resolve(device or device_of_params(params))
+    for param in params:
+        param.to_device(device)
+    for rule in rules:
+        rule.to_device(device)
     return device
 
 

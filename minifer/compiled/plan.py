@@ -17,7 +17,7 @@ from .. import nonlinearities
 from ..device.arrays import as_array
 from ..layers import (Conv2DLayer, InputLayer, MaxPool2DLayer, NonlinearityLayer,
                       Pool2DLayer, get_all_layers)
-from ..layers.tape import that_learn
+from ..layers.tape import checked, that_learn
 from ..ops.backpropagation import BackwardStep, collect, walk_back
 
 __all__ = ["Plan", "halves", "runs_planned"]
@@ -39,21 +39,29 @@ class Plan:
         Most images at once; smaller batches need no new plan.
     training : bool
         Whether gradients are wanted.
+    sources : list of Layer
+        Layers, other than InputLayers, whose outputs are given.
+    feeds_back : bool
+        Whether gradients of what is given are wanted, too.
     """
 
-    def __init__(self, outputs, options, logits, batch, training):
+    def __init__(self, outputs, options, logits, batch, training, sources=(),
+                 feeds_back=False):
         self.outputs, self.options, self.logits = outputs, options, logits
+        self.feeds_back = feeds_back
         self.batch, self.training = batch, training
         self.note, self.profiling = None, False
-        self.order = get_all_layers(outputs)
-        self.readers = Counter(i for one in self.order for i in one.incomings)
+        self.order = get_all_layers(outputs, treat_as_input=list(sources))
+        self.sources = {*sources} | {
+            one for one in self.order if isinstance(one, InputLayer)}
+        reading = [one for one in self.order if one not in self.sources]
+        self.readers = Counter(i for one in reading for i in one.incomings)
         self.readers.update(outputs)
-        self.above = {i: one for one in self.order for i in one.incomings}
-        self.learns = that_learn(
-            self.order, lambda one: training and one.get_params(trainable=True))
+        self.above = {i: one for one in reading for i in one.incomings}
+        self.learns = that_learn(self.order, self._wanted, self.sources)
         self.steps, done = [], set()
-        for layer in self.order:
-            if layer in done or isinstance(layer, InputLayer):
+        for layer in reading:
+            if layer in done:
                 continue
             step = self._step(layer)
             if step is not None:
@@ -65,14 +73,14 @@ class Plan:
 
         Parameters
         ----------
-        given : dict of InputLayer -> array
+        given : dict of Layer -> array
 
         Returns
         -------
         list of arrays
             Copies: they stay valid.
         """
-        self.values = {layer: layer.forward(x)[0] for layer, x in given.items()}
+        self.values = {layer: checked(layer, x) for layer, x in given.items()}
         with self._surroundings():
             for step in self.steps:
                 began = self._now()
@@ -93,9 +101,10 @@ class Plan:
 
         Returns
         -------
-        dict of Param -> array; valid until the next call
+        dict of Param -> array; valid until the next call, as are those of what was
+            given, in ``input_gradients``
         """
-        arrived = {}
+        self.input_gradients = arrived = {}
         for place, dy in dys.items():
             collect(arrived, self.outputs[place], dy)
         steps = [BackwardStep(step.top, step.bottoms,
@@ -103,6 +112,12 @@ class Plan:
                  for step in self.steps if step.learns]
         with self._surroundings():
             return walk_back(steps, arrived, keep)
+
+    def _wanted(self, layer):
+        """Whether a layer has something to learn, or hands on what others want."""
+        if layer in self.sources:
+            return self.training and self.feeds_back
+        return self.training and layer.get_params(trainable=True)
 
     def _backward(self, step, dy):
         began = self._now()

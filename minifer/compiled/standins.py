@@ -11,13 +11,15 @@ import numpy as np
 
 from ..cuda.loss import class_numbers
 from ..device.arrays import device_of, to_device
-from ..expressions import Apply, Variable, mean_of
+from ..expressions import (Apply, GradientsOf, Part, Variable, all_below, leads_to,
+                           mean_of)
 from ..layers import get_all_params
-from ..layers.symbolic import NetworkPass, Output
+from ..layers.symbolic import NetworkPass
 from ..ops.loss import softmax_crossentropy_forward
 from .plan import runs_planned
 
-__all__ = ["PlannedPass", "FusedHead", "fused_heads", "network_passes"]
+__all__ = ["PlannedPass", "FusedHead", "fused_heads", "network_passes",
+           "passes_that_learn", "gradients_in"]
 
 
 class PlannedPass:
@@ -45,6 +47,7 @@ class PlannedPass:
     """
 
     keep = None
+    can_skip_dx = True
 
     def __init__(self, network_pass, batch, make, begun=False):
         self.network_pass, self.batch, self.make = network_pass, batch, make
@@ -62,6 +65,7 @@ class PlannedPass:
             Whether a plan applies to these values.
         """
         self.applies = (runs_planned(values, self.params)
+                        and None not in self.network_pass.sources
                         and all(len(v) for v in values))  # nothing needs no plan
         if self.applies:
             size = max([self.batch] + [len(v) for v in values])
@@ -84,10 +88,12 @@ class PlannedPass:
             return self.network_pass.forward(*values)
         return self.plan.run(dict(zip(self.network_pass.sources, values))), self.plan
 
-    def backward(self, dvalues, cache):
+    def backward(self, dvalues, cache, need_dx=False):
         if cache is not self.plan or self.plan is None:
-            return self.network_pass.backward(dvalues, cache)
-        return (), self.plan.backward(dvalues, self.keep)
+            return self.network_pass.backward(dvalues, cache, need_dx)
+        found = self.plan.backward(dvalues, self.keep)
+        return tuple(self.plan.input_gradients.get(layer)
+                     for layer in self.network_pass.sources), found
 
     def places(self):
         """From how many places of the latest pass each parameter's gradient comes."""
@@ -130,6 +136,35 @@ class FusedHead:
         return self.crossentropy.backward(dlosses, cache)
 
 
+def passes_that_learn(losses):
+    """Passes through networks that are walked back.
+
+    Parameters
+    ----------
+    losses : list of (Expression, list of Expression or None)
+        Each with what gradients are wanted of, None for parameters.
+
+    Returns
+    -------
+    dict of NetworkPass -> bool
+        Whether the gradients of a pass's inputs are wanted, too.
+    """
+    found = {}
+    for loss, wrt in losses:
+        order = all_below([loss])
+        leads = leads_to(order, wrt)
+        for one in order:
+            if isinstance(one, NetworkPass) and one in leads:
+                found[one] = found.get(one, False) or any(
+                    i in leads for i in one.inputs)
+    return found
+
+
+def gradients_in(expressions):
+    """All gradients that expressions contain."""
+    return [one for one in all_below(expressions) if isinstance(one, GradientsOf)]
+
+
 def fused_heads(loss, wanted):
     """Cross-entropies that can be computed together with a network's last layer.
 
@@ -149,7 +184,8 @@ def fused_heads(loss, wanted):
     found = {}
     for losses in mean_of(loss):
         if not (isinstance(losses, Apply) and losses.op is softmax_crossentropy_forward
-                and isinstance(losses.inputs[0], Output)):
+                and isinstance(losses.inputs[0], Part)
+                and isinstance(losses.inputs[0].inputs[0], NetworkPass)):
             continue
         output, = losses.inputs[:1]
         run, = output.inputs
@@ -162,21 +198,10 @@ def fused_heads(loss, wanted):
 
 def network_passes(expressions):
     """All passes through networks that expressions contain, each once."""
-    return [node for node in _all_below(expressions) if isinstance(node, NetworkPass)]
+    return [node for node in all_below(expressions) if isinstance(node, NetworkPass)]
 
 
 def _readers(expression, wanted):
     """How many expressions, or callers, look at an expression."""
     return wanted.count(expression) + sum(
-        node.inputs.count(expression) for node in _all_below(wanted))
-
-
-def _all_below(expressions):
-    """Expressions and all that they are made of, each once."""
-    found, stack = {}, list(expressions)
-    while stack:
-        node = stack.pop()
-        if node not in found:
-            found[node] = True
-            stack.extend(node.inputs)
-    return list(found)
+        node.inputs.count(expression) for node in all_below(wanted))

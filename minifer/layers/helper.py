@@ -33,10 +33,10 @@ def get_output(layer_or_layers: Layers, inputs: Any = None, **kwargs: Any) -> An
     Parameters
     ----------
     layer_or_layers : Layer or list of Layer
-    inputs : array, Variable, dict of Layer -> array or Variable, or None
+    inputs : array, expression, dict of Layer -> array or expression, or None
         With None the result is an expression for :func:`minifer.function`, as
-        in Lasagne, of the InputLayers' variables, or of those given instead; with
-        arrays it is computed at once.
+        in Lasagne, of the InputLayers' variables; with an expression among those given
+        too, also for hidden layers; with arrays alone it is computed at once.
     **kwargs
         ``deterministic=True`` for prediction, and options of single layers.
 
@@ -61,6 +61,7 @@ def get_output_shape(layer_or_layers: Layers, input_shapes: Any = None) -> Any:
     ----------
     layer_or_layers : Layer or list of Layer
     input_shapes : tuple or dict of Layer -> tuple, optional
+        The key None stands for what lies below a layer that was made of a shape alone.
     """
     outputs = as_list(layer_or_layers)
     if input_shapes is None:
@@ -70,20 +71,27 @@ def get_output_shape(layer_or_layers: Layers, input_shapes: Any = None) -> Any:
         for layer in get_all_layers(outputs, treat_as_input=list(known)):
             if layer in known:
                 continue
-            below = [known[i] for i in layer.incomings]
             merges = isinstance(layer, MergeLayer)
-            known[layer] = (layer.output_shape if not below else
-                            layer.get_output_shape_for(below if merges else below[0]))
+            incomings: list[Any] = [*layer.incomings] or [None]
+            below = [known[i] for i in incomings if i in known]
+            if len(below) < len(incomings):  # it knows its own input
+                known[layer] = layer.output_shape
+            else:
+                known[layer] = layer.get_output_shape_for(below if merges else below[0])
         shapes = [known[layer] for layer in outputs]
     return shapes if isinstance(layer_or_layers, (list, tuple)) else shapes[0]
 
 
-def get_all_params(layer: Layers, **tags: bool) -> list[Param]:
+def get_all_params(layer: Layers, unwrap_shared: bool = True,
+                   **tags: bool) -> list[Param]:
     """All parameters, in the order in which Lasagne stores them.
 
     Parameters
     ----------
     layer : Layer or list of Layer
+    unwrap_shared : bool, default True
+        Taken for Lasagne's sake, where a parameter might be an expression of others;
+        here each is a value of its own, and this makes no difference.
     **tags : bool
         ``trainable=True`` keeps those with the tag, ``regularizable=False``
         those without. No tags: all, also running statistics.

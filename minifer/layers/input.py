@@ -7,7 +7,7 @@ from typing import Any
 from .. import config
 from .._types import Shape
 from ..device.arrays import as_array
-from ..expressions import Variable
+from ..expressions import Expression, Variable, as_expression
 from .base import Layer
 
 __all__ = ["InputLayer"]
@@ -20,17 +20,33 @@ class InputLayer(Layer):
     ----------
     shape : tuple
         Shape of a batch, None where it may vary: ``(None, 1, 96, 96)``.
-    input_var : minifer.expressions.Variable, optional
-        The variable that :func:`minifer.function` binds to this input. One is
-        made when none is given.
+    input_var : minifer.expressions.Expression, optional
+        The variable that :func:`minifer.function` binds to this input, or an expression
+        of others. By default a variable is made, with the layer's name.
     name : str, optional
+
+    Raises
+    ------
+    ShapeError
+        If ``input_var`` has another number of axes.
+
+    Examples
+    --------
+    >>> InputLayer((None, 3), name="pixels").input_var
+    Variable('pixels.input', ndim=2)
     """
 
-    def __init__(self, shape: Shape, input_var: Variable | None = None,
+    def __init__(self, shape: Shape, input_var: Expression | None = None,
                  name: str | None = None):
         super().__init__(shape, name)
         self.shape = self.input_shape
-        self.input_var: Any = input_var
+        if input_var is None:
+            input_var = Variable(f"{name}.input" if name else "input",
+                                 len(self.shape), "floatX")
+        self.input_var: Any = as_expression(input_var)
+        if self.input_var.ndim not in (None, len(self.shape)):
+            self.fail(f"an input_var of {len(self.shape)} axes, for a shape of "
+                      f"{self.shape}", f"one of {self.input_var.ndim}")
 
     @property
     def output_shape(self):

@@ -9,78 +9,10 @@ import numpy as np
 
 from .. import config
 from .._types import Array
-from ..device.arrays import as_array, device_of, to_device, to_host
 from ..errors import ShapeError
+from ..expressions import Param
 
 __all__ = ["Param", "create_param", "device_of_params"]
-
-
-class Param:
-    """An array with a name, whose shape never changes.
-
-    Parameters
-    ----------
-    value : array
-        Kept as is, without a copy.
-    name : str, optional
-        Such as ``"conv1.W"``.
-
-    Attributes
-    ----------
-    value : array
-        The current value, on its device; updates change it in place.
-    """
-
-    def __init__(self, value: Array, name: str | None = None):
-        self.value = as_array(value)
-        self.name = name
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return self.value.shape
-
-    @property
-    def dtype(self) -> np.dtype:
-        return self.value.dtype
-
-    @property
-    def size(self) -> int:
-        return self.value.size
-
-    @property
-    def device(self) -> str:
-        """Where the value lives: 'cpu', 'cuda' or 'emu'."""
-        return device_of(self.value)
-
-    def to_device(self, device: str) -> None:
-        """Move the value to a device, if it is not there."""
-        self.value = to_device(self.value, device)
-
-    def get_value(self) -> np.ndarray:
-        """Return a copy of the value, as a NumPy array."""
-        value = to_host(self.value)
-        return value.copy() if value is self.value else value
-
-    def set_value(self, value: Array) -> None:
-        """Set the value, cast to the parameter's dtype; it stays on its device.
-
-        Raises
-        ------
-        ShapeError
-            If ``value`` has another shape.
-        """
-        value = to_host(value)
-        if value.shape != self.shape:
-            raise ShapeError(
-                f"parameter '{self.name}': expected shape {self.shape}, got "
-                f"{value.shape}. Values are never reshaped.")
-        if self.device == "cpu":
-            self.value = value.astype(self.dtype)
-        else:  # into its place: it may be a part of a buffer
-            self.value[...] = to_device(value.astype(self.dtype), self.device)
-
-    def __repr__(self):
-        return f"Param({self.name!r}, shape={self.shape}, {self.dtype})"
 
 
 #: What a parameter may be made of; see :func:`create_param`.

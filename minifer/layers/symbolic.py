@@ -9,55 +9,69 @@ from collections import Counter
 
 import numpy as np
 
-from ..errors import SettingError
-from ..expressions import Apply, Expression, Variable
+from ..expressions import Apply, Expression, Part, as_expression
 from ..nonlinearities import Nonlinearity
 from ..ops import activation
 from .base import Layer
 from .input import InputLayer
 from .shape import FlattenLayer, ReshapeLayer
-from .tape import forward, get_all_layers
+from .tape import forward, get_all_layers, warn_unknown_options
 
-__all__ = ["NetworkPass", "Output", "output_of"]
+__all__ = ["NetworkPass", "output_of"]
 
 
 class NetworkPass(Expression):
-    """A pass through a network; its value is the list of outputs."""
+    """A pass through a network; its value is the list of outputs.
 
-    def __init__(self, outputs, options, logits, variables):
-        self.outputs, self.options, self.logits = outputs, options, logits
-        self.sources = [layer for layer in get_all_layers(outputs)
-                        if isinstance(layer, InputLayer)]
-        for layer in self.sources:
-            if layer.input_var is None and layer not in variables:
-                layer.input_var = Variable(layer.name, len(layer.shape))
-        self.inputs = tuple(variables.get(layer, layer.input_var)
+    Parameters
+    ----------
+    outputs : list of Layer
+    options : dict
+        Options passed to the layers.
+    logits : list of Layer
+        Layers that leave out their nonlinearity.
+    given : dict of Layer -> Expression
+        What takes the place of these layers' outputs; InputLayers that are not among
+        them have their own variables.
+
+    Attributes
+    ----------
+    sources : list of Layer
+        The layers whose outputs are ``inputs``.
+    """
+
+    can_skip_dx = True
+
+    def __init__(self, outputs, options, logits, given):
+        self.outputs, self.logits = outputs, logits
+        order = get_all_layers(outputs, treat_as_input=list(given))
+        known = warn_unknown_options(order, options)
+        self.options = {k: v for k, v in options.items() if k in known}
+        self.sources = [layer for layer in order
+                        if layer in given or isinstance(layer, InputLayer)]
+        self.sources += [None] if None in given else []
+        self.inputs = tuple(given[layer] if layer in given else layer.input_var
                             for layer in self.sources)
+
+    @property
+    def params(self):
+        """The parameters of which a way back finds gradients."""
+        order = get_all_layers(self.outputs, treat_as_input=self.sources)
+        return [p for layer in order if layer not in self.sources
+                for p in layer.get_params(trainable=True)]
 
     def forward(self, *values):
         return forward(self.outputs, dict(zip(self.sources, values)),
                        logits=self.logits, **self.options)
 
-    def backward(self, dvalues, tape):
+    def backward(self, dvalues, tape, need_dx=False):
         dys = [np.zeros_like(tape.values[layer]) if i not in dvalues else dvalues[i]
                for i, layer in enumerate(self.outputs)]
-        return (), tape.backward(dys)
+        found = tape.backward(dys, wrt_inputs=need_dx)
+        return tuple(found.inputs.get(layer) for layer in self.sources), dict(found)
 
 
-class Output(Expression):
-    """One output of a :class:`NetworkPass`."""
-
-    def __init__(self, network_pass, index):
-        self.inputs, self.index = (network_pass,), index
-
-    def forward(self, values):
-        return values[self.index], ()
-
-    def backward(self, dvalue, cache):
-        return ({self.index: dvalue},), {}
-
-
-def output_of(layer_or_layers, variables, **options):
+def output_of(layer_or_layers, given, **options):
     """The output of a network as an expression; see ``layers.get_output``.
 
     A network that ends in softmax or sigmoid is run up to its logits, so that a
@@ -66,52 +80,55 @@ def output_of(layer_or_layers, variables, **options):
     Parameters
     ----------
     layer_or_layers : Layer or list of Layer
-    variables : dict of InputLayer -> Variable
-        Those that take the place of the layers' own.
+    given : dict of Layer -> Expression or array
+        What takes the place of these layers' outputs.
     **options
         Options passed to the layers.
 
     Returns
     -------
     Expression, or a list of them for a list of layers
-
-    Raises
-    ------
-    SettingError
-        If it is anything but variables, or for another kind of layer.
     """
-    for layer, variable in variables.items():
-        if not isinstance(layer, InputLayer) or not isinstance(variable, Variable):
-            raise SettingError(
-                "get_output: expected arrays for any layers, or variables for "
-                f"InputLayers, got {type(variable).__name__} for {layer!r}.")
     outputs = ([layer_or_layers] if isinstance(layer_or_layers, Layer)
                else list(layer_or_layers))
-    ends = [_end(layer, outputs) for layer in outputs]
-    network_pass = NetworkPass(outputs, options, [end for end in ends if end],
-                               variables)
+    given = {layer: as_expression(value) for layer, value in given.items()}
+    ends = [_end(layer, outputs, given) for layer in outputs]
+    network_pass = NetworkPass(outputs, options, [end for end in ends if end], given)
     results = []
     for i, end in enumerate(ends):
-        result = Output(network_pass, i)
+        ndim = _ndim(outputs[i])
+        result = Part(network_pass, i, ndim)
         if end:
             name = end.nonlinearity.name
             result = Apply(getattr(activation, f"{name}_forward"),
-                           getattr(activation, f"{name}_backward"), result)
+                           getattr(activation, f"{name}_backward"), result, ndim=ndim)
         results.append(result)
     return results[0] if isinstance(layer_or_layers, Layer) else results
 
 
-def _end(output, outputs):
+def _ndim(layer):
+    """The number of axes of a layer's output; None of a layer that does not say."""
+    try:
+        return len(layer.output_shape)
+    except (NotImplementedError, TypeError):
+        return None
+
+
+def _end(output, outputs, given):
     """The layer whose softmax or sigmoid can be done after all others; or None.
 
     It is the output itself. A sigmoid may have its shape changed behind it, since it
     works on each element alone. No other layer and no other output may read it.
     """
-    readers = Counter(i for one in get_all_layers(outputs) for i in one.incomings)
+    order = get_all_layers(outputs, treat_as_input=list(given))
+    readers = Counter(i for one in order if one not in given for i in one.incomings)
     readers.update(set(outputs))
     end = output
-    while type(end) in (FlattenLayer, ReshapeLayer) and readers[end] == 1:
+    while type(end) in (FlattenLayer, ReshapeLayer) and readers[end] == 1 and (
+            end not in given):
         end, = end.incomings
+    if end in given:
+        return None
     f = getattr(end, "nonlinearity", None)
     fusible = type(f) is Nonlinearity and (
         f.name == "sigmoid" or (f.name == "softmax" and end is output

@@ -25,7 +25,8 @@ from .base import Layer, Layers, MergeLayer
 from .input import InputLayer
 from .param import Param, device_of_params
 
-__all__ = ["Tape", "Gradients", "get_all_layers", "forward", "run", "that_learn"]
+__all__ = ["Tape", "Gradients", "get_all_layers", "forward", "run", "checked",
+           "that_learn"]
 
 
 def get_all_layers(layer: Layers,
@@ -105,7 +106,7 @@ def forward(layer_or_layers: Layers, inputs: Array | dict[Layer, Array],
     device = device_of_params(p for one in order for p in one.params)
     if device != "cpu":
         given = {layer: to_device(x, device) for layer, x in given.items()}
-    _warn_unknown_options(order, kwargs)
+    warn_unknown_options(order, kwargs)
     kwargs["deterministic"] = deterministic
     if logits is True:
         feeding = {i for one in order for i in one.incomings}
@@ -250,17 +251,16 @@ def run(order, outputs, given, options, logits=(), keep=True):
     readers.update(outputs)
     for layer in order:
         if layer in given:
-            values[layer] = given[layer]
-            if isinstance(layer, InputLayer):
-                values[layer], _ = layer.forward(given[layer])
+            values[layer] = checked(layer, given[layer])
             continue
         mine = {k: v for k, v in options.items() if k in layer.forward_options}
         if layer in logits and "logits" in layer.forward_options:
             mine["logits"] = True
-        if not layer.incomings or None in layer.incomings:
-            layer.fail("an incoming layer", "a shape only",
-                       "Give its input in a dict of layer -> array.")
-        below = [values[i] for i in layer.incomings]
+        incomings = layer.incomings or [None]
+        if None in incomings and None not in given:
+            layer.fail("an incoming layer", "a shape only", "Give its output in a dict "
+                       "of layer -> array, or its input, {None: array}.")
+        below = [given[None] if i is None else values[i] for i in incomings]
         values[layer], cache = layer.forward(
             below if isinstance(layer, MergeLayer) else below[0], **mine)
         if keep:
@@ -268,9 +268,25 @@ def run(order, outputs, given, options, logits=(), keep=True):
             continue
         readers.subtract(layer.incomings)
         for i in set(layer.incomings):
-            if not readers[i]:
+            if i is not None and not readers[i]:
                 del values[i]
     return [values[layer] for layer in outputs], tape
+
+
+def checked(layer, x):
+    """What is given in the place of a layer's output, if it has its shape.
+
+    Whole numbers for an InputLayer become ``config.floatX``.
+    """
+    if isinstance(layer, InputLayer):
+        return layer.forward(x)[0]
+    if layer is not None:
+        shape = layer.output_shape
+        if x.ndim != len(shape) or any(
+                want not in (None, have) for want, have in zip(shape, x.shape)):
+            layer.fail(f"an array of shape {shape} in the place of its output",
+                       str(x.shape))
+    return x
 
 
 def _of_no_image(order, outputs, given):
@@ -280,11 +296,10 @@ def _of_no_image(order, outputs, given):
     tape.is_empty = True
     for layer in order:
         if layer in given:
-            x = given[layer]
-            tape.values[layer] = (layer.forward(x)[0] if isinstance(layer, InputLayer)
-                                  else x)
+            tape.values[layer] = checked(layer, given[layer])
             continue
-        below = [tape.values[i].shape for i in layer.incomings]
+        below = [given[None].shape if i is None else tape.values[i].shape
+                 for i in layer.incomings or [None]]
         shape = layer.get_output_shape_for(below if isinstance(layer, MergeLayer)
                                            else below[0])
         tape.values[layer] = np.empty_like(like, shape=shape, dtype=dtype)
@@ -307,11 +322,18 @@ def as_inputs(outputs, inputs):
     return {sources[0]: inputs}
 
 
-def _warn_unknown_options(layers, kwargs):
-    """Warn of options that no layer knows: most likely a spelling mistake."""
+def warn_unknown_options(layers, kwargs):
+    """Warn of options that no layer knows: most likely a spelling mistake.
+
+    Returns
+    -------
+    set of str
+        The options that are known.
+    """
     known = {"deterministic"}.union(*(one.forward_options for one in layers))
     for name in set(kwargs) - known:
         close = difflib.get_close_matches(name, known, 1)
         hint = f" Perhaps you meant '{close[0]}'?" if close else ""
         warnings.warn(f"get_output: no layer of this network knows the option "
                       f"'{name}'.{hint}", stacklevel=3)
+    return known

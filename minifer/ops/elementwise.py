@@ -1,74 +1,232 @@
-"""Two arrays of one shape, element by element."""
+"""Arithmetic, element by element, with NumPy's broadcasting.
+
+An op of two arrays stretches axes of length 1, as NumPy does; going back, the gradient
+is summed over the axes that were stretched. A plain Python number has no gradient.
+
+>>> y, cache = multiply_forward(np.array([[1.0], [2.0]]), np.array([3.0, 4.0]))
+>>> multiply_backward(np.ones((2, 2)), cache)
+(array([[7.],
+       [7.]]), array([3., 3.]))
+"""
+
+import warnings
 
 import numpy as np
 
-__all__ = ["add_forward", "add_backward", "subtract_forward", "subtract_backward",
-           "multiply_forward", "multiply_backward", "divide_forward",
-           "divide_backward", "maximum_forward", "maximum_backward",
-           "minimum_forward", "minimum_backward"]
+from ..errors import ShapeError
 
+__all__ = [
+    "add_forward", "add_backward", "subtract_forward", "subtract_backward",
+    "multiply_forward", "multiply_backward", "divide_forward", "divide_backward",
+    "power_forward", "power_backward", "maximum_forward", "maximum_backward",
+    "minimum_forward", "minimum_backward", "where_forward", "where_backward",
+    "clip_forward", "clip_backward", "cast_forward", "cast_backward", "SLOPES",
+    "unary_forward", "unary_backward", "plain_forward", "fitted", "place_of"]
+
+
+def place_of(value):
+    """What a gradient has to fit: (shape, dtype), or None of a plain number."""
+    if type(value) in (bool, int, float):  # np.float64 is a float, too
+        return None
+    return np.shape(value), value.dtype
+
+
+def fitted(gradient, place):
+    """A gradient summed over stretched axes, in its input's shape and float type."""
+    if place is None:
+        return None
+    shape, dtype = place
+    more = gradient.ndim - len(shape)
+    axes = tuple(range(more)) + tuple(
+        more + i for i, n in enumerate(shape) if n == 1 != gradient.shape[more + i])
+    if axes:
+        gradient = gradient.sum(axis=axes, keepdims=True)
+    if gradient.shape != shape:
+        gradient = gradient.reshape(shape)
+    return gradient.astype(dtype, copy=False) if dtype.kind == "f" else gradient
+
+
+def _places(*values):
+    shapes = [np.shape(value) for value in values]
+    try:
+        np.broadcast_shapes(*shapes)
+    except ValueError:
+        raise ShapeError(
+            "expressions: expected shapes that are equal where neither is 1, got "
+            f"{' and '.join(map(str, shapes))}.") from None
+    if len(shapes) == 2:
+        _warn_of_tables(*shapes)
+        _warn_of_tables(*reversed(shapes))
+    return tuple(map(place_of, values))
+
+
+def _warn_of_tables(column, row):
+    """Warn where (N, 1) meets (N,), perhaps by mistake."""
+    if len(column) == 2 and column[1] == 1 < column[0] and row == column[:1]:
+        n = column[0]
+        warnings.warn(
+            f"expressions: {column} and {row} are stretched to {(n, n)}, each element "
+            "of one with all of the other. If element by element was meant, write "
+            "y.dimshuffle(0, 'x') or x.flatten().", stacklevel=2)
+
+
+# --- two arrays ---------------------------------------------------------------
 
 def add_forward(a, b):
-    """``y = a + b``; returns ``y, cache``."""
-    return a + b, ()
+    """``a + b``."""
+    places = _places(a, b)
+    return a + b, places
 
 
 def add_backward(dy, cache):
     """``da = db = dy``."""
-    return dy, dy
+    return tuple(fitted(dy, place) for place in cache)
 
 
 def subtract_forward(a, b):
-    """``y = a - b``."""
-    return a - b, ()
+    """``a - b``."""
+    places = _places(a, b)
+    return a - b, places
 
 
 def subtract_backward(dy, cache):
     """``da = dy, db = -dy``."""
-    return dy, -dy
+    return fitted(dy, cache[0]), fitted(-dy, cache[1])
 
 
 def multiply_forward(a, b):
-    """``y = a * b``."""
-    return a * b, (a, b)
+    """``a b``."""
+    places = _places(a, b)
+    return a * b, (a, b, places)
 
 
 def multiply_backward(dy, cache):
-    """``da = dy * b, db = dy * a``."""
-    a, b = cache
-    return dy * b, dy * a
+    """``da = dy b, db = dy a``."""
+    a, b, (of_a, of_b) = cache
+    return of_a and fitted(dy * b, of_a), of_b and fitted(dy * a, of_b)
 
 
 def divide_forward(a, b):
-    """``y = a / b``."""
+    """``a / b``."""
+    places = _places(a, b)
     y = a / b
-    return y, (y, b)
+    return y, (y, b, places)
 
 
 def divide_backward(dy, cache):
-    """``da = dy / b, db = -dy * a / b²``."""
-    y, b = cache
-    da = dy / b
-    return da, -da * y
+    """``da = dy / b, db = -dy y / b``."""
+    y, b, (of_a, of_b) = cache
+    return of_a and fitted(dy / b, of_a), of_b and fitted(-dy * y / b, of_b)
+
+
+def power_forward(a, b):
+    """``a`` to the power of ``b``."""
+    places = _places(a, b)
+    y = a ** b
+    return y, (a, b, y, places)
+
+
+def power_backward(dy, cache):
+    """``da = dy b a^(b - 1), db = dy y log a``; of an a of 0, ``db = 0``."""
+    a, b, y, (of_a, of_b) = cache
+    da = of_a and fitted(dy * (b * a ** (b - 1)), of_a)
+    if of_b is None:
+        return da, None
+    return da, fitted(dy * y * np.log(np.where(a == 0, 1, a)), of_b)
 
 
 def maximum_forward(a, b):
-    """``y = max(a, b)``."""
-    return np.maximum(a, b), (a >= b,)
+    """The larger of both."""
+    places = _places(a, b)
+    return np.maximum(a, b), (np.greater_equal(a, b), places)
 
 
 def maximum_backward(dy, cache):
-    """The larger learns; where both are equal that is a."""
-    (first,) = cache
-    return dy * first, dy * ~first
+    """``dy`` goes to the larger; where both are equal, to a."""
+    first, (of_a, of_b) = cache
+    return fitted(dy * first, of_a), fitted(dy * ~first, of_b)
 
 
 def minimum_forward(a, b):
-    """``y = min(a, b)``."""
-    return np.minimum(a, b), (a <= b,)
+    """The smaller of both."""
+    places = _places(a, b)
+    return np.minimum(a, b), (np.less_equal(a, b), places)
 
 
-def minimum_backward(dy, cache):
-    """The smaller learns; where both are equal that is a."""
-    (first,) = cache
-    return dy * first, dy * ~first
+minimum_backward = maximum_backward
+
+
+def where_forward(condition, a, b):
+    """``a`` where the condition holds, else ``b``."""
+    places = _places(condition, a, b)
+    chosen = condition != 0 if not isinstance(condition, bool) else condition
+    return np.where(chosen, a, b), (chosen, places)
+
+
+def where_backward(dy, cache):
+    """``dy`` goes to the one that was chosen; the condition has no gradient."""
+    chosen, (_, of_a, of_b) = cache
+    nothing = np.zeros_like(dy)
+    return (None, of_a and fitted(np.where(chosen, dy, nothing), of_a),
+            of_b and fitted(np.where(chosen, nothing, dy), of_b))
+
+
+def clip_forward(x, low, high):
+    """``x`` within ``[low, high]``."""
+    places = _places(x, low, high)
+    return np.minimum(np.maximum(x, low), high), (x < low, x > high, places)
+
+
+def clip_backward(dy, cache):
+    """``dy`` goes to x within the bounds and on them, else to the bound it met."""
+    below, above, (of_x, of_low, of_high) = cache
+    return (fitted(dy * ~(below | above), of_x), of_low and fitted(
+        dy * (below & ~above), of_low), of_high and fitted(dy * above, of_high))
+
+
+# --- one array ------------------------------------------------------------------
+
+#: Function -> its slope, from x and y.
+SLOPES = {
+    np.negative: lambda x, y: -1.0, np.exp: lambda x, y: y, np.log: lambda x, y: 1 / x,
+    np.expm1: lambda x, y: y + 1, np.log1p: lambda x, y: 1 / (1 + x),
+    np.log2: lambda x, y: 1 / (x * float(np.log(2))),
+    np.log10: lambda x, y: 1 / (x * float(np.log(10))),
+    np.square: lambda x, y: 2 * x, np.sqrt: lambda x, y: 0.5 / y,
+    np.reciprocal: lambda x, y: -y * y, np.abs: lambda x, y: np.sign(x),
+    np.sin: lambda x, y: np.cos(x), np.cos: lambda x, y: -np.sin(x),
+    np.tan: lambda x, y: 1 + y * y, np.sinh: lambda x, y: np.cosh(x),
+    np.cosh: lambda x, y: np.sinh(x), np.arctan: lambda x, y: 1 / (1 + x * x),
+    np.arcsin: lambda x, y: 1 / np.sqrt(1 - x * x),
+    np.arccos: lambda x, y: -1 / np.sqrt(1 - x * x)}
+
+
+def unary_forward(x, function):
+    """``function(x)``, one of :data:`SLOPES`."""
+    y = function(x)
+    return y, (x, y, function)
+
+
+def unary_backward(dy, cache):
+    """``dx = dy`` times the slope."""
+    x, y, function = cache
+    return dy * SLOPES[function](x, y)
+
+
+def cast_forward(x, dtype):
+    """``x`` in another dtype; going back, in that of x."""
+    return np.asarray(x, dtype)[()] if np.isscalar(x) else x.astype(dtype), (
+        place_of(x),)
+
+
+def cast_backward(dy, cache):
+    """``dx = dy``, in x's dtype; none of a whole number."""
+    (place,) = cache
+    return None if place is None or place[1].kind != "f" else fitted(dy, place)
+
+
+def plain_forward(*values):
+    """``function(*values)`` without a gradient; the function comes last."""
+    *values, function = values
+    _places(*values)
+    return function(*values), ()

@@ -23,7 +23,9 @@ __all__ = ["softmax_crossentropy_forward", "softmax_crossentropy_backward",
            "categorical_crossentropy_forward", "categorical_crossentropy_backward",
            "sigmoid_crossentropy_forward", "sigmoid_crossentropy_backward",
            "binary_crossentropy_forward", "binary_crossentropy_backward",
-           "squared_error_forward", "squared_error_backward"]
+           "squared_error_forward", "squared_error_backward",
+           "squared_error_gradients", "multiclass_hinge_forward",
+           "multiclass_hinge_backward", "as_column"]
 
 
 def softmax_crossentropy_forward(logits, targets, class_weights=None):
@@ -181,25 +183,78 @@ def binary_crossentropy_backward(dlosses, cache):
 def squared_error_forward(a, b):
     """``(a - b)²`` for each element (no factor ½), as in Lasagne.
 
+    Parameters
+    ----------
+    a : array
+    b : array of that shape, (N,) for an a of (N, 1), or a number
+
     Returns
     -------
     losses : array of a's shape
     cache : tuple
     """
     a = _floats(a)
-    b = as_array(b).astype(a.dtype, copy=False)
+    given = as_array(b)
+    b = as_column(given.astype(a.dtype, copy=False), a)
     if b.shape not in (a.shape, ()):
         raise ShapeError(
             f"squared_error: expected targets of the predictions' shape {a.shape}, "
             f"or a number, got {b.shape}.")
     difference = a - b[()]  # of shape () a number, which any device takes
-    return difference * difference, (difference,)
+    return difference * difference, (difference, given.shape)
 
 
 def squared_error_backward(dlosses, cache):
     """``da = 2 (a - b) dloss``."""
-    (difference,) = cache
-    return 2 * difference * dlosses
+    return 2 * cache[0] * dlosses
+
+
+def squared_error_gradients(dlosses, cache):
+    """Those of both: ``da``, and ``db = -da`` in b's shape."""
+    da, shape = squared_error_backward(dlosses, cache), cache[1]
+    return da, (-da.sum() if shape == () else -da.reshape(shape))
+
+
+def multiclass_hinge_forward(scores, targets, delta=1.0):
+    r"""``max(0, s - s_t + delta)``, s being the largest score of another class.
+
+    Parameters
+    ----------
+    scores : array, shape (N, K), K of 2 or more
+    targets : int array (N,), or (N, K) with a 1 at the class and 0 elsewhere
+    delta : float
+
+    Returns
+    -------
+    losses : array, shape (N,)
+    cache : tuple
+    """
+    scores = _floats(scores)
+    targets, _ = _checked(targets, scores, None)
+    if scores.shape[1] < 2:
+        raise ShapeError("multiclass_hinge_loss: expected scores of 2 or more classes, "
+                         f"got shape {scores.shape}.")
+    true = targets.argmax(axis=1) if targets.ndim == 2 else targets
+    classes = np.arange(scores.shape[1], like=scores)
+    at_true = classes == true[:, None]  # (N, K)
+    others = np.where(at_true, -np.inf, scores)
+    at_best = classes == others.argmax(axis=1)[:, None]
+    losses = others.max(axis=1) - np.where(at_true, scores, 0).sum(axis=1) + delta
+    slope = at_best.astype(scores.dtype) - at_true.astype(scores.dtype)
+    return np.maximum(losses, 0).astype(scores.dtype, copy=False), (slope, losses > 0)
+
+
+def multiclass_hinge_backward(dlosses, cache):
+    """``dloss`` to the best other class, ``-dloss`` to the true one, if it is > 0."""
+    slope, active = cache
+    return (dlosses * active)[:, None] * slope
+
+
+def as_column(targets, scores):
+    """Targets (N,) as (N, 1) where the scores are (N, 1); others as they are."""
+    if targets.ndim == 1 and scores.shape == (len(targets), 1):
+        return targets.reshape(-1, 1)
+    return targets
 
 
 def weighted_targets(targets, scores, class_weights=None):
@@ -222,7 +277,9 @@ def _floats(array):
 
 def _binary_targets(targets, scores):
     """Targets as an array of the scores' shape and type, values in [0, 1]."""
-    t = as_array(targets)
+    t = as_column(as_array(targets), scores)
+    if t.shape == ():  # one target for all, as for what a pair of networks judges
+        t = np.zeros_like(scores) + t[()]
     if t.shape != scores.shape:
         raise ShapeError(
             f"binary_crossentropy: expected targets of the predictions' shape "

@@ -16,11 +16,15 @@ dict of numbers and lists of arrays that a checkpoint can hold. As in Lasagne,
 a loss may come first, ``nesterov_momentum(loss, params, ...)``, for
 :func:`minifer.function`.
 
-``rules.py`` holds each rule whole, ``update.py`` what they share, ``on_device.py``
-where parameters and state live on a device.
+The updates are then also the dict of parameter -> new value that they were there:
+``updates[w] = norm_constraint(updates[w], 3.0)``, ``updates.update(others)``.
+
+``rules.py`` holds each rule whole, ``update.py`` what they share, ``mapping.py`` what
+they have in common with a dict, ``on_device.py`` where parameters and state live on a
+device.
 """
 
-from .norms import norm_constraint, total_norm_constraint
+from .norms import get_or_compute_grads, norm_constraint, total_norm_constraint
 from .rules import (adadelta, adagrad, adam, adamax, adamw, amsgrad, apply_momentum,
                     apply_nesterov_momentum, function_of, momentum, nesterov_momentum,
                     rmsprop, sgd)
@@ -28,5 +32,5 @@ from .update import Update
 
 __all__ = ["Update", "sgd", "momentum", "nesterov_momentum", "apply_momentum",
            "apply_nesterov_momentum", "adagrad", "rmsprop", "adadelta", "adam",
-           "adamax", "amsgrad", "adamw", "norm_constraint",
+           "adamax", "amsgrad", "adamw", "get_or_compute_grads", "norm_constraint",
            "total_norm_constraint", "function_of"]

@@ -1,4 +1,4 @@
-"""Limits for the norms of weights and of gradients."""
+"""Gradients of a loss, and limits for the norms of weights and of gradients."""
 
 from __future__ import annotations
 
@@ -7,24 +7,53 @@ from typing import Any
 
 import numpy as np
 
-from .._types import Array
 from ..device.arrays import as_array
-from ..errors import ShapeError, check_number
+from ..errors import SettingError, ShapeError, check_number
+from ..expressions import Expression, GradientsOf, Part, as_expression
+from ..expressions.functions import clip, unary
 from ..layers.param import Param, unit_axes
 
-__all__ = ["norm_constraint", "total_norm_constraint"]
+__all__ = ["get_or_compute_grads", "norm_constraint", "total_norm_constraint"]
 
 
-def norm_constraint(value: Array | Param, max_norm: float,
+def get_or_compute_grads(loss_or_grads: Any, params: Sequence[Param]) -> list[Any]:
+    """Gradients as expressions: of a loss, or those that are given.
+
+    Parameters
+    ----------
+    loss_or_grads : Expression, or list of Expression
+        A scalar loss, or a gradient for each parameter.
+    params : list of Param
+
+    Raises
+    ------
+    SettingError
+        If a parameter is none, or their number differs.
+    """
+    for param in params:
+        if not isinstance(param, Param):
+            raise SettingError(f"updates: expected a list of Param, got {param!r}. Use "
+                               "layers.get_all_params(network, trainable=True).")
+    if isinstance(loss_or_grads, (list, tuple)):
+        if len(loss_or_grads) != len(params):
+            raise SettingError(
+                f"updates: expected {len(params)} gradients, one for each parameter, "
+                f"got {len(loss_or_grads)}.")
+        return [as_expression(one) for one in loss_or_grads]
+    all_of_them = GradientsOf(as_expression(loss_or_grads), params)
+    return [Part(all_of_them, i, p.ndim) for i, p in enumerate(params)]
+
+
+def norm_constraint(tensor_var: Any, max_norm: Any,
                     norm_axes: Sequence[int] | None = None,
-                    epsilon: float = 1e-7) -> Array:
+                    epsilon: float = 1e-7) -> Any:
     """Scale weight vectors that are longer than ``max_norm`` down to it.
 
     ``p · clip(‖p‖, 0, max_norm) / (ε + ‖p‖)``
 
     Parameters
     ----------
-    value : array or Param
+    tensor_var : array, Param or expression
         Its value is not changed.
     max_norm : float
     norm_axes : tuple of int, optional
@@ -33,27 +62,33 @@ def norm_constraint(value: Array | Param, max_norm: float,
 
     Returns
     -------
-    array of value's shape and dtype
+    array of tensor_var's shape and dtype, or an expression of one
     """
-    value = value.value if isinstance(value, Param) else as_array(value)
-    max_norm = float(check_number("max_norm", max_norm))
+    symbolic = isinstance(tensor_var, Expression) and not isinstance(tensor_var, Param)
+    value: Any = (tensor_var if symbolic else tensor_var.value
+                  if isinstance(tensor_var, Param) else as_array(tensor_var))
+    max_norm = _limit(max_norm)
     if norm_axes is None:
-        norm_axes = unit_axes(value.ndim)
+        norm_axes = None if value.ndim is None else unit_axes(value.ndim)
         if norm_axes is None:
             raise ShapeError(
                 f"norm_constraint: expected 2 to 5 axes, got {value.ndim}. "
                 "Unsupported tensor dimensionality: give norm_axes.")
-    norms = np.sqrt((value * value).sum(axis=tuple(norm_axes), keepdims=True))
+    squares = (value * value).sum(axis=tuple(norm_axes), keepdims=True)
+    if symbolic or isinstance(max_norm, Expression):
+        norms = unary(np.sqrt, squares)
+        return value * (clip(norms, 0, max_norm) / (norms + epsilon))
+    norms = np.sqrt(squares)
     return value * (np.clip(norms, 0, max_norm) / (norms + epsilon))
 
 
-def total_norm_constraint(tensor_vars: Sequence[Array], max_norm: float,
+def total_norm_constraint(tensor_vars: Sequence[Any], max_norm: Any,
                           epsilon: float = 1e-7, return_norm: bool = False) -> Any:
     """Scale arrays down together so that their joint norm is at most ``max_norm``.
 
     Parameters
     ----------
-    tensor_vars : list of arrays
+    tensor_vars : list of arrays or expressions
         Gradients, usually.
     max_norm : float
     return_norm : bool, default False
@@ -61,10 +96,22 @@ def total_norm_constraint(tensor_vars: Sequence[Array], max_norm: float,
 
     Returns
     -------
-    list of arrays, or (list, float)
+    list of arrays or expressions, or (list, norm)
     """
-    check_number("max_norm", max_norm)
+    max_norm = _limit(max_norm)
+    if any(isinstance(one, Expression) for one in (*tensor_vars, max_norm)):
+        squares = [unary(np.square, one).sum() for one in tensor_vars]
+        total: Any = unary(np.sqrt, sum(squares[1:], squares[0]))
+        share = clip(total, 0, max_norm) / (total + epsilon)
+        limited = [one * share for one in tensor_vars]
+        return (limited, total) if return_norm else limited
     norm = float(np.sqrt(sum(float((as_array(g) ** 2).sum()) for g in tensor_vars)))
     factor = min(norm, float(max_norm)) / (epsilon + norm)
     scaled = [as_array(g) * factor for g in tensor_vars]
     return (scaled, norm) if return_norm else scaled
+
+
+def _limit(max_norm):
+    """A largest norm: a number of 0 or more, or an expression of one."""
+    return max_norm if isinstance(max_norm, Expression) else float(
+        check_number("max_norm", max_norm))

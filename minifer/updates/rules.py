@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
-from ..errors import check_number
-from ..expressions import Expression
+from ..expressions import Expression, shared
 from ..layers.param import Param
+from .mapping import pairs_of
+from .norms import get_or_compute_grads
 from .on_device import AppliedMomentumState
 from .update import Update
 
@@ -35,19 +37,29 @@ def function_of(rule: type[Update]) -> Callable[..., Update]:
     Returns
     -------
     function
-        It takes what the class takes, and a loss expression before that if wanted.
+        It takes what the class takes, and before that, if wanted, a loss expression or
+        a list of gradients that are expressions.
     """
     def make(*args, **kwargs):
         loss = kwargs.pop("loss_or_grads", None)
-        if args and isinstance(args[0], Expression):
+        if loss is None and args and (
+                isinstance(args[0], Expression) or "params" in kwargs
+                or len(args) > 1 and isinstance(args[1], (list, tuple, Param))):
             loss, *args = args
         update = rule(*args, **kwargs)
-        update.loss = loss
+        if isinstance(loss, (list, tuple)):
+            update.gradients = get_or_compute_grads(loss, update.params)
+        else:
+            update.loss = loss
         return update
 
     make.__name__ = make.__qualname__ = rule.kernel or rule.__name__  # type: ignore[assignment]
     make.__module__, make.__doc__ = rule.__module__, rule.__doc__
-    make.__signature__ = inspect.signature(rule)  # type: ignore[attr-defined]
+    first = inspect.Parameter("loss_or_grads", inspect.Parameter.POSITIONAL_OR_KEYWORD,
+                              annotation=Any)
+    own = inspect.signature(rule)
+    make.__signature__ = own.replace(  # type: ignore[attr-defined]
+        parameters=[first, *own.parameters.values()])
     return make
 
 
@@ -87,7 +99,7 @@ class Momentum(Update):
     def __init__(self, params: Sequence[Param], learning_rate: float,
                  momentum: float = 0.9):
         super().__init__(params, learning_rate)
-        self.momentum = check_number("momentum", momentum, below=1)
+        self.momentum = self.setting("momentum", momentum, below=1)
 
     def rule(self, p, g, v):
         v *= self.momentum
@@ -129,7 +141,7 @@ class AdaGrad(Update):
     def __init__(self, params: Sequence[Param], learning_rate: float = 1.0,
                  epsilon: float = 1e-6):
         super().__init__(params, learning_rate)
-        self.epsilon = check_number("epsilon", epsilon)
+        self.epsilon = self.setting("epsilon", epsilon)
 
     def rule(self, p, g, a):
         a += g * g
@@ -153,7 +165,7 @@ class RMSProp(AdaGrad):
     def __init__(self, params: Sequence[Param], learning_rate: float = 1.0,
                  rho: float = 0.9, epsilon: float = 1e-6):
         super().__init__(params, learning_rate, epsilon)
-        self.rho = check_number("rho", rho, below=1)
+        self.rho = self.setting("rho", rho, below=1)
 
     def rule(self, p, g, a):
         a *= self.rho
@@ -204,9 +216,9 @@ class Adam(Update):
     def __init__(self, params: Sequence[Param], learning_rate: float = 0.001,
                  beta1: float = 0.9, beta2: float = 0.999, epsilon: float = 1e-8):
         super().__init__(params, learning_rate)
-        self.beta1 = check_number("beta1", beta1, below=1)
-        self.beta2 = check_number("beta2", beta2, below=1)
-        self.epsilon = check_number("epsilon", epsilon)
+        self.beta1 = self.setting("beta1", beta1, below=1)
+        self.beta2 = self.setting("beta2", beta2, below=1)
+        self.epsilon = self.setting("epsilon", epsilon)
 
     def corrected_rate(self):
         """η, made up for means that start at 0."""
@@ -287,7 +299,7 @@ class AdamW(Adam):
                  beta1: float = 0.9, beta2: float = 0.999, epsilon: float = 1e-8,
                  weight_decay: float = 0.01):
         super().__init__(params, learning_rate, beta1, beta2, epsilon)
-        self.weight_decay = check_number("weight decay", weight_decay)
+        self.weight_decay = self.setting("weight decay", weight_decay)
 
     def shrinking(self):
         return 1 - self.learning_rate * self.weight_decay
@@ -310,11 +322,16 @@ class AppliedMomentum(Update):
 
     def __init__(self, inner, params, momentum, nesterov):
         self.inner, self.nesterov = inner, nesterov
-        self.momentum = check_number("momentum", momentum, below=1)
-        super().__init__(inner.params, inner.learning_rate)
+        super().__init__(inner.params,
+                         inner.symbols.get("learning_rate", inner.learning_rate))
+        self.momentum = self.setting("momentum", momentum, below=1)
         self.chosen = set(self.params if params is None else params)
-        self.loss = inner.loss
+        self.loss, self.gradients = inner.loss, inner.gradients
         self.state["inner"] = inner.state
+
+    def follow(self, values):
+        super().follow(values)
+        self.inner.follow(values)
 
     def pass_on(self):
         """Give the inner rule what may be changed between steps."""
@@ -341,21 +358,38 @@ class AppliedMomentum(Update):
         return (self.momentum,)
 
 
-def apply_momentum(updates: Update, params: Sequence[Param] | None = None,
-                   momentum: float = 0.9) -> Update:
+def apply_momentum(updates: Any, params: Sequence[Param] | None = None,
+                   momentum: float = 0.9) -> Any:
     """Put momentum around any rule that moves p by d: ``v ← μ v + d; p ← p + v``.
 
     Parameters
     ----------
-    updates : Update
+    updates : Update, dict of parameter -> new value, or list of such pairs
     params : list of Param, optional
         Those to apply it to; default all.
     momentum : float, default 0.9
+
+    Returns
+    -------
+    Update, or a dict where ``updates`` were none, or were changed by parameter
     """
-    return AppliedMomentum(updates, params, momentum, nesterov=False)
+    return _with_momentum(updates, params, momentum, nesterov=False)
 
 
-def apply_nesterov_momentum(updates: Update, params: Sequence[Param] | None = None,
-                            momentum: float = 0.9) -> Update:
+def apply_nesterov_momentum(updates: Any, params: Sequence[Param] | None = None,
+                            momentum: float = 0.9) -> Any:
     """As :func:`apply_momentum`: ``v ← μ v + d; p ← p + μ v + d``."""
-    return AppliedMomentum(updates, params, momentum, nesterov=True)
+    return _with_momentum(updates, params, momentum, nesterov=True)
+
+
+def _with_momentum(updates, params, momentum, nesterov):
+    if isinstance(updates, Update) and not updates.assigned:
+        return AppliedMomentum(updates, params, momentum, nesterov)
+    momentum = Update.setting("momentum", momentum, below=1)
+    found = dict(pairs_of(updates))
+    for param in list(found) if params is None else params:
+        moved = found[param] - param
+        v = shared(np.zeros_like(param.value), f"{param.name}.velocity")
+        found[v] = momentum * v + moved
+        found[param] = param + (momentum * found[v] + moved if nesterov else found[v])
+    return found

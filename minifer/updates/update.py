@@ -22,10 +22,12 @@ from typing import Any
 import numpy as np
 
 from .._types import Array
-from ..device.arrays import as_array
+from ..device.arrays import as_array, to_host
 from ..errors import SettingError, ShapeError, check_number
+from ..expressions import Expression, Variable, all_below, evaluate
 from ..layers.param import Param, device_of_params
 from ..ops.outer_product import OuterProduct
+from .mapping import AsDict
 from .norms import norm_constraint, total_norm_constraint
 from .on_device import DeviceState
 
@@ -40,7 +42,7 @@ def run_alone(task, total, least=1):
     task(0, 0, total)
 
 
-class Update:
+class Update(AsDict):
     """An update rule at work on a list of parameters.
 
     A subclass has ``slots``, the names of the arrays it keeps for each
@@ -58,6 +60,11 @@ class Update:
         ``"t"``, the number of steps taken, and a list of arrays for each slot.
     loss : Expression or None
         The loss it belongs to, when made the Lasagne way.
+    gradients : list of Expression or None
+        The gradients, where they were given in the place of a loss.
+    symbols : dict of str -> Expression
+        Settings that are expressions, a shared learning rate say, by their names; each
+        is computed at every step.
     max_total_norm : float or None
         If set, gradients are scaled down together to this norm first.
     buffers : minifer.updates.on_device.DeviceState
@@ -81,20 +88,50 @@ class Update:
         return self.kernel if same else None
 
     def __init__(self, params: Sequence[Param], learning_rate: float):
+        self.symbols: dict[str, Expression] = {}
+        self.assigned, self._stepped = {}, {}
+        if isinstance(params, Param):
+            params = [params]
         self.params = list(params)
         for param in self.params:
             if not isinstance(param, Param):
                 raise SettingError(
                     f"updates: expected a list of Param, got {param!r}. Use "
                     "layers.get_all_params(network, trainable=True).")
-        self.learning_rate = check_number("learning rate", learning_rate)
+        self.learning_rate = self.setting("learning rate", learning_rate)
         self.loss: Any = None
+        self.gradients: Any = None
         self.max_total_norm: float | None = None
         self.constraints: dict[Param, Callable[..., Any]] = {}
         self.state: dict[str, Any] = {"t": 0}
         for name in self.slots:
             self.state[name] = [np.zeros_like(p.value) for p in self.params]
         self.buffers = self._make_buffers()
+
+    @staticmethod
+    def setting(name: str, value: Any, below: float = float("inf")) -> Any:
+        """A number of 0 or more, or an expression of one, else a SettingError."""
+        return value if isinstance(value, Expression) else check_number(
+            name, value, below=below)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Attributes as they are; of a number's expression, its value now."""
+        own = name in ("loss", "symbols") or "symbols" not in self.__dict__
+        if not own:
+            self.symbols.pop(name, None)
+            if isinstance(value, Expression):
+                self.symbols[name] = value
+                constant = not any(isinstance(one, Variable)
+                                   for one in all_below([value]))
+                value = float(value) if constant else float("nan")
+        super().__setattr__(name, value)
+
+    def follow(self, values: dict[Any, Any]) -> None:
+        """Compute the settings that are expressions, where variables have values."""
+        if self.symbols:
+            done = evaluate(list(self.symbols.values()), values)
+            for name, symbol in self.symbols.items():
+                super().__setattr__(name, float(to_host(done[symbol][0])))
 
     def __call__(self, gradients: Sequence[Array] | dict[Param, Array],
                  run: Callable[..., Any] | None = None,
@@ -114,6 +151,9 @@ class Update:
             On a device no step is taken if it, or a gradient, is not finite, until
             ``buffers.clear_not_finite()``. The step itself does not wait to see it.
         """
+        if self.symbols and not any(isinstance(one, Variable)
+                                    for one in all_below(self.symbols.values())):
+            self.follow({})
         self.buffers.follow()
         gradients = self.in_order(gradients)
         if self.device == "cpu":

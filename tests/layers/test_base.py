@@ -240,6 +240,8 @@ def test_dense_refuses(build, fragments):
 
 
 def test_a_nonlinearity_without_a_gradient_is_refused():
+    with pytest.raises(SettingError, match="forward and backward, got <built-in"):
+        DenseLayer((None, 3), 2, nonlinearity=len)
     for function in (len, np.exp, lambda x: 3, "rectify"):
         with pytest.raises(SettingError, match="expected .* forward and backward, got"):
             DenseLayer((None, 3), 2, nonlinearity=function)

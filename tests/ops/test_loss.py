@@ -199,8 +199,8 @@ BINARY = ["binary_crossentropy", "sigmoid_crossentropy"]
 @pytest.mark.parametrize("name", BINARY)
 def test_binary_targets_that_do_not_fit_are_refused(name):
     forward = getattr(loss, name + "_forward")
-    with pytest.raises(ShapeError, match=r"shape \(3, 1\), got \(3,\)"):
-        forward(np.full((3, 1), 0.5), np.ones(3))
+    with pytest.raises(ShapeError, match=r"shape \(3, 1\), got \(1, 3\)"):
+        forward(np.full((3, 1), 0.5), np.ones((1, 3)))
     with pytest.raises(ShapeError, match=r"targets in \[0, 1\].* -1 to 1.*\+ 1\) / 2"):
         forward(np.full(3, 0.5), np.array([-1, 1, 1]))
 
@@ -236,6 +236,46 @@ def test_squared_error_has_no_half():
 
 
 def test_squared_error_of_shapes_that_do_not_fit_is_refused():
-    # (3, 1) - (3,) would broadcast to (3, 3) and train on nonsense.
+    # They would broadcast to (3, 3) and train on nonsense.
     with pytest.raises(ShapeError):
-        loss.squared_error_forward(normal((3, 1)), normal((3,)))
+        loss.squared_error_forward(normal((3, 1)), normal((1, 3)))
+
+
+@pytest.mark.parametrize("name", ["squared_error", "binary_crossentropy",
+                                  "sigmoid_crossentropy"])
+def test_targets_of_a_single_output_may_be_a_vector(name):
+    forward = getattr(loss, name + "_forward")
+    p, t = np.array([[0.2], [0.7], [0.9]]), np.array([0.0, 1.0, 1.0])
+    np.testing.assert_array_equal(forward(p, t)[0], forward(p, t[:, None])[0])
+
+
+@pytest.mark.parametrize("name", BINARY)
+def test_one_number_may_be_the_target_of_all(name):
+    forward = getattr(loss, name + "_forward")
+    p = np.array([[0.2], [0.7]], "float32")
+    for target in (1, 0.9, np.float64(0)):
+        losses = forward(p, target)[0]
+        np.testing.assert_allclose(losses, forward(p, np.full((2, 1), target))[0])
+        assert losses.dtype == "float32"
+
+
+def hinge(scores, targets, delta=1.0):
+    """The largest other score, less the true one, plus the margin; 0 below."""
+    return np.array([max(0.0, max(s[k] for k in range(len(s)) if k != t) - s[t] + delta)
+                     for s, t in zip(scores, targets)], scores.dtype)
+
+
+@pytest.mark.parametrize("delta", [1.0, 0.25])
+def test_multiclass_hinge(delta):
+    targets = np.array([0, 2, 1, 2, 1])
+    check_op(loss.multiclass_hinge_forward, loss.multiclass_hinge_backward,
+             [normal((5, 3))], hinge, targets=targets, delta=delta)
+    one_hot = np.eye(3)[targets]
+    np.testing.assert_array_equal(
+        loss.multiclass_hinge_forward(normal((5, 3)), one_hot, delta)[0],
+        loss.multiclass_hinge_forward(normal((5, 3)), targets, delta)[0])
+
+
+def test_a_hinge_needs_two_classes():
+    with pytest.raises(ShapeError, match="2 or more classes"):
+        loss.multiclass_hinge_forward(np.ones((2, 1)), np.zeros(2, int))

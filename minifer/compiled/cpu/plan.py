@@ -37,7 +37,7 @@ class CpuPlan(Plan):
 
     Parameters
     ----------
-    outputs, options, logits, batch, training
+    outputs, options, logits, batch, training, sources, feeds_back
         As for :class:`minifer.compiled.plan.Plan`.
     threads : int
     algorithm : str
@@ -45,9 +45,9 @@ class CpuPlan(Plan):
     """
 
     def __init__(self, outputs, options, logits, batch, training, threads,
-                 algorithm="auto"):
+                 algorithm="auto", sources=(), feeds_back=False):
         self.workers, self.algorithm = Workers(threads), algorithm
-        super().__init__(outputs, options, logits, batch, training)
+        super().__init__(outputs, options, logits, batch, training, sources, feeds_back)
         self._join()
 
     def _join(self):

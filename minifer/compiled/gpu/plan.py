@@ -51,7 +51,7 @@ class GpuPlan(Plan):
 
     Parameters
     ----------
-    outputs, options, logits, batch, training
+    outputs, options, logits, batch, training, sources, feeds_back
         As for :class:`minifer.compiled.plan.Plan`.
     like : device array
         An array on the device where the plan runs.
@@ -65,12 +65,12 @@ class GpuPlan(Plan):
     """
 
     def __init__(self, outputs, options, logits, batch, training, like, precision,
-                 targets={}, head=False):
+                 targets={}, head=False, sources=(), feeds_back=False):
         self.like, self.device = like, arrays.device_of(like)
         self.precision, self.may_head = precision, head
         self.streams = []
         self.fused = arrays.compute_capability(self.device) >= 80
-        super().__init__(outputs, options, logits, batch, training)
+        super().__init__(outputs, options, logits, batch, training, sources, feeds_back)
         uses = Counter(p for layer in self.order for p in layer.params)
         self.targets = {p: t for p, t in targets.items() if uses[p] == 1}
         # (streams,): the step of each
