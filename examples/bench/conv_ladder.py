@@ -13,7 +13,7 @@ import time
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from bench import machine
+from contest import cpu_facts
 from minifer.commands.cli import ArgumentParser, run
 from minifer.compiled.cpu.fused_conv import FusedConv
 from minifer.compiled.cpu.geometry import Geometry
@@ -286,7 +286,7 @@ def main(argv=None):
     args = parse(argv)
     with threadpool_limits(1, user_api="blas"):
         rows = climb(args.repeats, args.seed)
-    report = {"machine": machine(), "threads": 1, "repeats": args.repeats,
+    report = {"machine": cpu_facts()[0], "threads": 1, "repeats": args.repeats,
               "seed": args.seed, "mflop": MFLOP, "rows": rows,
               "layer": f"{C}×{H}×{H} → {F} filters {K}×{K}"}
     print(json.dumps(report, indent=2) if args.json else table(report))
