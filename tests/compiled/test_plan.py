@@ -313,7 +313,7 @@ def test_frozen_batch_norm_is_planned(training):
     layers.freeze(body)
     compare(DenseLayer(body, 3), normal((5, 3, 9, 8)), training)
     plan = CpuPlan([body], {}, (), 5, training, THREADS)
-    assert [step.algorithm for step in plan.steps[1:3]] == ["fused", "fused"]
+    assert len(plan.steps) == 1  # one chain
 
 
 def test_threads_come_from_the_environment(monkeypatch):

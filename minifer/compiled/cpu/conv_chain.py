@@ -60,8 +60,8 @@ class ConvChain(Step):
 
     def forward(self, xs):
         self.N = len(xs[0])
-        for conv in self.convs:
-            conv.begin()
+        if any([conv.begin() for conv in self.convs]):
+            self.programs.clear()
         # (N, H, W, C)
         source = None if self.fed else xs[0].transpose(0, 2, 3, 1)
         self._in_groups(0, self._note_forward, self.input, source)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from ...errors import SettingError
+from .folding import Kept
 from .geometry import Geometry
 from .lowered import ColumnKernel, LoweredFilters, RowKernel
 from .program import ZERO, cut, empty
@@ -67,6 +68,8 @@ class FusedConv:
         Whether ReLU follows.
     pool : bool
         Whether a 2×2 max-pooling of stride 2 follows.
+    norms : Folding
+        Batch norms with fixed averages; none where the convolution learns.
     batch : int
         Most images at once.
     training : bool
@@ -76,8 +79,9 @@ class FusedConv:
         See :func:`choose`.
     """
 
-    def __init__(self, conv, relu, pool, batch, training, need_dx, algorithm="auto"):
-        self.conv, self.relu, self.pool = conv, relu, pool
+    def __init__(self, conv, relu, pool, norms, batch, training, need_dx,
+                 algorithm="auto"):
+        self.conv, self.relu, self.pool, self.norms = conv, relu, pool, norms
         self.training, self.need_dx = training, need_dx
         self.algorithm, m = choose(conv, pool, algorithm)
         _, C, H, Wd = conv.input_shape
@@ -88,10 +92,16 @@ class FusedConv:
         self.inside = self.x[:, g.ph:g.ph + H, g.pw:g.pw + Wd]  # (N, H, W, C)
         self.own_out = self.out = None
         self.filters = (WinogradFilters if self.algorithm == "winograd"
-                        else LoweredFilters)(g)
+                        else LoweredFilters)(g, training)
+        params = list(conv.params) + [p for one in norms.layers for p in one.params]
+        self.kept = None if training else Kept(params)
+        self.adds_bias = conv.b is not None or bool(norms.before)
+        self.turned = np.zeros(g.F, bool)
         # NumPy adds and compares a long row much faster than a short one or a number.
-        # (tw, F) each
-        self.bias, self.zeros = np.zeros((2, g.tiles[1], g.F), np.float32)
+        # (tw, F) each: after the convolution, p becomes
+        # min(max(p + bias, low), high) · scale + shift, as far as there is need.
+        self.bias, self.low, self.high, self.scale, self.shift = np.zeros(
+            (5, g.tiles[1], g.F), np.float32)
         size = g.tiles[0] * g.tiles[1] * g.F * g.step ** 2
         # What backward needs to know about an output: whether ReLU let it through, and
         # if pooled, whether it is from the upper row, and in each row from the left.
@@ -141,12 +151,26 @@ class FusedConv:
                                   -(-len(self.x) // chunk), chunk)
 
     def begin(self):
-        """Take over the parameters' current values."""
+        """Take over the parameters' current values, if they have changed.
+
+        Returns
+        -------
+        bool
+            Whether other calls have to be noted than before.
+        """
+        if self.kept is not None and not self.kept.changed():
+            return False
         W = self.conv.W.value
-        if self.conv.b is not None:
-            self.bias[...] = self.conv.b.value
+        b = 0 if self.conv.b is None else self.conv.b.value
+        before = self.turned
+        if self.norms.layers:
+            W, b, self.turned, self.scale[...], self.shift[...] = self.norms.into(W, b)
+            self.low[...] = np.where(self.turned, -np.inf, 0)
+            self.high[...] = np.where(self.turned, 0, np.inf)
+        self.bias[...] = b
         self.filters.set(W[:, :, ::-1, ::-1] if self.conv.flip_filters else W,
                          self.bias[0])
+        return bool(self.relu and self.turned.any() != before.any())
 
     def forward(self, do, worker, images):
         """Note the calls that fill ``out[images]`` from ``x[images]``."""
@@ -162,17 +186,30 @@ class FusedConv:
             if self.training:  # ties go to the first
                 do(np.greater_equal, left, right, out=self._mask("left", left, images))
                 do(np.greater_equal, top, bottom, out=self._mask("upper", p, images))
-        if self.conv.b is not None and not kernel.adds_bias:
+        if self.adds_bias and not kernel.adds_bias:
             do(np.add, p, self.bias, out=p)
         if self.training and self.relu:
             do(np.greater, p, ZERO, out=self._mask("on", p, images))
-        if self.relu and self.geometry.step > 1:  # short runs are best copied
-            do(np.maximum, p, self.zeros, out=p)
+        last = self._last()
+        # Short runs are best copied; long ones are written by the last call.
+        inside = last if self.geometry.step > 1 else last[:-1]
+        for function, row in inside:
+            do(function, p, row, out=p)
         for place, tiles in self._places(self.out[images], p):
-            if self.relu and self.geometry.step == 1:
-                do(np.maximum, tiles, self.zeros[:place.shape[-2]], out=place)
+            if len(inside) < len(last):
+                function, row = last[-1]
+                do(function, tiles, row[:place.shape[-2]], out=place)
             else:
                 do(np.copyto, place, tiles)
+
+    def _last(self):
+        """What is left to do behind the bias: pairs of a function and its numbers."""
+        found = []
+        if self.relu:
+            found.append((np.maximum, self.low))
+            found += [(np.minimum, self.high)] if self.turned.any() else []
+        found += [(np.multiply, self.scale)] if self.norms.behind else []
+        return found + ([(np.add, self.shift)] if self.norms.shifts else [])
 
     def backward(self, do, worker, images, dout):
         """Note the calls that collect the parameters' gradients.
@@ -231,7 +268,7 @@ class FusedConv:
         arrays += self.masks.values()
         for kernel, scratch in zip(self.kernels, self.scratch):
             arrays += kernel.buffers + scratch.buffers
-        arrays += [self.sums] if self.training else []
+        arrays += [self.sums] if self.training else [self.kept]
         return sum(a.nbytes for a in arrays)
 
     def _in_tiles(self, do, dout, dp):
