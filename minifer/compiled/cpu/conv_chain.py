@@ -33,8 +33,9 @@ class ConvChain(Step):
         # Chunks are what threads take from one another: enough of them to end
         # together, but no more, as each has sums of its own.
         self.chunk = self.group * -(-batch // (CHUNKS * workers.count * self.group))
+        count = min(workers.count, -(-batch // self.chunk))
         for conv in convs:
-            conv.make_workers(workers.count, min(self.group, conv.group), self.chunk)
+            conv.make_workers(count, min(self.group, conv.group), self.chunk)
         for conv, following in zip(convs, convs[1:]):
             conv.write_to(following.inside)
         convs[-1].write_to()

@@ -22,6 +22,9 @@ ALGORITHMS = ("auto", "im2col", "row", "winograd")
 
 # A thread's buffers for one group of images should about fill its own cache.
 CACHE_BYTES = 4 * 2 ** 20
+# Those for a band of an image that is predicted alone: so few that what else is read
+# again at each call, such as a dense layer's weights, stays in the cache behind it.
+BAND_BYTES = 2 ** 20
 
 
 def choose(layer, pool, algorithm="auto"):
@@ -139,10 +142,24 @@ class FusedConv:
         return out[:, :Ho, :Wo]
 
     def make_workers(self, count, k, chunk):
-        """Make a kernel and scratch for each thread, and sums for each chunk."""
-        g = self.geometry
+        """Make a kernel and scratch for each thread, and sums for each chunk.
+
+        One image alone is predicted in bands, some rows of tiles each; the last may
+        overlap its neighbour.
+        """
+        g, th = self.geometry, self.geometry.tiles[0]
         Kernel = {"winograd": WinogradKernel, "im2col": ColumnKernel,
                   "row": RowKernel}[self.algorithm]
+        kernel = Kernel(g, k, self.training)
+        bands = 1
+        if len(self.x) == 1 and not self.training:
+            size = sum(one.nbytes for one in kernel.buffers)
+            bands = min(th, -(-size // BAND_BYTES))
+        rows = -(-th // bands)
+        self.starts = sorted({min(i * rows, th - rows) for i in range(bands)})
+        self.tiles = rows, g.tiles[1]
+        if bands > 1:
+            g = g.band(rows)
         self.kernels = [Kernel(g, k, self.training) for _ in range(count)]
         pooled = k * g.tiles[0] * g.tiles[1] * g.F * g.step ** 2
         self.scratch = [_Scratch(pooled, g) for _ in range(count)]
@@ -174,8 +191,20 @@ class FusedConv:
 
     def forward(self, do, worker, images):
         """Note the calls that fill ``out[images]`` from ``x[images]``."""
+        g, (rows, _) = self.geometry, self.tiles
+        x, out = self.x[images], self.out[images]
+        if len(self.starts) == 1:
+            return self._forward(do, worker, images, x, out)
+        for start in self.starts:
+            first = start * g.m * g.sh
+            self._forward(do, worker, images,
+                          x[:, first:first + (rows * g.m - 1) * g.sh + g.kh],
+                          out[:, start * g.step:(start + rows) * g.step])
+
+    def _forward(self, do, worker, images, x, out):
+        """The same of whole images, or of a band of each."""
         s, kernel = self.scratch[worker], self.kernels[worker]
-        p = y = kernel.forward(do, self.x[images], self.filters)  # (m, m, k, th, tw, F)
+        p = y = kernel.forward(do, x, self.filters)  # (m, m, k, th, tw, F)
         if self.pool:
             left, right = y[:, 0::2], y[:, 1::2]
             wide = cut(s.wide, *left.shape)  # (m, step, k, th, tw, F)
@@ -195,7 +224,7 @@ class FusedConv:
         inside = last if self.geometry.step > 1 else last[:-1]
         for function, row in inside:
             do(function, p, row, out=p)
-        for place, tiles in self._places(self.out[images], p):
+        for place, tiles in self._places(out, p):
             if len(inside) < len(last):
                 function, row = last[-1]
                 do(function, tiles, row[:place.shape[-2]], out=place)
@@ -276,7 +305,7 @@ class FusedConv:
         g = self.geometry
         if g.step == 1 and g.tiles == dout.shape[1:3]:
             return dout[None, None]  # (1, 1, k, th, tw, F)
-        if not self._covers(dout):
+        if not self._covers(dout, dp):
             do(np.copyto, dp, ZERO)  # where tiles hang over the edge
         for place, tiles in self._places(dout, dp):
             do(np.copyto, tiles, place)
@@ -286,16 +315,16 @@ class FusedConv:
         """These images' part of a mask, in the shape of ``like``."""
         return self.masks[name][images].reshape(like.shape)
 
-    def _covers(self, out):
+    def _covers(self, out, p):
         """Whether tiles cover images (k, Ho, Wo, F) without hanging over the edge."""
-        g = self.geometry
-        return out.shape[1:3] == (g.tiles[0] * g.step, g.tiles[1] * g.step)
+        step = self.geometry.step
+        return out.shape[1:3] == (p.shape[3] * step, p.shape[4] * step)
 
     def _places(self, out, p):
         """Pairs of equal views: of images (k, Ho, Wo, F), and of their tiles p."""
         g, (sk, sr, sc, s1) = self.geometry, out.strides
-        if self._covers(out):  # all at once
-            shape = (g.step, g.step, len(out), *g.tiles, g.F)
+        if self._covers(out, p):  # all at once
+            shape = (g.step, g.step, *p.shape[2:])
             strides = (sr, sc, sk, g.step * sr, g.step * sc, s1)
             yield as_strided(out, shape, strides), p
             return

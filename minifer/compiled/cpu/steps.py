@@ -2,13 +2,17 @@
 
 import numpy as np
 
+from ...nonlinearities import rectify
 from ...ops.outer_product import OuterProduct
 from ..steps import Step
+from .program import ZERO
 
 __all__ = ["DenseStep", "DropoutStep"]
 
-# Multiply-adds, and elements, below which a second thread costs more than it saves.
-FEW_PRODUCTS, FEW_ELEMENTS = 1 << 20, 1 << 16
+# Multiply-adds, and elements, below which a second thread costs more than it saves: it
+# takes about a tenth of a millisecond to wake and to wait for. With fewer images than
+# the last a product takes no less time, as it has to read the weights.
+FEW_PRODUCTS, FEW_ELEMENTS, FEW_IMAGES = 1 << 22, 1 << 16, 16
 
 
 class DenseStep(Step):
@@ -20,6 +24,8 @@ class DenseStep(Step):
         super().__init__(layers, bottoms, learns, need_dx)
         self.layer, self.workers = layers[-1], workers
         self.f = None if logits else self.layer.nonlinearity
+        # Without a way back, ReLU is done where the product is still in the cache.
+        self.cuts = self.f is rectify and not learns
         D, U = self.layer.W.shape
         self.z = np.empty((batch, U), np.float32)
         self.dx = np.empty((batch, D), np.float32) if need_dx else None
@@ -33,12 +39,18 @@ class DenseStep(Step):
         W, b, z = self.layer.W.value, self.layer.b, self.z[:N]
 
         def share(worker, start, stop):
-            np.matmul(x, W[:, start:stop], out=z[:, start:stop])
+            part = z[:, start:stop]
+            np.matmul(x, W[:, start:stop], out=part)
             if b is not None:
-                z[:, start:stop] += b.value[start:stop]
+                part += b.value[start:stop]
+            if self.cuts:
+                np.maximum(part, ZERO, out=part)
 
-        self.workers.run(share, W.shape[1], least=max(32, FEW_PRODUCTS // x.size))
-        if self.f is None:
+        # One image's product takes as long as its weights take to be read, and waking
+        # a thread for a part of them would take longer.
+        parts = max(32, FEW_PRODUCTS // (max(N, FEW_IMAGES) * len(W)))
+        self.workers.run(share, W.shape[1], least=parts if N > 1 else W.shape[1])
+        if self.f is None or self.cuts:
             return z
         y, self.cache = self.f.forward(z)
         return y
@@ -68,7 +80,8 @@ class DenseStep(Step):
             np.matmul(dz, W[start:stop].T, out=dx[:, start:stop])
 
         if dx is not None:
-            self.workers.run(share, len(W), least=max(64, FEW_PRODUCTS // dz.size))
+            products = max(len(x), FEW_IMAGES) * dz.shape[1]  # of an input
+            self.workers.run(share, len(W), least=max(64, FEW_PRODUCTS // products))
         gradients = {self.layer.W: OuterProduct(x, dz)}
         if self.layer.b is not None:
             gradients[self.layer.b] = dz.sum(axis=0)
