@@ -79,21 +79,9 @@ class Clock:
         """Seconds left; None if there is no limit."""
         return None if self.end is None else max(0.0, self.end - time.monotonic())
 
-    def rounds(self, wanted, seconds, kept):
-        """How many more rounds to make, at most ``wanted``, and none if time is up.
-
-        Parameters
-        ----------
-        wanted : int
-        seconds : float
-            What a round took.
-        kept : float
-            Seconds that are needed for what follows the rounds.
-        """
-        left = self.left()
-        if left is None:
-            return wanted
-        return max(0, min(wanted, int((left - kept) / seconds)))
+    def has(self, seconds):
+        """Whether so many seconds are left."""
+        return self.end is None or self.left() >= seconds
 
 
 class Process:
@@ -195,6 +183,9 @@ class Contest:
         """Measure; return the results."""
         try:
             self._start()
+            if not self.results:
+                raise BackendUnavailable("bench: expected a contender that runs here, "
+                                         "got none; the lines above say why.")
             self._measure()
             for question in ("memory", "facts", "losses"):
                 self._everybody(question)
@@ -225,22 +216,21 @@ class Contest:
                 self._leave_out(key, f"its outputs are {far:.1e} from minifer's")
 
     def _measure(self):
-        self._round()
-        began = time.monotonic()
-        self._round()
-        took = time.monotonic() - began
-        steps = sum(statistics.median(one["train"]) for one in self.results.values()
-                    if one["train"])
-        for _ in range(self.clock.rounds(self.args.rounds - 2, took,
-                                         2 * LOSS_STEPS * steps)):
+        """One round, and more while there is time for them and for what follows."""
+        took = 0.0
+        while self.rounds < self.args.rounds:
+            steps = sum(statistics.median(one["train"]) for one in self.results.values()
+                        if one["train"])
+            if self.rounds and not self.clock.has(took + 2 * LOSS_STEPS * steps):
+                break
+            began = time.monotonic()
             self._round()
+            took = max(took, time.monotonic() - began)
+            self.rounds += 1
 
     def _round(self):
-        if self.rounds == self.args.rounds:
-            return
         for kind in self.args.only:
             self._everybody(f"{kind} {self.args.steps}", kind)
-        self.rounds += 1
 
     def _everybody(self, question, kind=None):
         for key in list(self.results):

@@ -3,12 +3,12 @@
 import argparse
 import json
 import os
-import time
 
 import numpy as np
 import pytest
 
 from helpers import runs
+from minifer.errors import BackendUnavailable
 
 SMALL = ("--net", "mlp", "--batch", 4, "--rounds", 1, "--steps", 1, "--threads", 1)
 ROW = {"who", "config", "batch", "train_ms_per_image", "infer_ms_per_image", "peak_mb",
@@ -122,18 +122,29 @@ def test_several_batches_have_rows_of_their_own(tmp_path):
     assert report["ratios"] == [{"batch": 1}, {"batch": 3}]
 
 
-def test_a_time_limit_makes_rounds_fewer(tmp_path):
-    began = time.monotonic()
-    _, report = bench(tmp_path, "--quick", "--rounds", 100_000, "--minutes", 0.08)
-    assert 1 <= report["rounds"] < 1000 and time.monotonic() - began < 30
+@pytest.mark.parametrize("minutes, wanted, made", [
+    (None, 9, 9), (2, 3, 3), (2, 99, 11), (.01, 99, 1)])
+def test_rounds_are_made_while_there_is_time(contest, monkeypatch, minutes, wanted,
+                                             made):
+    """Of 10 s each, and 2 · 20 steps of 0.25 s to follow: 11 of them in 2 minutes."""
+    now = [100.0]
+    monkeypatch.setattr(contest.time, "monotonic", lambda: now[0])
+    args = argparse.Namespace(rounds=wanted, only=["train"], steps=1)
+    all = contest.Contest(args, [("minifer", "compiled")], [4], "",
+                          contest.Clock(minutes))
+    all.results["minifer", "compiled", 4]["train"] = [.25]
+    monkeypatch.setattr(all, "_round", lambda: now.append(now.pop() + 10))
+    all._measure()
+    assert all.rounds == made and all.clock.left() == (
+        None if minutes is None else max(0, 60 * minutes - 10 * made))
 
 
-def test_rounds_are_planned_within_the_time(contest, monkeypatch):
-    monkeypatch.setattr(contest.time, "monotonic", lambda: 100.0)
-    clock = contest.Clock(2)
-    assert clock.left() == 120 and contest.Clock(None).left() is None
-    assert clock.rounds(9, 10, 25) == 9 and clock.rounds(99, 10, 25) == 9
-    assert clock.rounds(9, 10, 200) == 0 and contest.Clock(None).rounds(9, 1, 1) == 9
+def test_nobody_left_is_an_error(contest, tmp_path):
+    args = argparse.Namespace(net="tiny", threads=1, device="cpu", only=["infer"])
+    all = contest.Contest(args, [("minifer", "fast")], [1], str(tmp_path / "w.npz"),
+                          contest.Clock(None))
+    with pytest.raises(BackendUnavailable, match="expected a contender"):
+        all.run()
 
 
 def test_who_is_silent_too_long_is_ended(contest, tmp_path):
