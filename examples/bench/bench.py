@@ -2,9 +2,18 @@
 
 Times a training step and inference of a network, minifer eagerly and compiled,
 and PyTorch in each of its configurations, on the same random data, with the same
-optimiser, dropout and threads. Every contender lives in a process of its own,
-which tells its peak memory; rounds are interleaved, so that a noisy moment of
-the machine meets all of them alike. Only ratios within one run mean anything.
+weights, optimiser, dropout and threads; and inference by ONNX Runtime and OpenVINO.
+Every contender lives in a process of its own, which tells its peak memory; rounds
+are interleaved, so that a noisy moment of the machine meets all of them alike. Only
+ratios within one run mean anything. Nobody is timed before its predictions have been
+compared with minifer's.
+
+Libraries choose their kernels by the processor, and the table says which. To see them
+as on a processor without AVX-512, as far as each library can be told:
+
+    NPY_DISABLE_CPU_FEATURES="AVX512F AVX512CD AVX512_SKX AVX512_CLX AVX512_CNL \
+    AVX512_ICL AVX512_SPR" OPENBLAS_CORETYPE=Haswell ONEDNN_MAX_CPU_ISA=AVX2 \
+    python examples/bench/bench.py --against torch
 
 On a GPU (--device cuda) each contender comes in float32's precision and in TF32's,
 and times stand beside what this GPU could do at best; see gpu.py.
@@ -12,41 +21,50 @@ and times stand beside what this GPU could do at best; see gpu.py.
 
 import argparse
 import json
+import math
 import os
-import platform
-import statistics
 import subprocess
 import sys
 import tempfile
 
-import numpy as np
-
+import cpu_report
 import gpu
 import gpu_report
-from contenders import LOSS_STEPS, NETS, Minifer, Torch
+from contenders import Minifer, Torch
+from contest import Clock, Contest, cpu_facts, lacks, once
 from minifer.commands.cli import ArgumentParser, run
 from minifer.device.arrays import DEVICES, resolve
 from minifer.device.threads import default_threads
-from minifer.errors import BackendUnavailable
-from minifer.files import write_json
+from minifer.files import check_target, write_json
+from nets import NETS
+from runtimes import OnnxRuntime, OpenVino
 
 #: The first of minifer's, and the first two of PyTorch's, are what --quick runs.
 CONFIGS = {"minifer": ["compiled", "eager"],
-           "torch": ["channels_last", "bfloat16", "eager", "compile"]}
+           "torch": ["channels_last", "bfloat16", "eager", "compile"],
+           "onnxruntime": ["float32"], "openvino": ["float32", "bfloat16"]}
+#: What has to be installed for each side.
+PACKAGES = {"torch": ["torch"], "onnxruntime": ["onnx", "onnxruntime"],
+            "openvino": ["onnx", "openvino"]}
 
 
 def main(argv=None):
     """Measure and report; return the report."""
     args = parse(argv)
+    clock = Clock(args.minutes)
     if args.worker:
         work(args)
         return None
     args.device = resolve(args.device)
+    if args.out:
+        check_target(args.out)
     with tempfile.TemporaryDirectory() as folder:
         weights = os.path.join(folder, "weights.npz")
         if args.device == "cpu":
-            results = measure(args, contenders(args, CONFIGS), weights)
-            report, shown = summarise(args, results), table
+            contest = Contest(args, able(contenders(args, CONFIGS)), args.batches,
+                              weights, clock)
+            report = cpu_report.summarise(args, contest.run(), contest.rounds)
+            shown = cpu_report.table
         else:
             report = gpu_report.summarise(args, *on_gpu(args, weights))
             shown = gpu_report.table
@@ -58,9 +76,21 @@ def main(argv=None):
 
 def contenders(args, configs):
     """Who takes part: pairs of a side and its configuration."""
-    who = ["minifer"] + (["torch"] if args.against == "torch" and has_torch() else [])
+    who = ["minifer"] + [one for one in args.against if is_installed(one, configs)]
     many = {"minifer": 1, "torch": 2} if args.quick else {}
     return [(name, config) for name in who for config in configs[name][:many.get(name)]]
+
+
+def able(contenders):
+    """Those whose number format this processor has; the others are named."""
+    flags, found = cpu_facts()[1], []
+    for who, config in contenders:
+        missing = lacks(config, flags)
+        if missing:
+            print(f"{who} {config}: left out, {missing}", file=sys.stderr)
+        else:
+            found.append((who, config))
+    return found
 
 
 def on_gpu(args, weights):
@@ -74,8 +104,10 @@ def on_gpu(args, weights):
              for precision in gpu.PRECISIONS}
     pairs, results = contenders(args, gpu.CONFIGS), {}
     for precision in args.precision:
-        results |= measure(args, [(who, f"{config} {precision}")
-                                  for who, config in pairs], weights)
+        contest = Contest(args, [(who, f"{config} {precision}")
+                                 for who, config in pairs], args.batches, weights,
+                          Clock(None))
+        results |= {key[:2]: result for key, result in contest.run().items()}
     return results, exact, rates
 
 
@@ -85,181 +117,58 @@ def parse(argv):
                             description=__doc__.split("\n")[0])
     add = parser.add_argument
     add("--net", choices=sorted(NETS), default="ck96")
-    add("--batch", type=int, default=128)
+    add("--batch", type=int, nargs="+", default=[128], dest="batches",
+        help="one or more; on a GPU one")
     add("--device", choices=DEVICES, default="cpu",
         help="where both sides compute; emu only rehearses")
-    add("--against", choices=["torch"], help="also time PyTorch")
+    add("--against", nargs="+", choices=PACKAGES, default=[],
+        help="also time these, where they are installed")
+    add("--only", nargs="+", choices=cpu_report.KINDS, default=[*cpu_report.KINDS],
+        help="what to time on a CPU")
     add("--threads", type=int, default=default_threads())
     add("--rounds", type=int, default=9, help="interleaved rounds")
-    add("--steps", type=int, default=3,
-        help="steps a round; on a GPU at least, and as many as take 0.2 s")
+    add("--minutes", type=float,
+        help="of all together, on a CPU: as many rounds as fit")
+    add("--steps", type=int, default=3, help="steps a round, at least, and as many as "
+        "take 0.05 s; on a GPU 0.2 s")
     add("--precision", nargs="+", choices=gpu.PRECISIONS,
         default=gpu.PRECISIONS, help="on a GPU: of products")
-    add("--quick", action="store_true", help="only each side's usual best")
+    add("--quick", action="store_true", help="only the usual best of each side")
     add("--out", metavar="FILE.json", help="also write the result here")
     add("--json", action="store_true", help="print JSON")
     add("--worker", help=argparse.SUPPRESS)
     args = parser.parse_args(argv)
-    if args.batch < 1 or args.rounds < 1 or args.steps < 1 or args.threads < 1:
+    args.batch = args.batches[0]
+    if min(*args.batches, args.rounds, args.steps, args.threads) < 1:
         parser.error("expected numbers >= 1 for --batch, --rounds, --steps, --threads")
+    if not (args.minutes is None or 0 < args.minutes < math.inf):
+        parser.error(f"expected --minutes > 0, got {args.minutes}")
+    if args.device != "cpu" and len(args.batches) > 1:
+        parser.error(f"expected one --batch with --device {args.device}, got "
+                     f"{len(args.batches)}")
     return args
 
 
-def has_torch():
-    """Whether PyTorch can be imported; says how to get it if not."""
-    code = subprocess.run([sys.executable, "-c", "import torch"],
+def is_installed(who, configs):
+    """Whether a side can be imported and computes here; says how to get it if not."""
+    if who not in configs:
+        print(f"{who}: left out, it is timed on the CPU alone", file=sys.stderr)
+        return False
+    needs = PACKAGES[who]
+    code = subprocess.run([sys.executable, "-c", f"import {', '.join(needs)}"],
                           capture_output=True).returncode
     if code:
-        print("PyTorch is not installed here: timing minifer alone. To compare, "
-              "'pip install torch' in this environment.", file=sys.stderr)
+        print(f"{who} is not installed here, it is left out. To compare, 'pip install "
+              f"{' '.join(needs)}' in this environment.", file=sys.stderr)
     return code == 0
-
-
-def measure(args, contenders, weights):
-    """Start a process for each contender, and let them run in turn."""
-    processes = {key: started(args, key, weights) for key in contenders}
-    results = {key: {"train": [], "infer": []} for key in contenders}
-
-    def everybody(question, keep):
-        for key in list(results):
-            answer = ask(processes[key], question)
-            if "error" in answer:
-                print(f"{' '.join(key)}: left out, {answer['error']}", file=sys.stderr)
-                del results[key]
-            else:
-                keep(results[key], answer)
-
-    everybody("start", dict.update)  # one after the other: warm up, compile
-    for _ in range(args.rounds):
-        for kind in ("train", "infer"):
-            everybody(f"{kind} {args.steps}",
-                      lambda result, answer: result[kind].extend(answer["seconds"]))
-    for question in ("memory", "facts", "losses"):
-        everybody(question, dict.update)
-    for process in processes.values():
-        process.stdin.close()
-        process.wait()
-    return results
-
-
-def once(args, contender, weights, question):
-    """Ask one process one thing."""
-    process = started(args, contender, weights)
-    answer = ask(process, question)
-    process.stdin.close()
-    process.wait()
-    if "error" in answer:
-        raise BackendUnavailable(f"bench: expected {' '.join(contender)} to run, got "
-                                 f"{answer['error']}.")
-    return answer
-
-
-def started(args, contender, weights):
-    """A process that is this contender, and answers questions."""
-    command = [sys.executable, os.path.abspath(__file__), "--worker",
-               json.dumps([*contender, weights]), "--net", args.net, "--batch",
-               str(args.batch), "--threads", str(args.threads), "--device", args.device]
-    environment = dict(os.environ, MINIFER_NUM_THREADS=str(args.threads),
-                       OMP_NUM_THREADS=str(args.threads),
-                       OPENBLAS_NUM_THREADS=str(args.threads),
-                       CUPY_TF32=str(int("tf32" in contender[1])))  # CuPy's products
-    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                            text=True, env=environment)
-
-
-def ask(process, question):
-    """Send a line, read a line of JSON: an answer, or what the error was."""
-    try:
-        process.stdin.write(question + "\n")
-        process.stdin.flush()
-        line = process.stdout.readline()
-    except BrokenPipeError:
-        line = ""
-    return json.loads(line) if line else {"error": "the process ended"}
-
-
-def summarise(args, results):
-    """Rows, and the ratios of the best of each side."""
-    rows = []
-    for (who, config), r in results.items():
-        row = {"who": who, "config": config, "batch": args.batch}
-        for kind in ("train", "infer"):
-            ms = sorted(1e3 * t / args.batch for t in r[kind])
-            row[f"{kind}_ms_per_image"] = round(statistics.median(ms), 4)
-            row[f"{kind}_spread"] = [round(ms[len(ms) // 10], 4),
-                                     round(ms[-1 - len(ms) // 10], 4)]
-        row["peak_mb"] = round(r["peak_mb"])
-        row["first_step_s"] = round(r["first_step_s"], 2)
-        rows.append(row)
-    report = {"net": args.net, "machine": machine(), "device": args.device,
-              "threads": args.threads, "rounds": args.rounds, "steps": args.steps,
-              "rows": rows}
-
-    def best(who, key, configs):
-        values = [(row[key], row) for row in rows
-                  if row["who"] == who and row["config"] in configs]
-        return min(values, key=lambda v: v[0]) if values else (None, None)
-
-    exact = ["eager", "channels_last", "compile", "compiled"]
-    mine, my_row = best("minifer", "train_ms_per_image", exact)
-    theirs, their_row = best("torch", "train_ms_per_image", exact)
-    if theirs:
-        report["train_ratio"] = round(theirs / mine, 2)
-        report["infer_ratio"] = round(best("torch", "infer_ms_per_image", exact)[0]
-                                      / best("minifer", "infer_ms_per_image", exact)[0],
-                                      2)
-        report["memory_ratio"] = round(my_row["peak_mb"] / their_row["peak_mb"], 2)
-        low, _ = best("torch", "train_ms_per_image", ["bfloat16"])
-        if low:
-            report["train_ratio_bfloat16"] = round(low / mine, 2)
-    losses = {f"{who} {config}": r["losses"] for (who, config), r in results.items()}
-    reference = np.array(next(iter(losses.values())))
-    report["loss_difference"] = {
-        name: float(f"{np.abs(np.array(found) / reference - 1).max():.1e}")
-        for name, found in losses.items()}
-    return report
-
-
-def table(report):
-    """The report as text."""
-    lines = [f"{report['net']}, {report['machine']}, device {report['device']}, "
-             f"{report['threads']} threads; medians of {report['rounds']} rounds of "
-             f"{report['steps']} steps (and 10 % to 90 %), ms an image",
-             f"{'':<24}{'batch':>6}{'training':>10}{'':<20}{'inference':>10}{'':<20}"
-             f"{'peak MB':>8}{'first step s':>14}"]
-    for row in report["rows"]:
-        spread = [f"  ({low:.2f} … {high:.2f})" for low, high in
-                  (row["train_spread"], row["infer_spread"])]
-        lines.append(f"{row['who'] + ' ' + row['config']:<24}{row['batch']:>6}"
-                     f"{row['train_ms_per_image']:>10.3f}{spread[0]:<20}"
-                     f"{row['infer_ms_per_image']:>10.3f}{spread[1]:<20}"
-                     f"{row['peak_mb']:>8}{row['first_step_s']:>14.2f}")
-    for name in ("train_ratio", "infer_ratio", "memory_ratio", "train_ratio_bfloat16"):
-        if name in report:
-            lines.append(f"{name} {report[name]}")
-    lines.append(f"largest relative difference of {LOSS_STEPS} losses, dropout off: "
-                 + ", ".join(f"{k} {v:.0e}" for k, v in
-                             report["loss_difference"].items()))
-    return "\n".join(lines)
-
-
-def machine():
-    """The processor, as the system calls it."""
-    name = platform.processor() or platform.machine()
-    if os.path.exists("/proc/cpuinfo"):
-        with open("/proc/cpuinfo") as file:
-            for line in file:
-                if line.startswith("model name"):
-                    name = line.split(":")[1].strip()
-                    break
-    return f"{name}, {os.cpu_count()} cores"
 
 
 def work(args):
     """A contender: answer questions on standard input."""
     import resource  # Unix only; so is the comparison
     who, config, weights = json.loads(args.worker)
-    kinds = {"minifer": Minifer, "torch": Torch}
+    kinds = {"minifer": Minifer, "torch": Torch, "onnxruntime": OnnxRuntime,
+             "openvino": OpenVino}
     if args.device != "cpu":
         kinds = {"minifer": gpu.MiniferOnGpu, "torch": gpu.TorchOnGpu,
                  "exact": gpu.Exact, "ceilings": gpu.Ceilings}

@@ -1,47 +1,31 @@
 """The contenders of bench.py: the same networks in minifer and in PyTorch.
 
-Those for a GPU are in gpu.py.
+Those for a GPU are in gpu.py, those that only predict in runtimes.py.
 """
 
+import contextlib
+import ctypes
+import math
 import os
+import re
+import tempfile
 import time
 
 import numpy as np
 
-# A network: channels and side of its images, then its layers.
-# conv: filters, size, padding; every conv and dense but the last is followed by ReLU.
-NETS = {
-    "ck96": (1, 96, [("conv", 32, 5, 0), ("pool",), ("conv", 32, 5, 0), ("pool",),
-                     ("drop", .5), ("dense", 256), ("drop", .5), ("dense", 7)]),
-    "fer48": (1, 48, [("conv", 32, 3, 0), ("conv", 64, 3, 0), ("pool",),
-                      ("conv", 128, 3, 0), ("pool",), ("conv", 128, 3, 0), ("pool",),
-                      ("drop", .25), ("conv", 7, 1, 0), ("conv", 7, 4, 0),
-                      ("flatten",)]),
-    "r1": (1, 48, [("conv", 32, 3, 1), ("conv", 64, 3, 1), ("norm",), ("pool",),
-                   ("drop", .25), ("dense", 7)]),
-    "six": (1, 48, [("conv", 32, 3, 1), ("conv", 32, 3, 1), ("pool",),
-                    ("conv", 64, 3, 1), ("conv", 64, 3, 1), ("pool",),
-                    ("conv", 128, 3, 1), ("conv", 128, 3, 1), ("pool",),
-                    ("drop", .25), ("dense", 256), ("drop", .5), ("dense", 7)]),
-    "six-bn": (1, 48, [("conv", 32, 3, 1), ("norm",), ("conv", 32, 3, 1), ("norm",),
-                       ("pool",), ("conv", 64, 3, 1), ("norm",), ("conv", 64, 3, 1),
-                       ("norm",), ("pool",), ("conv", 128, 3, 1), ("norm",),
-                       ("conv", 128, 3, 1), ("norm",), ("pool",), ("drop", .25),
-                       ("dense", 256), ("drop", .5), ("dense", 7)]),
-    "mlp": (1, 48, [("dense", 1024), ("dense", 512), ("dense", 256), ("dense", 128),
-                    ("dense", 7)]),
-    # For rehearsals on the emulator.
-    "tiny": (1, 12, [("conv", 8, 3, 1), ("pool",), ("conv", 8, 3, 1), ("pool",),
-                     ("drop", .25), ("dense", 16), ("drop", .5), ("dense", 7)]),
-}
+from nets import NETS
 
 #: Steps over which the losses of the contenders are compared, and the learning rate:
 #: small, so that rounding is not blown up by a run that diverges on random data.
 LOSS_STEPS, LOSS_RATE = 20, 0.0005
+ROUND = 0.05  # seconds that a contender's turn lasts, at least
+SHOWN = 8  # images whose outputs are compared
 
 
 class Contender:
-    """Data and timing; a subclass gives step(), predict() and step_loss()."""
+    """Data and timing; a subclass gives build(), and what of the rest it can do."""
+
+    kinds = ("train", "infer")  # what it can do
 
     def __init__(self, args, config, weights):
         self.args, self.config, self.weights = args, config, weights
@@ -51,28 +35,32 @@ class Contender:
         self.y = rng.integers(0, 7, args.batch)
 
     def start(self):
+        """Build it; tell what it predicts before it learns, and warm up."""
         self.build()
-        began = time.perf_counter()
-        self.step()
-        first = time.perf_counter() - began
-        for _ in range(2):
-            self.step()
-        for _ in range(3):
-            self.predict()
-        return {"first_step_s": first}
+        output = np.array(self.predict()[:SHOWN], float)
+        kinds = [one for one in self.kinds if one in self.args.only]
+        first, self.least = None, {}
+        for kind in kinds:
+            work = self.step if kind == "train" else self.predict
+            times = [self.timed(work) for _ in range(4)]
+            first = first or times[0]
+            self.least[kind] = math.ceil(ROUND / min(times))
+        return {"first_step_s": first, "output": output.tolist(), "kinds": kinds}
 
     def train(self, steps):
-        return {"seconds": [self.timed(self.step) for _ in range(steps)]}
+        return {"seconds": [self.timed(self.step)
+                            for _ in range(max(steps, self.least["train"]))]}
 
     def infer(self, steps):
-        return {"seconds": [self.timed(self.predict) for _ in range(steps)]}
+        return {"seconds": [self.timed(self.predict)
+                            for _ in range(max(steps, self.least["infer"]))]}
 
     def losses(self):
         self.build(dropout=False, rate=LOSS_RATE)
         return {"losses": [self.step() for _ in range(LOSS_STEPS)]}
 
     def facts(self):
-        """What else is worth a column; nothing here."""
+        """What else is worth telling, such as the kernels that it chose."""
         return {}
 
     @staticmethod
@@ -91,27 +79,13 @@ class Minifer(Contender):
         minifer.random.set_rng(0)
         network = layers.InputLayer((None,) + self.x.shape[1:], tensor.tensor4("x"))
         x, y = network.input_var, tensor.ivector("y")
-        for place, (kind, *options) in enumerate(self.net):
-            relu = nonlinearities.rectify if place < len(self.net) - 1 else None
-            if kind == "conv":
-                filters, size, pad = options
-                network = layers.Conv2DLayer(network, filters, size, pad=pad,
-                                             nonlinearity=relu, flip_filters=False)
-            elif kind == "pool":
-                network = layers.MaxPool2DLayer(network, 2)
-            elif kind == "dense":
-                network = layers.DenseLayer(network, *options, nonlinearity=relu)
-            elif kind == "norm":
-                network = layers.BatchNormLayer(network)
-            elif kind == "drop" and dropout:
-                network = layers.DropoutLayer(network, *options)
-            elif kind == "flatten":
-                network = layers.FlattenLayer(network)
+        network = self.stack(network, self.net, dropout)
         network = layers.NonlinearityLayer(network, nonlinearities.softmax)
-        if not dropout and not os.path.exists(self.weights):
+        if self.weights and not os.path.exists(self.weights):
+            self.spread_statistics(network)
             np.savez(self.weights, *[value.astype(np.float32) for value in
                                      layers.get_all_param_values(network)])
-        if not dropout:
+        if self.weights:
             minifer.weights.load_params(self.weights, network)
         loss = objectives.categorical_crossentropy(layers.get_output(network), y).mean()
         params = layers.get_all_params(network, trainable=True)
@@ -120,6 +94,51 @@ class Minifer(Contender):
         self.train_fn = minifer.function([x, y], loss, update, **options)
         self.predict_fn = minifer.function(
             [x], layers.get_output(network, deterministic=True), **options)
+
+    def stack(self, network, net, dropout):
+        """The layers of a list, on top of ``network``."""
+        from minifer import layers, nonlinearities
+        for entry in net:
+            kind, *options = entry
+            relu = None if entry is self.net[-1] else nonlinearities.rectify
+            if kind == "conv":
+                filters, size, pad = options
+                network = layers.Conv2DLayer(network, filters, size, pad=pad,
+                                             nonlinearity=relu, flip_filters=False)
+            elif kind == "bare":
+                filters, size, pad, stride = options
+                network = layers.Conv2DLayer(network, filters, size, stride, pad,
+                                             b=None, nonlinearity=None,
+                                             flip_filters=False)
+            elif kind == "pool":
+                side, stride, pad = options or (2, 2, 0)
+                network = layers.MaxPool2DLayer(network, side, stride, pad)
+            elif kind == "dense":
+                network = layers.DenseLayer(network, *options, nonlinearity=relu)
+            elif kind == "norm":
+                network = layers.BatchNormLayer(network)
+            elif kind == "relu":
+                network = layers.NonlinearityLayer(network)
+            elif kind == "mean":
+                network = layers.GlobalPoolLayer(network)
+            elif kind == "residual":
+                network = layers.ElemwiseSumLayer(
+                    [self.stack(network, way, dropout) for way in options])
+            elif kind == "drop" and dropout:
+                network = layers.DropoutLayer(network, *options)
+            elif kind == "flatten":
+                network = layers.FlattenLayer(network)
+        return network
+
+    @staticmethod
+    def spread_statistics(network):
+        """Running averages as if it had seen images: those of the start change nothing.
+        """
+        from minifer import layers
+        rng = np.random.default_rng(1)
+        for param in layers.get_all_params(network, batch_norm_stat=True):
+            low, high = (.5, 1.5) if param.name.endswith("inv_std") else (-.2, .2)
+            param.set_value(rng.uniform(low, high, param.shape))
 
     def options(self):
         """How minifer.function is asked for."""
@@ -130,6 +149,10 @@ class Minifer(Contender):
 
     def predict(self):
         return self.predict_fn(self.x)
+
+    def facts(self):
+        from minifer.device.threads import blas_kernels
+        return {"kernels": blas_kernels()[0]}
 
 
 class Torch(Contender):
@@ -149,48 +172,64 @@ class Torch(Contender):
     def modules(self, dropout):
         """The network as PyTorch has it."""
         import torch
-        from torch import nn
         self.torch = torch
         torch.set_num_threads(self.args.threads)
         torch.manual_seed(0)
-        modules, shape = [], self.x.shape[1:]
-        for place, (kind, *options) in enumerate(self.net):
-            module = {"conv": lambda F, k, p: nn.Conv2d(shape[0], F, k, padding=p),
-                      "pool": lambda: nn.MaxPool2d(2),
-                      "dense": lambda U: nn.Linear(int(np.prod(shape)), U),
-                      "norm": lambda: nn.BatchNorm2d(shape[0], eps=1e-4),
-                      "drop": lambda p: nn.Dropout(p),
-                      "flatten": lambda: nn.Flatten()}[kind](*options)
+        model, _ = self.stack(self.x.shape[1:], self.net, dropout)
+        if self.weights:
+            self.load(model)
+        return model
+
+    def stack(self, shape, net, dropout):
+        """The layers of a list, for images of a shape; and the shape behind them."""
+        from torch import nn
+        modules = []
+        for entry in net:
+            kind, *options = entry
             if kind == "drop" and not dropout:
                 continue
             if kind == "dense" and len(shape) > 1:
                 modules.append(nn.Flatten())
-                shape = (int(np.prod(shape)),)
+                shape = (math.prod(shape),)
+            module = {
+                "conv": lambda F, k, p: nn.Conv2d(shape[0], F, k, padding=p),
+                "bare": lambda F, k, p, s: nn.Conv2d(shape[0], F, k, s, p, bias=False),
+                "pool": lambda k=2, s=2, p=0: nn.MaxPool2d(k, s, p),
+                "dense": lambda U: nn.Linear(shape[0], U),
+                "norm": lambda: nn.BatchNorm2d(shape[0], eps=1e-4),
+                "relu": lambda: nn.ReLU(),
+                "mean": lambda: nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten()),
+                "residual": lambda *ways: _residual(
+                    *(self.stack(shape, way, dropout)[0] for way in ways)),
+                "drop": lambda p: nn.Dropout(p),
+                "flatten": lambda: nn.Flatten()}[kind](*options)
             modules.append(module)
-            if kind in ("conv", "dense") and place < len(self.net) - 1:
+            if kind in ("conv", "dense") and entry is not self.net[-1]:
                 modules.append(nn.ReLU())
-            shape = tuple(nn.Sequential(module).eval()(
-                torch.zeros((2,) + tuple(shape))).shape[1:])
-        model = nn.Sequential(*modules)
-        if not dropout:
-            self.load(model)
-        return model
+            with self.torch.no_grad():
+                shape = tuple(module.eval()(
+                    self.torch.zeros((2,) + tuple(shape))).shape[1:])
+        return nn.Sequential(*modules), shape
 
     def load(self, model):
         """The weights that minifer started from; a dense weight is its transpose."""
-        torch, arrays = self.torch, np.load(self.weights)
-        values = iter([arrays[f"arr_{i}"] for i in range(len(arrays.files))])
+        torch = self.torch
+        with np.load(self.weights) as arrays:
+            values = iter([torch.from_numpy(arrays[f"arr_{i}"])
+                           for i in range(len(arrays.files))])
         with torch.no_grad():
-            for module in model:
+            for module in model.modules():
                 if isinstance(module, torch.nn.BatchNorm2d):
-                    beta, gamma, _, _ = (next(values) for _ in range(4))
-                    module.bias.copy_(torch.from_numpy(beta))
-                    module.weight.copy_(torch.from_numpy(gamma))
+                    beta, gamma, mean, inv_std = (next(values) for _ in range(4))
+                    module.bias.copy_(beta)
+                    module.weight.copy_(gamma)
+                    module.running_mean.copy_(mean)
+                    module.running_var.copy_(inv_std ** -2 - module.eps)
                 elif hasattr(module, "weight"):
-                    W, b = next(values), next(values)
-                    W = W.T.copy() if W.ndim == 2 else W
-                    module.weight.copy_(torch.from_numpy(W))
-                    module.bias.copy_(torch.from_numpy(b))
+                    W = next(values)
+                    module.weight.copy_(W.T if W.ndim == 2 else W)
+                    if module.bias is not None:
+                        module.bias.copy_(next(values))
 
     def context(self):
         return self.torch.autocast("cpu", dtype=self.torch.bfloat16,
@@ -210,3 +249,43 @@ class Torch(Contender):
         self.plain.eval()
         with self.torch.inference_mode(), self.context():
             return self.model(self.data).softmax(1).float().numpy()
+
+    def facts(self):
+        """The kernels of oneDNN that ran, as it tells them."""
+        mkldnn = self.torch.backends.mkldnn
+        with printed() as lines, mkldnn.verbose(mkldnn.VERBOSE_ON):
+            for work in [self.predict] + [self.step] * ("train" in self.least):
+                work()
+        found = set(re.findall(r",exec,cpu,\w+,([\w:]+)", "".join(lines)))
+        return {"kernels": "oneDNN " + ", ".join(sorted(found))} if found else {}
+
+
+def _residual(main, beside):
+    """Two ways to go, whose results are added up, as a module of PyTorch."""
+    from torch import nn
+
+    class Residual(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.main, self.beside = main, beside
+
+        def forward(self, x):
+            return self.main(x) + self.beside(x)
+
+    return Residual()
+
+
+@contextlib.contextmanager
+def printed():
+    """What a library prints to standard output meanwhile, as lines, when it is over."""
+    lines, before = [], os.dup(1)
+    with tempfile.TemporaryFile("w+") as file:
+        os.dup2(file.fileno(), 1)
+        try:
+            yield lines
+        finally:
+            ctypes.CDLL(None).fflush(None)  # what C keeps back
+            os.dup2(before, 1)
+            os.close(before)
+        file.seek(0)
+        lines += file.readlines()

@@ -13,8 +13,9 @@ import time
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from bench import machine
+from contest import cpu_facts
 from minifer.commands.cli import ArgumentParser, run
+from minifer.compiled.cpu.folding import Folding
 from minifer.compiled.cpu.fused_conv import FusedConv
 from minifer.compiled.cpu.geometry import Geometry
 from minifer.compiled.cpu.lowered import LoweredFilters, RowKernel
@@ -147,8 +148,8 @@ def separate_layer(x, W, b):
 def fused_layer(x, W, b):
     """The plan's step: the tiles are pooled where they lie, bias and ReLU after."""
     conv = Conv2DLayer(InputLayer((None, C, H, H)), F, K, W=W, b=b, flip_filters=False)
-    step = FusedConv(conv, relu=True, pool=True, batch=1, training=False,
-                     need_dx=False)
+    step = FusedConv(conv, relu=True, pool=True, norms=Folding(), batch=1,
+                     training=False, need_dx=False)
     step.make_workers(count=1, k=1, chunk=1)
     step.write_to()
     step.begin()
@@ -286,7 +287,7 @@ def main(argv=None):
     args = parse(argv)
     with threadpool_limits(1, user_api="blas"):
         rows = climb(args.repeats, args.seed)
-    report = {"machine": machine(), "threads": 1, "repeats": args.repeats,
+    report = {"machine": cpu_facts()[0], "threads": 1, "repeats": args.repeats,
               "seed": args.seed, "mflop": MFLOP, "rows": rows,
               "layer": f"{C}×{H}×{H} → {F} filters {K}×{K}"}
     print(json.dumps(report, indent=2) if args.json else table(report))

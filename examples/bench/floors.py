@@ -45,7 +45,7 @@ def works(net, training=True):
     ----------
     net : tuple
         Channels and side of the images, and the layers: an entry of
-        ``contenders.NETS``.
+        ``nets.NETS``.
     training : bool
 
     Returns

@@ -260,12 +260,13 @@ class TorchOnGpu(OnGpu, Torch):
     def parameters(self):
         """In minifer's order; a dense weight is its transpose."""
         found = []
-        for module in self.plain:
+        for module in self.plain.modules():
             if isinstance(module, self.torch.nn.BatchNorm2d):
                 found += [module.bias, module.weight]
             elif hasattr(module, "weight"):
                 W = module.weight
-                found += [W.T if W.ndim == 2 else W, module.bias]
+                found += [W.T if W.ndim == 2 else W]
+                found += [] if module.bias is None else [module.bias]
         return [one.detach().cpu().numpy().copy() for one in found]
 
     def facts(self):

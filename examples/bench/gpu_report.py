@@ -4,9 +4,10 @@ import statistics
 
 import numpy as np
 
-from contenders import LOSS_STEPS, NETS
+from contenders import LOSS_STEPS
 from floors import Rates, floor
 from minifer.device.arrays import gpu_name
+from nets import NETS
 
 KINDS = ("train", "infer")
 

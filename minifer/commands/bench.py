@@ -1,8 +1,8 @@
 """How fast is minifer here? minifer bench [--against torch] [options].
 
-Times training steps and inference, on random data, and compares with PyTorch if it is
-installed. This is the script examples/bench/bench.py of a checkout, in a process of its
-own.
+Times training steps and inference, on random data, and compares with PyTorch, ONNX
+Runtime and OpenVINO where they are installed. This is the script
+examples/bench/bench.py of a checkout, in a process of its own.
 """
 
 import os

@@ -33,8 +33,9 @@ class ConvChain(Step):
         # Chunks are what threads take from one another: enough of them to end
         # together, but no more, as each has sums of its own.
         self.chunk = self.group * -(-batch // (CHUNKS * workers.count * self.group))
+        count = min(workers.count, -(-batch // self.chunk))
         for conv in convs:
-            conv.make_workers(workers.count, min(self.group, conv.group), self.chunk)
+            conv.make_workers(count, min(self.group, conv.group), self.chunk)
         for conv, following in zip(convs, convs[1:]):
             conv.write_to(following.inside)
         convs[-1].write_to()
@@ -60,8 +61,8 @@ class ConvChain(Step):
 
     def forward(self, xs):
         self.N = len(xs[0])
-        for conv in self.convs:
-            conv.begin()
+        if any([conv.begin() for conv in self.convs]):
+            self.programs.clear()
         # (N, H, W, C)
         source = None if self.fed else xs[0].transpose(0, 2, 3, 1)
         self._in_groups(0, self._note_forward, self.input, source)

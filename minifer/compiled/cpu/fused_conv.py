@@ -9,6 +9,7 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from ...errors import SettingError
+from .folding import Kept
 from .geometry import Geometry
 from .lowered import ColumnKernel, LoweredFilters, RowKernel
 from .program import ZERO, cut, empty
@@ -21,6 +22,9 @@ ALGORITHMS = ("auto", "im2col", "row", "winograd")
 
 # A thread's buffers for one group of images should about fill its own cache.
 CACHE_BYTES = 4 * 2 ** 20
+# Those for a band of an image that is predicted alone: so few that what else is read
+# again at each call, such as a dense layer's weights, stays in the cache behind it.
+BAND_BYTES = 2 ** 20
 
 
 def choose(layer, pool, algorithm="auto"):
@@ -67,6 +71,8 @@ class FusedConv:
         Whether ReLU follows.
     pool : bool
         Whether a 2×2 max-pooling of stride 2 follows.
+    norms : Folding
+        Batch norms with fixed averages; none where the convolution learns.
     batch : int
         Most images at once.
     training : bool
@@ -76,8 +82,9 @@ class FusedConv:
         See :func:`choose`.
     """
 
-    def __init__(self, conv, relu, pool, batch, training, need_dx, algorithm="auto"):
-        self.conv, self.relu, self.pool = conv, relu, pool
+    def __init__(self, conv, relu, pool, norms, batch, training, need_dx,
+                 algorithm="auto"):
+        self.conv, self.relu, self.pool, self.norms = conv, relu, pool, norms
         self.training, self.need_dx = training, need_dx
         self.algorithm, m = choose(conv, pool, algorithm)
         _, C, H, Wd = conv.input_shape
@@ -88,10 +95,16 @@ class FusedConv:
         self.inside = self.x[:, g.ph:g.ph + H, g.pw:g.pw + Wd]  # (N, H, W, C)
         self.own_out = self.out = None
         self.filters = (WinogradFilters if self.algorithm == "winograd"
-                        else LoweredFilters)(g)
+                        else LoweredFilters)(g, training)
+        params = list(conv.params) + [p for one in norms.layers for p in one.params]
+        self.kept = None if training else Kept(params)
+        self.adds_bias = conv.b is not None or bool(norms.before)
+        self.turned = np.zeros(g.F, bool)
         # NumPy adds and compares a long row much faster than a short one or a number.
-        # (tw, F) each
-        self.bias, self.zeros = np.zeros((2, g.tiles[1], g.F), np.float32)
+        # (tw, F) each: after the convolution, p becomes
+        # min(max(p + bias, low), high) · scale + shift, as far as there is need.
+        self.bias, self.low, self.high, self.scale, self.shift = np.zeros(
+            (5, g.tiles[1], g.F), np.float32)
         size = g.tiles[0] * g.tiles[1] * g.F * g.step ** 2
         # What backward needs to know about an output: whether ReLU let it through, and
         # if pooled, whether it is from the upper row, and in each row from the left.
@@ -129,10 +142,24 @@ class FusedConv:
         return out[:, :Ho, :Wo]
 
     def make_workers(self, count, k, chunk):
-        """Make a kernel and scratch for each thread, and sums for each chunk."""
-        g = self.geometry
+        """Make a kernel and scratch for each thread, and sums for each chunk.
+
+        One image alone is predicted in bands, some rows of tiles each; the last may
+        overlap its neighbour.
+        """
+        g, th = self.geometry, self.geometry.tiles[0]
         Kernel = {"winograd": WinogradKernel, "im2col": ColumnKernel,
                   "row": RowKernel}[self.algorithm]
+        kernel = Kernel(g, k, self.training)
+        bands = 1
+        if len(self.x) == 1 and not self.training:
+            size = sum(one.nbytes for one in kernel.buffers)
+            bands = min(th, -(-size // BAND_BYTES))
+        rows = -(-th // bands)
+        self.starts = sorted({min(i * rows, th - rows) for i in range(bands)})
+        self.tiles = rows, g.tiles[1]
+        if bands > 1:
+            g = g.band(rows)
         self.kernels = [Kernel(g, k, self.training) for _ in range(count)]
         pooled = k * g.tiles[0] * g.tiles[1] * g.F * g.step ** 2
         self.scratch = [_Scratch(pooled, g) for _ in range(count)]
@@ -141,17 +168,43 @@ class FusedConv:
                                   -(-len(self.x) // chunk), chunk)
 
     def begin(self):
-        """Take over the parameters' current values."""
+        """Take over the parameters' current values, if they have changed.
+
+        Returns
+        -------
+        bool
+            Whether other calls have to be noted than before.
+        """
+        if self.kept is not None and not self.kept.changed():
+            return False
         W = self.conv.W.value
-        if self.conv.b is not None:
-            self.bias[...] = self.conv.b.value
+        b = 0 if self.conv.b is None else self.conv.b.value
+        before = self.turned
+        if self.norms.layers:
+            W, b, self.turned, self.scale[...], self.shift[...] = self.norms.into(W, b)
+            self.low[...] = np.where(self.turned, -np.inf, 0)
+            self.high[...] = np.where(self.turned, 0, np.inf)
+        self.bias[...] = b
         self.filters.set(W[:, :, ::-1, ::-1] if self.conv.flip_filters else W,
                          self.bias[0])
+        return bool(self.relu and self.turned.any() != before.any())
 
     def forward(self, do, worker, images):
         """Note the calls that fill ``out[images]`` from ``x[images]``."""
+        g, (rows, _) = self.geometry, self.tiles
+        x, out = self.x[images], self.out[images]
+        if len(self.starts) == 1:
+            return self._forward(do, worker, images, x, out)
+        for start in self.starts:
+            first = start * g.m * g.sh
+            self._forward(do, worker, images,
+                          x[:, first:first + (rows * g.m - 1) * g.sh + g.kh],
+                          out[:, start * g.step:(start + rows) * g.step])
+
+    def _forward(self, do, worker, images, x, out):
+        """The same of whole images, or of a band of each."""
         s, kernel = self.scratch[worker], self.kernels[worker]
-        p = y = kernel.forward(do, self.x[images], self.filters)  # (m, m, k, th, tw, F)
+        p = y = kernel.forward(do, x, self.filters)  # (m, m, k, th, tw, F)
         if self.pool:
             left, right = y[:, 0::2], y[:, 1::2]
             wide = cut(s.wide, *left.shape)  # (m, step, k, th, tw, F)
@@ -162,17 +215,30 @@ class FusedConv:
             if self.training:  # ties go to the first
                 do(np.greater_equal, left, right, out=self._mask("left", left, images))
                 do(np.greater_equal, top, bottom, out=self._mask("upper", p, images))
-        if self.conv.b is not None and not kernel.adds_bias:
+        if self.adds_bias and not kernel.adds_bias:
             do(np.add, p, self.bias, out=p)
         if self.training and self.relu:
             do(np.greater, p, ZERO, out=self._mask("on", p, images))
-        if self.relu and self.geometry.step > 1:  # short runs are best copied
-            do(np.maximum, p, self.zeros, out=p)
-        for place, tiles in self._places(self.out[images], p):
-            if self.relu and self.geometry.step == 1:
-                do(np.maximum, tiles, self.zeros[:place.shape[-2]], out=place)
+        last = self._last()
+        # Short runs are best copied; long ones are written by the last call.
+        inside = last if self.geometry.step > 1 else last[:-1]
+        for function, row in inside:
+            do(function, p, row, out=p)
+        for place, tiles in self._places(out, p):
+            if len(inside) < len(last):
+                function, row = last[-1]
+                do(function, tiles, row[:place.shape[-2]], out=place)
             else:
                 do(np.copyto, place, tiles)
+
+    def _last(self):
+        """What is left to do behind the bias: pairs of a function and its numbers."""
+        found = []
+        if self.relu:
+            found.append((np.maximum, self.low))
+            found += [(np.minimum, self.high)] if self.turned.any() else []
+        found += [(np.multiply, self.scale)] if self.norms.behind else []
+        return found + ([(np.add, self.shift)] if self.norms.shifts else [])
 
     def backward(self, do, worker, images, dout):
         """Note the calls that collect the parameters' gradients.
@@ -231,7 +297,7 @@ class FusedConv:
         arrays += self.masks.values()
         for kernel, scratch in zip(self.kernels, self.scratch):
             arrays += kernel.buffers + scratch.buffers
-        arrays += [self.sums] if self.training else []
+        arrays += [self.sums] if self.training else [self.kept]
         return sum(a.nbytes for a in arrays)
 
     def _in_tiles(self, do, dout, dp):
@@ -239,7 +305,7 @@ class FusedConv:
         g = self.geometry
         if g.step == 1 and g.tiles == dout.shape[1:3]:
             return dout[None, None]  # (1, 1, k, th, tw, F)
-        if not self._covers(dout):
+        if not self._covers(dout, dp):
             do(np.copyto, dp, ZERO)  # where tiles hang over the edge
         for place, tiles in self._places(dout, dp):
             do(np.copyto, tiles, place)
@@ -249,16 +315,16 @@ class FusedConv:
         """These images' part of a mask, in the shape of ``like``."""
         return self.masks[name][images].reshape(like.shape)
 
-    def _covers(self, out):
+    def _covers(self, out, p):
         """Whether tiles cover images (k, Ho, Wo, F) without hanging over the edge."""
-        g = self.geometry
-        return out.shape[1:3] == (g.tiles[0] * g.step, g.tiles[1] * g.step)
+        step = self.geometry.step
+        return out.shape[1:3] == (p.shape[3] * step, p.shape[4] * step)
 
     def _places(self, out, p):
         """Pairs of equal views: of images (k, Ho, Wo, F), and of their tiles p."""
         g, (sk, sr, sc, s1) = self.geometry, out.strides
-        if self._covers(out):  # all at once
-            shape = (g.step, g.step, len(out), *g.tiles, g.F)
+        if self._covers(out, p):  # all at once
+            shape = (g.step, g.step, *p.shape[2:])
             strides = (sr, sc, sk, g.step * sr, g.step * sc, s1)
             yield as_strided(out, shape, strides), p
             return

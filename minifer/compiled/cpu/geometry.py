@@ -6,7 +6,7 @@ Neighbours in a tile are then whole arrays apart, so that pooling and its
 gradient are a few operations on long contiguous arrays.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 __all__ = ["Geometry"]
 
@@ -71,6 +71,10 @@ class Geometry:
         th, tw = self.tiles
         return (max((th * self.m - 1) * self.sh + self.kh, self.ph + self.H),
                 max((tw * self.m - 1) * self.sw + self.kw, self.pw + self.W))
+
+    def band(self, rows):
+        """The sizes of so many rows of tiles, whose input lies in the padded image."""
+        return replace(self, H=(rows * self.m - 1) * self.sh + self.kh, ph=0)
 
     @property
     def mflop(self):

@@ -33,7 +33,7 @@ class LoweredFilters:
         The same without the bias, by rows of the filter.
     """
 
-    def __init__(self, geometry):
+    def __init__(self, geometry, training=True):
         g = self.geometry = geometry
         self.gradient_shape = g.kh, g.kw * g.C, g.F
         self.flat = np.empty((g.kh * g.kw * g.C + 1, g.F), np.float32)

@@ -17,6 +17,7 @@ from ...layers import (BatchNormLayer, Conv1DLayer, Conv2DLayer, Conv3DLayer,
 from ..plan import Plan, halves
 from ..steps import PlainStep
 from .conv_chain import ConvChain
+from .folding import Folding
 from .fused_conv import FusedConv
 from .image_steps import FixedNormStep, ImageStep, NormStep, PoolStep, ReluStep
 from .steps import DenseStep, DropoutStep, SequenceStep, SharedStep
@@ -97,28 +98,60 @@ class CpuPlan(Plan):
         shape = getattr(layer, "input_shape", ())
         if len(shape) != 4 or None in shape[1:]:
             return None
-        plain_options = set(self.options) <= {"deterministic"}
-        if type(layer) in (BatchNormLayer, FrozenBatchNormLayer) and (
-                layer.axes == (0, 2, 3) and plain_options):
-            if not (layer.frozen or self.options.get("deterministic")):
-                return NormStep
-            return None if layer in self.learns else FixedNormStep
+        if self._is_fixed_norm(layer):
+            return FixedNormStep
+        if self._is_norm(layer):
+            fixed = layer.frozen or self.options.get("deterministic")
+            return None if fixed else NormStep
         if halves(layer):
             return PoolStep
-        if type(layer) is NonlinearityLayer and (
-                layer.nonlinearity is nonlinearities.rectify):
-            return ReluStep
-        return None
+        return ReluStep if self._is_relu(layer) else None
+
+    def _around(self, conv, learns):
+        """What is fused with a convolution: as ``_fused_above``, and a Folding.
+
+        Batch norms that are fixed are folded where neither they nor it learn.
+        """
+        if learns:
+            return *self._fused_above(conv), Folding()
+        found, norms = [conv], Folding([], [], [])
+        relu, pool = conv.nonlinearity is nonlinearities.rectify, False
+        while True:
+            top = self._only_reader(found[-1])
+            if self._is_fixed_norm(top):
+                (norms.behind if pool else norms.between if relu
+                 else norms.before).append(top)
+            elif not (relu or pool) and self._is_relu(top):
+                relu = True
+            elif not pool and halves(top):
+                pool = True
+            else:
+                return relu, pool, found, norms
+            found.append(top)
+
+    def _is_relu(self, layer):
+        return (type(layer) is NonlinearityLayer and not self._is_logits(layer)
+                and layer.nonlinearity is nonlinearities.rectify)
+
+    def _is_norm(self, layer):
+        """Whether a layer is batch norm of images, and no option changes it."""
+        return (type(layer) in (BatchNormLayer, FrozenBatchNormLayer)
+                and layer.axes == (0, 2, 3) and set(self.options) <= {"deterministic"})
+
+    def _is_fixed_norm(self, layer):
+        """Whether it is batch norm by running averages, and does not learn."""
+        return self._is_norm(layer) and layer not in self.learns and (
+            layer.frozen or bool(self.options.get("deterministic")))
 
     def _chain(self, layer, bottoms, need_dx):
         """Fuse convolutions upwards, as long as nothing else reads in between."""
         members, names, convs = [], [], []
         while self._can_fuse(layer):
             conv = layer
-            relu, pool, mine = self._fused_above(conv)
+            learns = self.training and conv in self.learns
+            relu, pool, mine, norms = self._around(conv, learns)
             top = self._only_reader(mine[-1])
-            convs.append(FusedConv(conv, relu, pool, self.batch,
-                                   self.training and conv in self.learns,
+            convs.append(FusedConv(conv, relu, pool, norms, self.batch, learns,
                                    self._flags(conv)[1], self.algorithm))
             names.append(" + ".join(one.name or type(one).__name__ for one in mine))
             members += mine

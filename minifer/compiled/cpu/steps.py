@@ -6,13 +6,17 @@ import threading
 import numpy as np
 
 from ...device.threads import Helper
+from ...nonlinearities import rectify
 from ...ops.outer_product import OuterProduct
 from ..steps import PlainStep, Step
+from .program import ZERO
 
 __all__ = ["DenseStep", "DropoutStep", "SequenceStep", "SharedStep"]
 
-# Multiply-adds, and elements, below which a second thread costs more than it saves.
-FEW_PRODUCTS, FEW_ELEMENTS = 1 << 20, 1 << 16
+# Multiply-adds, and elements, below which a second thread costs more than it saves: it
+# takes about a tenth of a millisecond to wake and to wait for. With fewer images than
+# the last a product takes no less time, as it has to read the weights.
+FEW_PRODUCTS, FEW_ELEMENTS, FEW_IMAGES = 1 << 22, 1 << 16, 16
 
 
 class DenseStep(Step):
@@ -24,6 +28,8 @@ class DenseStep(Step):
         super().__init__(layers, bottoms, learns, need_dx)
         self.layer, self.workers = layers[-1], workers
         self.f = None if logits else self.layer.nonlinearity
+        # Without a way back, ReLU is done where the product is still in the cache.
+        self.cuts = self.f is rectify and not learns
         D, U = self.layer.W.shape
         rows = self.layer.rows_of(batch) or batch
         self._allocate(rows)
@@ -44,13 +50,19 @@ class DenseStep(Step):
         W, b, z = self.layer.W.value, self.layer.b, self.z[:len(x)]
 
         def share(worker, start, stop):
-            np.matmul(x, W[:, start:stop], out=z[:, start:stop])
+            part = z[:, start:stop]
+            np.matmul(x, W[:, start:stop], out=part)
             if b is not None:
-                z[:, start:stop] += b.value[start:stop]
+                part += b.value[start:stop]
+            if self.cuts:
+                np.maximum(part, ZERO, out=part)
 
-        self.workers.run(share, W.shape[1], least=max(32, FEW_PRODUCTS // x.size))
+        # One image's product takes as long as its weights take to be read, and waking
+        # a thread for a part of them would take longer.
+        parts = max(32, FEW_PRODUCTS // (max(len(x), FEW_IMAGES) * len(W)))
+        self.workers.run(share, W.shape[1], least=parts if len(x) > 1 else W.shape[1])
         y = z
-        if self.f is not None:
+        if self.f is not None and not self.cuts:
             y, self.cache = self.f.forward(z)
         return y.reshape(self.layer.get_output_shape_for(self.shape))
 
@@ -81,7 +93,8 @@ class DenseStep(Step):
             np.matmul(dz, W[start:stop].T, out=dx[:, start:stop])
 
         if dx is not None:
-            self.workers.run(share, len(W), least=max(64, FEW_PRODUCTS // dz.size))
+            products = max(len(x), FEW_IMAGES) * dz.shape[1]  # of an input
+            self.workers.run(share, len(W), least=max(64, FEW_PRODUCTS // products))
         gradients = {self.layer.W: OuterProduct(x, dz)}
         if self.layer.b is not None:
             gradients[self.layer.b] = dz.sum(axis=0)

@@ -25,19 +25,22 @@ class WinogradFilters:
     ----------
     geometry : Geometry
         Stride 1, square filters of side 3 or 5.
+    training : bool, default True
+        Whether gradients are wanted.
     """
 
-    def __init__(self, geometry):
+    def __init__(self, geometry, training=True):
         g = self.geometry = geometry
         n = g.m + g.kh - 1
         self.gradient_shape = n * n, g.C, g.F
         self.U = np.empty(self.gradient_shape, np.float32)  # (n*n, C, F)
-        self.UT = np.empty((n * n, g.F, g.C), np.float32)
+        self.UT = np.empty((n * n, g.F, g.C), np.float32) if training else None
 
     def set(self, W, bias):
         """Transform correlation filters W (F, C, r, r); the bias is added later."""
         self.U[...] = filter_transform(W, self.geometry.m)
-        self.UT[...] = self.U.transpose(0, 2, 1)
+        if self.UT is not None:
+            self.UT[...] = self.U.transpose(0, 2, 1)
 
     def gradient(self, dU):
         """Filter gradients (F, C, r, r) from a kernel's ``dU``."""
