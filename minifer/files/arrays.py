@@ -191,6 +191,8 @@ def open_arrays(path, error):
     with reading(path, "a whole .npz of plain arrays", error) as file:
         if file.read(2) != b"PK":
             raise error(f"{path}: expected an .npz file, got something else (a pickle, "
-                        "or a damaged file). Only .npz is read: a pickle can run code.")
+                        "or a damaged file). Only .npz is read: a pickle can run code. "
+                        "minifer.weights.foreign.read_lasagne reads the numbers out of "
+                        "one.")
         with open_zip(file) as archive:
             yield ArrayFile(archive, file.seek(0, os.SEEK_END))

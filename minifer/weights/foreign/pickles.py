@@ -19,7 +19,9 @@ __all__ = ["Refused", "run_pickle"]
 MOST_STEPS = 2_000_000
 LITERALS = frozenset([
     "BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT", "BINUNICODE",
-    "SHORT_BINUNICODE", "BINUNICODE8", "BINSTRING", "SHORT_BINSTRING"])
+    "SHORT_BINUNICODE", "BINUNICODE8", "BINSTRING", "SHORT_BINSTRING", "BINBYTES",
+    "SHORT_BINBYTES", "BINBYTES8", "BYTEARRAY8", "INT", "LONG", "FLOAT", "STRING",
+    "UNICODE"])
 CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
 
 
@@ -112,11 +114,17 @@ class _Machine:
             case "SETITEM" | "SETITEMS":
                 items = self.pop_many(2) if code == "SETITEM" else self.pop_to_mark()
                 _fill(self.top(dict), items)
-            case "BINPUT" | "LONG_BINPUT":
+            case "LIST":
+                self.push(self.pop_to_mark())
+            case "DICT":
+                items = self.pop_to_mark()
+                self.push({})
+                _fill(self.top(), items)
+            case "PUT" | "BINPUT" | "LONG_BINPUT":
                 self.memory[argument] = self.top()
             case "MEMOIZE":
                 self.memory[len(self.memory)] = self.top()
-            case "BINGET" | "LONG_BINGET":
+            case "GET" | "BINGET" | "LONG_BINGET":
                 self.push(self.memory[argument])
             case "GLOBAL":
                 self.push(self.look_up(*argument.split(" ", 1)))
@@ -165,6 +173,9 @@ class _Machine:
 def _check_state(target, state):
     """State may be dropped where it cannot change what the object holds."""
     if isinstance(target, dict):
+        return
+    if hasattr(target, "set_state"):
+        target.set_state(state)
         return
     if not isinstance(state, tuple) or not all(
             part is None or isinstance(part, bool) or part == {} for part in state):
