@@ -14,7 +14,7 @@ from minifer.weights.foreign import read_lasagne
 ARRAYS = [np.arange(6, dtype=np.float32).reshape(2, 3),
           np.asfortranarray(np.arange(6.).reshape(2, 3)), np.array(3),
           np.arange(3, dtype=">f8"), np.zeros((0, 2), np.float16), np.array([True])]
-#: A list of one array, np.arange(3) as float32, as Python 2.7 and NumPy 1.11 pickle it
+#: A list of one array, np.arange(3) as float32, written as Python 2 writes it
 #: in protocol 2: bytes are text there.
 PYTHON_2 = (
     b"\x80\x02]q\x01cnumpy.core.multiarray\n_reconstruct\nq\x02cnumpy\nndarray\n"
