@@ -3,10 +3,10 @@
 An op of two arrays stretches axes of length 1, as NumPy does; going back, the gradient
 is summed over the axes that were stretched. A plain Python number has no gradient.
 
->>> y, cache = multiply_forward(np.array([[1.0], [2.0]]), np.array([3.0, 4.0]))
+>>> y, cache = multiply_forward(np.array([[1.0], [2.0]]), np.array([[3.0, 4.0]]))
 >>> multiply_backward(np.ones((2, 2)), cache)
 (array([[7.],
-       [7.]]), array([3., 3.]))
+       [7.]]), array([[3., 3.]]))
 """
 
 import warnings

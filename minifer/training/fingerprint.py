@@ -16,6 +16,7 @@ import numpy as np
 
 from .. import layers
 from ..device.arrays import as_array, to_host
+from ..expressions import Constant
 from ..files import digest
 from ..weights import architecture
 from .code_digest import Digests, is_library, name_of
@@ -110,10 +111,10 @@ def describe_constraints(update):
 
 def describe_penalty(expression):
     """The ops and constants of an expression, JSON-ready."""
-    op = getattr(expression, "op", getattr(expression, "penalty", None))
-    return [type(expression).__name__ if op is None else describe_function(op),
-            list(getattr(expression, "constants", [])),
-            [describe_penalty(one) for one in expression.inputs]]
+    name, constants, inputs = _plainly(expression)
+    return [name, [describe_function(one) if callable(one) else
+                   np.asarray(one).tolist() for one in constants],
+            [describe_penalty(one) for one in inputs]]
 
 
 def describe_terms(expression):
@@ -121,7 +122,35 @@ def describe_terms(expression):
     found = [[param.name, *param.shape] for param in getattr(expression, "params", [])]
     weights = getattr(expression, "coefficients", None)
     return [found, None if weights is None else np.asarray(weights, float).tolist(),
-            [describe_terms(one) for one in expression.inputs]]
+            [describe_terms(one) for one in _plainly(expression)[2]]]
+
+
+def _plainly(expression):
+    """The op of an expression, its constants and its inputs.
+
+    Times a number is one op, by the name that checkpoints have had from the beginning;
+    so is a sum, and a difference is a sum.
+    """
+    if isinstance(expression, Constant):
+        return "Constant", [expression.value], []
+    op = getattr(expression, "op", getattr(expression, "penalty", None))
+    name = type(expression).__name__ if op is None else describe_function(op)
+    inputs, constants = list(expression.inputs), getattr(expression, "constants", [])
+    numbers = [one.value for one in inputs
+               if isinstance(one, Constant) and isinstance(one.value, (int, float))]
+    rest = [one for one in inputs if not isinstance(one, Constant)]
+    match name, numbers:
+        case "multiply_forward", [number] if len(rest) == 1:
+            return "_scale", [float(number)], rest
+        case "divide_forward", [number] if rest == inputs[:1]:
+            return "_scale", [1 / number], rest
+        case "unary_forward", [] if list(constants) == [np.negative]:
+            return "_scale", [-1.0], inputs
+        case "add_forward", []:
+            return "_add", [], inputs
+        case "subtract_forward", []:
+            return "_add", [], [inputs[0], -inputs[1]]
+    return name, list(constants), inputs
 
 
 def describe_data(images, labels, valid=None):
