@@ -16,7 +16,7 @@ import minifer as lasagne
 import minifer as theano
 import minifer.tensor as T
 from minifer import data
-from minifer.commands.cli import run
+from minifer.commands.cli import run_script
 from minifer.files import make_folder
 
 EMOTIONS = ["anger", "happiness", "surprise"]
@@ -101,4 +101,4 @@ def main(epochs=20, subjects=30, out="runs/mnist_style"):
 
 
 if __name__ == "__main__":
-    run(main)
+    run_script(main)

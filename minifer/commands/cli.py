@@ -7,17 +7,18 @@ Ctrl-C; 141: the reader of its output has gone, as in ``minifer doctor | head -1
 
 import argparse
 import contextlib
+import inspect
 import os
 import re
 import sys
 
 from .._version import __version__
-from ..errors import MiniferError, visible
+from ..errors import MiniferError, check_count, visible
 from ..files import release_folders
 from ..ranks import end
 from . import COMMANDS, GROUPS, command
 
-__all__ = ["ArgumentParser", "StreamError", "main", "run"]
+__all__ = ["ArgumentParser", "StreamError", "main", "run", "run_script"]
 
 
 class _Defaults(argparse.ArgumentDefaultsHelpFormatter):
@@ -121,6 +122,35 @@ def run(main):
         raise code
     if type(code) is int and code:  # a script may return its results, or a bool
         sys.exit(code)
+
+
+def run_script(main, argv=None):
+    """Run a script whose options are the parameters of its ``main``, and exit.
+
+    Parameters
+    ----------
+    main : function
+        ``main(epochs=30, out="runs/story")`` has options ``--epochs`` and ``--out``:
+        whole numbers from 1 on, and texts. The first paragraph of its docstring is the
+        help.
+    argv : list of str, optional
+        Words of the command line.
+    """
+    def called():
+        parser = ArgumentParser(description=inspect.getdoc(main).partition("\n\n")[0])
+        defaults = {name: one.default
+                    for name, one in inspect.signature(main).parameters.items()}
+        for name, default in defaults.items():
+            parser.add_argument(f"--{name.replace('_', '-')}", type=type(default),
+                                default=default, help="a whole number" if
+                                isinstance(default, int) else "a text")
+        chosen = vars(parser.parse_args(argv))
+        for name, value in chosen.items():
+            if isinstance(value, int):
+                check_count(f"--{name.replace('_', '-')}", value)
+        main(**chosen)  # what it returns is for those who call it in Python
+
+    run(called)
 
 
 def _ended(main):

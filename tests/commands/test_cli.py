@@ -70,6 +70,47 @@ def test_help_shows_defaults_where_they_say_something():
     assert text.count("default") == 2
 
 
+def script_ended(*words):
+    """How a script ends that has two options, and what it was called with."""
+    called = []
+
+    def main(epochs=30, out_folder="runs/story"):
+        """Train, and draw.
+
+        At length.
+        """
+        called.append((epochs, out_folder))
+        return called  # no exit code
+
+    out, err = io.StringIO(), io.StringIO()
+    code = 0
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        try:
+            cli.run_script(main, list(words))
+        except SystemExit as end:
+            code = end.code
+    return code, called, out.getvalue(), err.getvalue()
+
+
+def test_a_script_s_options_are_the_parameters_of_its_main():
+    assert script_ended() == (0, [(30, "runs/story")], "", "")
+    words = ["--epochs", "2", "--out-folder", "here"]
+    assert script_ended(*words) == (0, [(2, "here")], "", "")
+    code, called, told, _ = script_ended("--help")
+    assert (code, called) == (0, []) and "Train, and draw." in told
+    assert "(default: 30)" in told and "At length" not in told
+
+
+@pytest.mark.parametrize("words, expected", [
+    (["--epochs", "0"], "--epochs: expected a whole number >= 1, got 0."),
+    (["--epochs", "1.5"], "invalid int value"), (["--steps", "1"], "unrecognized"),
+    (["--out-folder", ""], "--out-folder: expected a value, got an empty one")])
+def test_a_script_refuses_other_options_in_a_line(words, expected):
+    code, called, told, error = script_ended(*words)
+    assert (code, called, told) == (2, [], "")
+    assert expected in error and error.count("\n") == 1
+
+
 def test_options_are_not_abbreviated():
     parser = cli.ArgumentParser(prog="x")
     parser.add_argument("--epochs")

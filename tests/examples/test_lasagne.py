@@ -1,0 +1,57 @@
+"""examples/lasagne/: each story learns in a few steps, and leaves its files."""
+
+import ast
+import math
+
+import numpy as np
+import pytest
+
+from helpers import runs
+from minifer import layers
+from minifer.faces.images import read_image
+
+STORIES = sorted(path.stem for path in (runs.EXAMPLES / "lasagne").glob("*.py"))
+
+
+def story(name):
+    return runs.example(f"lasagne/{name}")
+
+
+@pytest.mark.parametrize("name", STORIES)
+def test_a_story_is_short_and_imports_as_a_lasagne_script(name):
+    text = (runs.EXAMPLES / "lasagne" / f"{name}.py").read_text("utf-8")
+    assert len(text.splitlines()) <= 100
+    names = {(one.name, one.asname) for node in ast.parse(text).body
+             if isinstance(node, ast.Import) for one in node.names}
+    assert names >= {("minifer", "lasagne"), ("minifer", "theano"),
+                     ("minifer.tensor", "T")}
+
+
+def test_mlp_and_cnn_learn_and_their_weights_can_be_loaded(tmp_path, capsys):
+    script = story("mlp_and_cnn")
+    found = script.main(epochs=60, subjects=8, out=str(tmp_path))
+    told = capsys.readouterr().out.splitlines()[1:]
+    for name, build, line in (("mlp", script.build_mlp, told[0]),
+                              ("cnn", script.build_cnn, told[1])):
+        assert line.startswith(f"{name}, ") and "moved by two pixels" in line
+        assert float(line.split("loss ")[1].split(";")[0]) < 0.7  # log(3) = 1.1 before
+        assert found[name][0] > 0.5  # by chance a third
+        with np.load(tmp_path / f"{name}.npz") as file:
+            layers.set_all_param_values(build(None), list(file.values()))
+
+
+def test_moved_images_are_moved():
+    image = np.zeros((1, 1, 28, 28), "float32")
+    image[0, 0, 10, 20] = 1
+    places = [np.argwhere(one[0]).tolist() for one in story("mlp_and_cnn").moved(image)]
+    assert places == [[[12, 20]], [[8, 20]], [[10, 22]], [[10, 18]]]
+
+
+def test_autoencoder_finds_faces_in_noise(tmp_path, capsys):
+    found = story("autoencoder").main(epochs=60, subjects=4, out=str(tmp_path))
+    assert found["after training"] < 0.8 * found["before training"]
+    assert found["after training"] < 0.9 * found["the mean face for each"]
+    assert found["after training"] < 0.1 * found["the noisy faces"]
+    assert math.isclose(found["the noisy faces"], 0.25, rel_tol=0.1)
+    assert f"{found['after training']:.4f}  after training" in capsys.readouterr().out
+    assert read_image(tmp_path / "faces.png").std() > 20
