@@ -55,3 +55,21 @@ def test_autoencoder_finds_faces_in_noise(tmp_path, capsys):
     assert math.isclose(found["the noisy faces"], 0.25, rel_tol=0.1)
     assert f"{found['after training']:.4f}  after training" in capsys.readouterr().out
     assert read_image(tmp_path / "faces.png").std() > 20
+
+
+def test_spatial_transformer_learns_and_shows_where_it_looks(tmp_path, capsys):
+    script = story("spatial_transformer")
+    found = script.main(epochs=80, images=50, out=str(tmp_path))
+    told = capsys.readouterr().out.splitlines()
+    for (loss, right), line in zip(found, told, strict=True):
+        assert loss < 1.2  # log(10) = 2.3 at the beginning
+        assert line.endswith(f"loss {loss:.3f}, {right:.1%} of 500 other digits right")
+    assert read_image(tmp_path / "looks.png").std() > 20
+
+
+def test_drawn_digits_are_ten_different_ones_and_on_the_canvas():
+    script = story("spatial_transformer")
+    assert len(set(script.DIGITS)) == 10
+    images, labels = script.draw_digits(20, np.random.default_rng(0))
+    assert images.shape == (20, 1, 40, 40) and labels.shape == (20,)
+    assert images.min() == 0 and images.max() == 1
