@@ -73,3 +73,17 @@ def test_drawn_digits_are_ten_different_ones_and_on_the_canvas():
     images, labels = script.draw_digits(20, np.random.default_rng(0))
     assert images.shape == (20, 1, 40, 40) and labels.shape == (20,)
     assert images.min() == 0 and images.max() == 1
+
+
+def test_two_networks_approach_the_real_numbers(tmp_path, capsys):
+    script = story("two_networks")
+    before, after, of_real = script.main(steps=600, out=str(tmp_path))
+    assert after < 0.6 * before and of_real < 0.1
+    assert f"{after:.3f} after" in capsys.readouterr().out
+    assert read_image(tmp_path / "numbers.png").std() > 20
+
+
+def test_the_distance_is_how_far_numbers_are_carried():
+    distance = story("two_networks").distance
+    a = np.array([[3.0], [1.0], [2.0]])
+    assert distance(a, a[::-1]) == 0 and distance(a, a + 2) == 2
