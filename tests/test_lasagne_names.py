@@ -102,3 +102,16 @@ def test_arguments_do_not_bind_to_others_silently():
         init.GlorotUniform(1.0, False, 3)
     with pytest.raises(TypeError):
         init.Normal(0.1, 0.0, 42)
+
+
+@pytest.mark.parametrize("module, name", [
+    ("shape", "PadLayer"), ("shape", "DimshuffleLayer"), ("pool", "Upscale2DLayer"),
+    ("pool", "FeaturePoolLayer"), ("special", "InverseLayer"), ("special", "prelu"),
+    ("normalization", "LocalResponseNormalization2DLayer"), ("dense", "NINLayer"),
+    ("conv", "Deconv2DLayer"), ("conv", "DilatedConv2DLayer"), ("merge", "autocrop"),
+    ("noise", "dropout"), ("recurrent", "Gate"), ("embedding", "EmbeddingLayer"),
+    ("local", "LocallyConnected2DLayer"), ("input", "InputLayer"),
+    ("base", "MergeLayer"), ("helper", "get_all_params")])
+def test_a_name_is_also_in_the_module_where_lasagne_has_it(module, name):
+    home = importlib.import_module(f"minifer.layers.{module}")
+    assert getattr(home, name) is getattr(minifer.layers, name)

@@ -29,6 +29,7 @@ from .nin import NINLayer
 from .noise import (DropoutLayer, GaussianNoiseLayer, dropout, dropout_channels,
                     dropout_locations, spatial_dropout)
 from .normalization import BatchNormLayer, FrozenBatchNormLayer, batch_norm
+from .places import PLACES as _PLACES  # noqa: F401
 from .pool import (GlobalPoolLayer, MaxPool1DLayer, MaxPool2DLayer, MaxPool3DLayer,
                    Pool1DLayer, Pool2DLayer, Pool3DLayer)
 from .rectifiers import ParametricRectifierLayer, RandomizedRectifierLayer, prelu, rrelu
