@@ -25,7 +25,7 @@ def check(app, doctree):
     for node in doctree.findall(lambda node: isinstance(node, formulas)):
         try:
             latex2mathml.tex2mathml(node.astext())
-        except MathError as error:
+        except Exception as error:  # MathError, and whatever a broken formula leads to
             logger.warning("formula %r: %s", node.astext(), error, location=node)
 
 

@@ -3,8 +3,6 @@
 #include "common.cuh"
 #include "philox.cuh"
 
-#define TWO_PI ((real)6.283185307179586)
-
 // Elements start ... start + n. Thread t draws a block of Philox, 8 neighbours.
 __device__ inline void draw(real* noise, index_t n, index_t start, word key0, word key1,
                             word step, bool is_normal)
@@ -18,9 +16,10 @@ __device__ inline void draw(real* noise, index_t n, index_t start, word key0, wo
         real u = ((real)((c[i / 2] >> 9) & 0x7FFFFF) + (real)0.5) / 8388608;
         real v = ((real)(c[i / 2] >> 41) + (real)0.5) / 8388608;
         if (is_normal) {
-            real radius = sqrt(-2 * log(u)), angle = TWO_PI * v;
-            u = radius * cos(angle);
-            v = radius * sin(angle);
+            // Of multiples of pi: cos and sin of any angle keep an array in memory.
+            real radius = sqrt(-2 * log(u)), angle = 2 * v;
+            u = radius * cospi(angle);
+            v = radius * sinpi(angle);
         }
         index_t at = block * 8 + i - start;
         if (at >= 0 && at < n) noise[at] = u;

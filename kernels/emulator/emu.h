@@ -191,6 +191,10 @@ EMU_MIN_MAX(double, fmin(a, b), fmax(a, b))
 inline float rsqrtf(float x) { return 1 / sqrtf(x); }
 inline float rsqrt(float x) { return 1 / sqrtf(x); }
 inline double rsqrt(double x) { return 1 / sqrt(x); }
+inline float cospi(float x) { return (float)cos(3.141592653589793 * x); }
+inline double cospi(double x) { return cos(3.141592653589793 * x); }
+inline float sinpi(float x) { return (float)sin(3.141592653589793 * x); }
+inline double sinpi(double x) { return sin(3.141592653589793 * x); }
 // Macros: the C library declares functions of some of these names.
 #define __expf(x) expf(x)
 #define __logf(x) logf(x)

@@ -21,14 +21,14 @@ def forward(x, W, geometry, counts):
     Parameters
     ----------
     x : device array, shape (N, C, ...)
-    W : device array, shape (C*M, 1, *size)
+    W : device array, shape (C·M, 1, size...)
     geometry : minifer.ops.unfold.Geometry
     counts : tuple of int
         Shape of the output behind its channels.
 
     Returns
     -------
-    device array, shape (N, C*M, *counts)
+    device array, shape (N, C·M, counts...)
     """
     y = np.empty_like(x, shape=(len(x), len(W), *counts), order="C")
     kernel("depthwise.cu", "depthwise_forward", x)(
@@ -38,7 +38,7 @@ def forward(x, W, geometry, counts):
 
 
 def input_gradient(dy, W, geometry, shape):
-    """``dx``, of shape (N, C, ...), of ``dy``, shape (N, C*M, ...)."""
+    """``dx``, of shape (N, C, ...), of ``dy``, shape (N, C·M, ...)."""
     dx = np.empty_like(dy, shape=shape, order="C")
     kernel("depthwise.cu", "depthwise_input_gradient", dy)(
         contiguous(dy), contiguous(W), dx,
@@ -47,7 +47,7 @@ def input_gradient(dy, W, geometry, shape):
 
 
 def filter_gradient(dy, x, W_shape, geometry):
-    """``dW``, shape (C*M, 1, *size)."""
+    """``dW``, shape (C·M, 1, size...)."""
     dW = np.empty_like(x, shape=W_shape, order="C")
     kernel("depthwise.cu", "depthwise_filter_gradient", x)(
         contiguous(dy), contiguous(x), dW,

@@ -21,7 +21,7 @@ def unfold(x, geometry, counts):
 
     Returns
     -------
-    device array, shape (C, *size, N, *counts)
+    device array, shape (C, size..., N, counts...)
     """
     x, (N, C) = contiguous(x), x.shape[:2]
     columns = np.empty_like(x, shape=(C, *geometry.size, N, *counts))
@@ -36,7 +36,7 @@ def fold(columns, geometry, dx):
 
     Parameters
     ----------
-    columns : device array, shape (C, *size, N, *counts)
+    columns : device array, shape (C, size..., N, counts...)
     geometry : minifer.ops.unfold.Geometry
     dx : device array, shape (N, C, ...)
         Contiguous; is overwritten.

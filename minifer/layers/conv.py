@@ -145,7 +145,7 @@ flip_filters, num_groups, name
                       "Use a smaller filter or more padding.")
 
     def get_W_shape(self) -> tuple[int, ...]:
-        """Shape of the filters, (F, C / num_groups, *filter_size)."""
+        """Shape of the filters, (F, C / num_groups, filter_size...)."""
         return (self.num_filters, self.input_shape[1] // self.num_groups,
                 *self.filter_size)
 

@@ -44,7 +44,7 @@ class _TransposedConvLayer(BaseConvLayer):
                       "Use a larger filter or a smaller crop.")
 
     def get_W_shape(self) -> tuple[int, ...]:
-        """Shape of the filters, (C, F / num_groups, *filter_size)."""
+        """Shape of the filters, (C, F / num_groups, filter_size...)."""
         return (self.input_shape[1], self.num_filters // self.num_groups,
                 *self.filter_size)
 

@@ -116,7 +116,7 @@ def _normed(layer, ending, axes, learn_scale, learn_bias, options):
 class LocalResponseNormalization2DLayer(Layer):
     r"""Divide each pixel by what it and its neighbours in other channels amount to.
 
-    .. math:: y_i = x_i / \big(k + \alpha \textstyle\sum_j x_j^2\big)^\beta
+    .. math:: y_i = \frac{x_i}{(k + \alpha \sum_j x_j^2)^\beta}
 
     over the n channels j around channel i; beyond the first and last there are zeros.
     Krizhevsky et al. (2012), "ImageNet classification with deep convolutional neural

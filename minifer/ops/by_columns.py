@@ -39,7 +39,7 @@ def correlate(x, W, geometry, groups, counts):
     Parameters
     ----------
     x : array, shape (N, C, ...)
-    W : array, shape (F, C / groups, *size)
+    W : array, shape (F, C / groups, size...)
     geometry : Geometry
     groups : int
         Group g of the filters sees group g of the channels.
@@ -48,7 +48,7 @@ def correlate(x, W, geometry, groups, counts):
 
     Returns
     -------
-    array, shape (N, F, *counts)
+    array, shape (N, F, counts...)
     """
     if on_gpu(x) and _alone(W, groups):
         return depthwise.forward(x, W, geometry, counts)
@@ -65,7 +65,7 @@ def correlate_backward(dy, x, W, geometry, groups, need_dx=True):
     Returns
     -------
     dx : array, shape (N, C, ...), or None
-    dW : array, shape (F, C / groups, *size)
+    dW : array, shape (F, C / groups, size...)
     """
     if on_gpu(x) and _alone(W, groups):
         dW = depthwise.filter_gradient(dy, x, W.shape, geometry)
@@ -92,8 +92,8 @@ def spread(x, W, geometry, groups, lengths):
 
     Parameters
     ----------
-    x : array, shape (N, C, *counts)
-    W : array, shape (C, F / groups, *size)
+    x : array, shape (N, C, counts...)
+    W : array, shape (C, F / groups, size...)
     geometry, groups
         As in :func:`correlate`.
     lengths : tuple of int
@@ -101,7 +101,7 @@ def spread(x, W, geometry, groups, lengths):
 
     Returns
     -------
-    array, shape (N, F, *lengths)
+    array, shape (N, F, lengths...)
     """
     shape = (len(x), W.shape[1] * groups, *lengths)
     if on_gpu(x) and _alone(W, groups):
@@ -121,8 +121,8 @@ def spread_backward(dy, x, W, geometry, groups, need_dx=True):
 
     Returns
     -------
-    dx : array, shape (N, C, *counts), or None
-    dW : array, shape (C, F / groups, *size)
+    dx : array, shape (N, C, counts...), or None
+    dW : array, shape (C, F / groups, size...)
     """
     if on_gpu(x) and _alone(W, groups):
         dW = depthwise.filter_gradient(x, dy, W.shape, geometry)
@@ -201,7 +201,7 @@ class _Job:
     """One product: its parts, its columns, and filters as matrices.
 
     The letters are those of a convolution: columns are made of the wide side (N, C,
-    ...), whose windows are the pixels of the narrow side (N, F, *counts).
+    ...), whose windows are the pixels of the narrow side (N, F, counts...).
 
     Attributes
     ----------

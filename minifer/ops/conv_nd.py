@@ -33,8 +33,8 @@ def conv_forward(x, W, b=None, stride=None, pad=None, dilation=None, groups=1,
     ----------
     x : array, shape (N, C, ...)
         One to three axes behind the channels.
-    W : array, shape (F, C / groups, *k)
-    b : array, shape (F,) or (F, *out), or None
+    W : array, shape (F, C / groups, k...)
+    b : array, shape (F,) or (F, out...), or None
     stride, pad, dilation : tuple of int, optional
         A number for each axis; 1, 0 and 1 by default.
     groups : int, default 1
@@ -43,7 +43,7 @@ def conv_forward(x, W, b=None, stride=None, pad=None, dilation=None, groups=1,
 
     Returns
     -------
-    y : array, shape (N, F, *out)
+    y : array, shape (N, F, out...)
         ``out = (length + 2 p - d (k - 1) - 1) // s + 1`` along each axis.
     cache : tuple
         For :func:`conv_backward`.
@@ -78,14 +78,14 @@ def conv_backward(dy, cache, need_dx=True):
 
     Parameters
     ----------
-    dy : array, shape (N, F, *out)
+    dy : array, shape (N, F, out...)
     cache : tuple
     need_dx : bool, default True
 
     Returns
     -------
     dx : array, shape (N, C, ...), or None
-    dW : array, shape (F, C / groups, *k)
+    dW : array, shape (F, C / groups, k...)
     db : array of b's shape, or None if there was no bias
     """
     x, W, b_ndim, geometry, groups, flip_filters = cache
@@ -104,8 +104,8 @@ def transposed_conv_forward(x, W, b=None, stride=None, crop=None, dilation=None,
     ----------
     x : array, shape (N, C, ...)
         One to three axes behind the channels.
-    W : array, shape (C, F / groups, *k)
-    b : array, shape (F,) or (F, *out), or None
+    W : array, shape (C, F / groups, k...)
+    b : array, shape (F,) or (F, out...), or None
     stride, crop, dilation : tuple of int, optional
         Step in the output from one pixel to the next, what is left out of it on each
         side (p), and steps between the elements of a filter; 1, 0 and 1 by default.
@@ -119,7 +119,7 @@ def transposed_conv_forward(x, W, b=None, stride=None, crop=None, dilation=None,
 
     Returns
     -------
-    y : array, shape (N, F, *out)
+    y : array, shape (N, F, out...)
         ``out = (length - 1) s + d (k - 1) + 1 - 2 p`` along each axis, by default.
     cache : tuple
         For :func:`transposed_conv_backward`.
@@ -156,14 +156,14 @@ def transposed_conv_backward(dy, cache, need_dx=True):
 
     Parameters
     ----------
-    dy : array, shape (N, F, *out)
+    dy : array, shape (N, F, out...)
     cache : tuple
     need_dx : bool, default True
 
     Returns
     -------
     dx : array, shape (N, C, ...), or None
-    dW : array, shape (C, F / groups, *k)
+    dW : array, shape (C, F / groups, k...)
     db : array of b's shape, or None if there was no bias
     """
     x, W, b_ndim, geometry, groups, flip_filters = cache
@@ -201,7 +201,7 @@ def _bias(op, b, F, counts, dtype):
 
 
 def bias_gradient(dy, b_ndim):
-    """Gradient of a bias (F,) or (F, *out), by its number of axes; None for None."""
+    """Gradient of a bias (F,) or (F, out...), by its number of axes; None for None."""
     if b_ndim is None:
         return None
     total = reduce_kernels.sum_over if on_gpu(dy) else np.sum

@@ -2,13 +2,13 @@ r"""Gated recurrent units: a gate mixes the old state with a new one.
 
 .. math::
 
-    r_t &= \sigma_r(x_t W_{xr} + h_{t-1} W_{hr} + b_r)
+    r_t = \sigma_r(x_t W_{xr} + h_{t-1} W_{hr} + b_r)
 
-    u_t &= \sigma_u(x_t W_{xu} + h_{t-1} W_{hu} + b_u)
+    u_t = \sigma_u(x_t W_{xu} + h_{t-1} W_{hu} + b_u)
 
-    c_t &= \sigma_c(x_t W_{xc} + r_t \odot (h_{t-1} W_{hc}) + b_c)
+    c_t = \sigma_c(x_t W_{xc} + r_t \odot (h_{t-1} W_{hc}) + b_c)
 
-    h_t &= (1 - u_t) \odot h_{t-1} + u_t \odot c_t
+    h_t = (1 - u_t) \odot h_{t-1} + u_t \odot c_t
 
 Cho et al. (2014), arXiv:1409.1259. The reset gate acts on the product, as in Lasagne,
 PyTorch and cuDNN, so that all products of a step are one.

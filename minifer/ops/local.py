@@ -23,7 +23,7 @@ def local_forward(x, W, stride=None, pad=None, flip_filters=True):
     ----------
     x : array, shape (N, C, ...)
         One to three axes behind the channels.
-    W : array, shape (F, C, *k, *out), or (C, *k, *out)
+    W : array, shape (F, C, k..., out...), or (C, k..., out...)
         In the second form channel by channel: filter c sees channel c alone.
     stride, pad : tuple of int, optional
         1 and 0 by default.
@@ -31,7 +31,7 @@ def local_forward(x, W, stride=None, pad=None, flip_filters=True):
 
     Returns
     -------
-    y : array, shape (N, F, *out), or (N, C, *out)
+    y : array, shape (N, F, out...), or (N, C, out...)
     cache : tuple
         For :func:`local_backward`.
 

@@ -2,15 +2,15 @@ r"""Long short-term memory: gates decide what a cell forgets, takes in and shows
 
 .. math::
 
-    i_t &= \sigma_i(x_t W_{xi} + h_{t-1} W_{hi} + w_{ci} \odot c_{t-1} + b_i)
+    i_t = \sigma_i(x_t W_{xi} + h_{t-1} W_{hi} + w_{ci} \odot c_{t-1} + b_i)
 
-    f_t &= \sigma_f(x_t W_{xf} + h_{t-1} W_{hf} + w_{cf} \odot c_{t-1} + b_f)
+    f_t = \sigma_f(x_t W_{xf} + h_{t-1} W_{hf} + w_{cf} \odot c_{t-1} + b_f)
 
-    c_t &= f_t \odot c_{t-1} + i_t \odot \sigma_c(x_t W_{xc} + h_{t-1} W_{hc} + b_c)
+    c_t = f_t \odot c_{t-1} + i_t \odot \sigma_c(x_t W_{xc} + h_{t-1} W_{hc} + b_c)
 
-    o_t &= \sigma_o(x_t W_{xo} + h_{t-1} W_{ho} + w_{co} \odot c_t + b_o)
+    o_t = \sigma_o(x_t W_{xo} + h_{t-1} W_{ho} + w_{co} \odot c_t + b_o)
 
-    h_t &= o_t \odot \sigma_h(c_t)
+    h_t = o_t \odot \sigma_h(c_t)
 
 Hochreiter & Schmidhuber (1997), Neural Computation 9(8); forget gates by Gers et al.
 (2000), Neural Computation 12(10); as in Graves (2013), arXiv:1308.0850.

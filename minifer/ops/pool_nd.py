@@ -25,7 +25,7 @@ def pool_forward(x, pool_size, stride=None, pad=None, ignore_border=True, mode="
 
     Returns
     -------
-    y : array, shape (N, C, *out)
+    y : array, shape (N, C, out...)
     cache : tuple
 
     Raises

@@ -60,7 +60,7 @@ def unfold(x, geometry, counts, out=None):
 
     Returns
     -------
-    array, shape (C, *size, N, *counts)
+    array, shape (C, size..., N, counts...)
     """
     if on_gpu(x):
         return unfold_kernels.unfold(x, geometry, counts)
@@ -77,7 +77,7 @@ def fold(columns, geometry, dx):
 
     Parameters
     ----------
-    columns : array, shape (C, *size, N, *counts)
+    columns : array, shape (C, size..., N, counts...)
     geometry : Geometry
     dx : array, shape (N, C, ...)
         Is overwritten with the sums.

@@ -67,9 +67,9 @@ class CustomRecurrentLayer(SequenceLayer):
         Limit of the gradient of what enters the nonlinearity, at every step; 0 is none.
     precompute_input : bool, default True
         Whether f_i sees all steps at once, as one batch of T·N, or one after the other.
-    backwards, learn_init, gradient_steps, unroll_scan, mask_input, \
-only_return_final, name
-        As for :class:`LSTMLayer`.
+    backwards, learn_init, gradient_steps, unroll_scan
+        As for :class:`LSTMLayer`; so are the next three.
+    mask_input, only_return_final, name
 
     Examples
     --------
@@ -205,9 +205,9 @@ class RecurrentLayer(CustomRecurrentLayer):
         Weights, shapes (D, H) and (H, H).
     b : Param, array, initialiser or None, default Constant(0)
         Bias, shape (H,).
-    nonlinearity, hid_init, backwards, learn_init, gradient_steps, grad_clipping, \
-unroll_scan, precompute_input, mask_input, only_return_final, name
-        As for :class:`CustomRecurrentLayer`.
+    nonlinearity, hid_init, backwards, learn_init, gradient_steps, grad_clipping
+        As for :class:`CustomRecurrentLayer`; so are the next five.
+    unroll_scan, precompute_input, mask_input, only_return_final, name
     """
 
     def __init__(self, incoming: Layer | Shape, num_units: int,
