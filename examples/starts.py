@@ -11,7 +11,7 @@ import os
 
 import numpy as np
 
-from minifer import data, init, layers, random, updates
+from minifer import init, layers, random, updates
 from minifer.commands.cli import ArgumentParser, run
 from minifer.errors import check_seed
 from minifer.evaluation.start import look_at_start
@@ -20,7 +20,7 @@ from minifer.faces.preprocessing import Preprocessing
 from minifer.files import make_folder
 from minifer.progress import Progress
 from minifer.report.style import BLUE, GREY, blank, headline, save, tidy
-from minifer.runs.data import SIDE
+from minifer.runs.data import SIDE, read_faces
 from minifer.runs.fer2013 import MODELS
 from minifer.training import Trainer
 
@@ -45,9 +45,7 @@ def main(argv=None, prog="starts.py"):
         parser.error(f"expected --steps of {SOME} or more, got {args.steps}")
     make_folder(args.out)
 
-    progress = Progress()
-    faces = (data.load_folders(args.data, progress=progress.callback("reading"))
-             if os.path.isdir(args.data) else data.load_fer2013(args.data))
+    faces = read_faces(args.data, Progress())
     training = faces.part("train")
     kinds = [kind for kind in ("validation", "test") if (faces.usage == kind).any()]
     test = faces.part(kinds[0]) if kinds else training

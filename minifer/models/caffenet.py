@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from .. import layers, nonlinearities
+from .caffe import response_norm
 
 __all__ = ["caffenet", "vgg_cnn_s"]
 
@@ -36,10 +37,10 @@ def caffenet(input_var: Any = None, num_classes: int = 1000,
     network = layers.InputLayer((None, 3, size, size), input_var, name="data")
     network = layers.Conv2DLayer(network, 96, 11, stride=4, name="conv1")
     network = layers.MaxPool2DLayer(network, 3, stride=2, name="pool1")
-    network = _norm(network, "norm1")
+    network = response_norm(network, "norm1")
     network = _halves(network, 128, 5, 2, "conv2")
     network = layers.MaxPool2DLayer(network, 3, stride=2, name="pool2")
-    network = _norm(network, "norm2")
+    network = response_norm(network, "norm2")
     network = layers.Conv2DLayer(network, 384, 3, pad=1, name="conv3")
     network = _halves(network, 192, 3, 1, "conv4")
     network = _halves(network, 128, 3, 1, "conv5")
@@ -48,12 +49,6 @@ def caffenet(input_var: Any = None, num_classes: int = 1000,
     network = layers.DenseLayer(network, 4096, name="fc7")
     return layers.DenseLayer(network, num_classes, name="fc8",
                              nonlinearity=nonlinearities.softmax)
-
-
-def _norm(network, name):
-    # Caffe divides alpha by the number of channels that it sums over.
-    return layers.LocalResponseNormalization2DLayer(
-        network, alpha=1e-4 / 5, k=1, beta=0.75, n=5, name=name)
 
 
 def _halves(network, num_filters, filter_size, pad, name):

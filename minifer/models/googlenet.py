@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .. import layers, nonlinearities
+from .caffe import response_norm
 
 __all__ = ["googlenet"]
 
@@ -43,10 +44,10 @@ def googlenet(input_var: Any = None, num_classes: int = 1000,
     network = _conv(network, 64, 7, "conv1/7x7_s2", stride=2)
     network = layers.MaxPool2DLayer(network, 3, stride=2, ignore_border=False,
                                     name="pool1/3x3_s2")
-    network = _norm(network, "pool1/norm1")
+    network = response_norm(network, "pool1/norm1")
     network = _conv(network, 64, 1, "conv2/3x3_reduce")
     network = _conv(network, 192, 3, "conv2/3x3")
-    network = _norm(network, "conv2/norm2")
+    network = response_norm(network, "conv2/norm2")
     network = layers.MaxPool2DLayer(network, 3, stride=2, ignore_border=False,
                                     name="pool2/3x3_s2")
     for name, filters in BLOCKS.items():
@@ -74,8 +75,3 @@ def _inception(network, filters, name):
 def _conv(network, num_filters, size, name, stride=1):
     return layers.Conv2DLayer(network, num_filters, size, stride, pad=size // 2,
                               flip_filters=False, name=name)
-
-
-def _norm(network, name):
-    return layers.LocalResponseNormalization2DLayer(
-        network, alpha=1e-4 / 5, k=1, beta=0.75, n=5, name=name)

@@ -21,7 +21,7 @@ from ..weights.model_file import load_model
 
 __all__ = ["DRAWN", "SHARES", "VALIDATION", "SIDE", "Split", "Tested", "options",
            "fer2013_options", "load", "some", "open_models", "judge", "read_ck",
-           "split_ck", "read_fer2013", "split_fer2013", "scale"]
+           "split_ck", "read_faces", "read_fer2013", "split_fer2013", "scale"]
 
 #: The source of data that were not given.
 DRAWN = "faces drawn by minifer"
@@ -168,10 +168,8 @@ def some(path, count, seed, progress):
     if path is None:
         args = argparse.Namespace(images=None, labels=None, neutral=0.0, subjects=12)
         faces = read_ck(args, seed, progress, faces="whole")
-    elif os.path.isdir(path):
-        faces = data.load_folders(path, progress=progress.callback("reading"))
     else:
-        faces = data.load_fer2013(path)
+        faces = read_faces(path, progress)
     rng = np.random.default_rng(seed)
     return faces.subset(rng.permutation(len(faces))[:count])
 
@@ -271,14 +269,21 @@ def fer2013_options(add):
     add("--merge-alike", action="store_true", help=MERGE_ALIKE)
 
 
+def read_faces(path, progress, strict=False, merge_alike=False):
+    """Read FER2013's table, or class folders; augmented copies stay with their source.
+
+    ``strict`` and ``merge_alike`` are those of :func:`minifer.data.load_folders`.
+    """
+    if not os.path.isdir(path):
+        return data.load_fer2013(path, strict)
+    return data.keep_together(data.load_folders(
+        path, strict=strict, progress=progress.callback("reading"),
+        merge_alike=merge_alike))
+
+
 def read_fer2013(args, progress):
     """Read FER2013 from --data, cleaned unless --raw; print what was left out."""
-    if os.path.isdir(args.data):
-        faces = data.keep_together(data.load_folders(
-            args.data, strict=args.strict, progress=progress.callback("reading"),
-            merge_alike=args.merge_alike))
-    else:
-        faces = data.load_fer2013(args.data, args.strict)
+    faces = read_faces(args.data, progress, args.strict, args.merge_alike)
     if not args.raw:
         faces, report = data.clean(faces)
         print(report, flush=True)
