@@ -214,18 +214,19 @@ def sharing(layer: Layers, part: Part | None) -> Iterator[None]:
     ----------
     layer : Layer or list of Layer
     part : minifer.ranks.Part or None
-        None changes nothing.
+        None: each rank is alone, within a block where they share, too.
     """
     order = get_all_layers(layer)
     shared = ([one.stream for one in order if hasattr(one, "stream")]
               + [one for one in order if hasattr(one, "part")])
+    before = [one.part for one in shared]
     for one in shared:
         one.part = part
     try:
         yield
     finally:
-        for one in shared:
-            one.part = None
+        for one, previous in zip(shared, before):
+            one.part = previous
 
 
 def move_to(layer: Layers, device: str) -> str:

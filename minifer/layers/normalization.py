@@ -48,6 +48,7 @@ class BatchNormLayer(Layer):
     frozen = False
     #: The :class:`minifer.ranks.Part` of a batch that ranks share, if they do.
     part: Any = None
+    alpha: float
 
     def __init__(self, incoming: Layer | Shape,
                  axes: str | int | Sequence[int] = "auto", epsilon: float = 1e-4,

@@ -23,7 +23,8 @@ MODELS = {"fcn48": models.fcn48, "fcn48-dense": models.fcn48_dense,
 #: Sides of the images in pixels, for the networks that take others than the data's.
 SIDES = {"r2": 96}
 #: Name -> update rule, as a Trainer takes it.
-OPTIMIZERS = {"nesterov": None, "adam": updates.adam, "adamw": updates.adamw}
+OPTIMIZERS = {"nesterov": None, "adam": updates.adam,
+              "adamw": functools.partial(updates.adamw, weights_only=True)}
 
 
 class FER2013(Experiment):

@@ -7,7 +7,7 @@ from ..device.arrays import DEVICES
 from ..errors import SettingError, check_seed
 from ..ranks import RANKS, connected
 from ..training import CutMix, Mixup, schedules, stopping
-from ..training.averaging import check_decay
+from ..training.averaging import check_average
 from ..training.batches import LAST_BATCH, check_batch_size
 from ..training.checks import check_rate
 from ..training.mixing import check_smoothing
@@ -74,6 +74,8 @@ def training_options(add, out, epochs, batch, lr):
         help="train on images with a rectangle of another: 1")
     add("--average", type=float, metavar="DECAY",
         help="validate and keep a running average of the weights: 0.999")
+    add("--swa", type=float, metavar="SHARE",
+        help="or the mean of weights after the last epochs, this share of all: 0.25")
     add("--max-norm", type=float, metavar="F",
         help="scale gradients down to this norm together")
     add("--class-weights", choices=["none", "balanced"], default="none",
@@ -109,8 +111,7 @@ def check_training(args):
     augmentation(args)
     mixing(args)
     check_smoothing(args.label_smoothing)
-    if args.average is not None:
-        check_decay(args.average)
+    check_average(args.average, args.swa)
     if args.max_norm is not None:
         check_rate(args.max_norm, "--max-norm")
 
@@ -124,7 +125,7 @@ def trainer_options(args, training):
         "flip": args.flip, "augment": augmentation(args),
         "ranks": args.ranks or "alone",
         "label_smoothing": args.label_smoothing, "mix": mixing(args),
-        "average": args.average, "max_norm": args.max_norm,
+        "average": args.average, "swa": args.swa, "max_norm": args.max_norm,
         "class_weights": balanced_weights(training.labels, len(training.classes))
         if args.class_weights == "balanced" else None}
 

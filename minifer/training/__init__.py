@@ -6,7 +6,7 @@
 """
 
 from . import schedules, stopping
-from .averaging import MovingAverage
+from .averaging import EqualAverage, MovingAverage
 from .batches import Batches
 from .checkpoint import load_checkpoint, save_checkpoint
 from .frozen import frozen_features, trainable_head
@@ -14,6 +14,6 @@ from .mixing import CutMix, Mixup
 from .trainer import Result, Trainer, TrainingInterrupted
 
 __all__ = ["Trainer", "Result", "TrainingInterrupted", "Batches", "MovingAverage",
-           "Mixup", "CutMix", "save_checkpoint",
+           "EqualAverage", "Mixup", "CutMix", "save_checkpoint",
            "load_checkpoint", "frozen_features", "trainable_head", "schedules",
            "stopping"]

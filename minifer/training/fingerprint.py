@@ -187,5 +187,5 @@ def describe_trainer(trainer, class_weights, penalty):
         else np.asarray(class_weights, float).tolist(),
         "label_smoothing": trainer.label_smoothing or None,
         "mix": describe_function(trainer.mix, changing),
-        "average": trainer.average and trainer.average.decay,
+        "average": trainer.average.setting,
         "network": digest(repr(architecture.to_dict(trainer.network)).encode())}

@@ -93,9 +93,9 @@ def warmup(iterations: int, then: Schedule = cosine) -> Schedule:
     return schedule
 
 
-def needs_end(schedule: Schedule) -> bool:
-    """Whether a schedule's rates depend on the number of epochs in all."""
-    return getattr(schedule, "needs_end", schedule in (quarters, cosine))
+def needs_end(*settings: Any) -> bool:
+    """Whether a schedule, or another setting, depends on how many epochs there are."""
+    return any(getattr(one, "needs_end", one in (quarters, cosine)) for one in settings)
 
 
 def by_name(name: str) -> Schedule:

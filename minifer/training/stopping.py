@@ -15,7 +15,7 @@ from typing import Any
 
 from ..errors import SettingError
 
-__all__ = ["after", "settled", "patience"]
+__all__ = ["after", "settled", "patience", "first_of"]
 
 #: ``rule(history)``.
 Rule = Callable[[Sequence[dict[str, Any]]], bool]
@@ -37,6 +37,16 @@ def settled(difference: float = 0.0001) -> Rule:
         return len(history) >= 2 and abs(
             history[-1]["train_loss"] - history[-2]["train_loss"]) <= difference
     return rule
+
+
+def first_of(epochs: int | None, rule: Rule | None) -> Rule:
+    """Stop after so many epochs, or where a rule says so; :func:`settled` for neither.
+
+    There is one epoch, at least.
+    """
+    rules = [after(epochs)] if epochs is not None else []
+    rules = rules + ([rule] if rule else []) or [settled()]
+    return lambda history: bool(history) and any(one(history) for one in rules)
 
 
 def patience(epochs: int) -> Rule:

@@ -32,7 +32,7 @@ from ..ranks.base import on_all
 from ..weights.model_file import Model, save_model
 from . import places, stopping, together
 from .advice import Advice
-from .averaging import MovingAverage, RuleAndAverage, in_place
+from .averaging import average_of, renew_batch_norm
 from .batches import LAST_BATCH, Batches, check_augment, check_batch_size
 from .checkpoint import save_checkpoint
 from .checks import check_rate, check_samples
@@ -90,9 +90,11 @@ class Trainer:
         Train on mixtures: see :mod:`minifer.training.mixing`. With it, or with label
         smoothing, ``train_loss`` is that of the softened targets.
     average : float in [0, 1), optional
-        Decay of a running average of all the network's values, such as 0.999. It, and
-        not the last values, is validated, saved as the model, and what the network
-        holds when ``fit`` returns: see :class:`minifer.training.MovingAverage`.
+        Decay of a running average of the network's values (0.999), which is validated,
+        saved and held in the end: :class:`minifer.training.MovingAverage`.
+    swa : float in (0, 1], optional
+        Instead, an equal mean over this share of the epochs, the last ones:
+        :class:`minifer.training.EqualAverage`. ``epochs`` must be given.
     max_norm : float > 0, optional
         Gradients are scaled down together to this norm (Pascanu et al. 2013,
         arXiv:1211.5063).
@@ -119,7 +121,8 @@ class Trainer:
                  augment: Callable[..., Any] | None = None,
                  last_batch: str | None = None, ranks: str | Ranks = "alone",
                  label_smoothing: float = 0.0, mix: Callable[..., Any] | None = None,
-                 average: float | None = None, max_norm: float | None = None):
+                 average: float | None = None, max_norm: float | None = None,
+                 swa: float | None = None):
         if last_batch not in (None, *LAST_BATCH):
             raise SettingError(f"last batch: expected {', '.join(LAST_BATCH)}, got "
                                f"{last_batch!r}.")
@@ -142,10 +145,8 @@ class Trainer:
         self.update = self.functions.update
         self.update.max_total_norm = None if max_norm is None else check_rate(
             max_norm, "max norm")
-        self.average = None if average is None else MovingAverage(
-            layers.get_all_params(network), average)
-        self._stateful = (self.update if self.average is None else
-                          RuleAndAverage(self.update, self.average))
+        self.average = average_of(network, average, swa)
+        self._stateful = self.average.beside(self.update)
         self._fitted = False
         self._plan(self.batch_size)
         self._settings = describe_trainer(self, class_weights, penalty)
@@ -215,9 +216,8 @@ class Trainer:
         check_samples(images, labels, classes)
         if valid is not None:
             check_samples(*valid, classes, like=images)
-        rules = [stopping.after(epochs)] if epochs is not None else []
-        rules += [stop] if stop else []
-        rules = rules or [stopping.settled()]
+        self.average.begin(epochs)
+        ends = stopping.first_of(epochs, stop)
         self._epochs, self._model = epochs, model
         self._progress = (progress if progress and self.ranks.writes
                           else Progress(enabled=False))
@@ -226,13 +226,13 @@ class Trainer:
         self._run_settings = dict(
             self._settings, **describe_data(images, labels, valid),
             last_batch=self.last_batch,
-            # Some schedules depend on where the end is.
-            schedule_epochs=epochs if needs_end(self.schedule) else None)
+            schedule_epochs=epochs if needs_end(self.schedule, self.average) else None)
         with (self.ranks.together(), layers.sharing(self.network, self.part),
               together.locked(self.ranks, folder), interrupt_flag() as interrupted):
             place, threads = self._start(folder, resume)
             self._fitted = True
             self._plan(max(len(images), len(valid[0]) if valid else 0), threads)
+            self._seen = functools.partial(self._batches, images, labels)
             if self.label_smoothing or self.mix:
                 labels = soft_targets(labels, classes, self.label_smoothing)
             batches = self._batches(
@@ -241,13 +241,11 @@ class Trainer:
                 mixing=self.mixing)
             batches.sizes(len(batches))  # refuses to drop all
             valid = valid and self._mine(*valid)
-            while not self.ranks.lead(lambda: bool(place["history"]) and any(
-                    rule(place["history"]) for rule in rules)):
+            while not self.ranks.lead(lambda: ends(place["history"])):
                 self._epoch(batches, valid, place, folder, interrupted)
             place["finished"] = True
             self._save(folder, place)
-        if self.average is not None:
-            self.average.take_place()
+        self.average.take_place()
         return Result(place["history"], place["best"]["epoch"],
                       {"last_batch": self._run_settings["last_batch"],
                        **self._surroundings()})
@@ -341,7 +339,10 @@ class Trainer:
         self.functions.train.check(parameters=True)
         together.agree_on_weights(self.ranks, self.network)
         row = {"epoch": epoch + 1, "train_loss": place["loss_sum"] / batches.used}
-        with in_place(self.average):
+        mean = self.average.end_epoch(epoch + 1, self._epochs)
+        with self.average.in_place():
+            if mean:
+                renew_batch_norm(self.network, self._seen(), epoch)
             row["valid_loss"], row["valid_accuracy"] = (
                 self._evaluate(valid, functools.partial(self._advice.see, epoch + 1))
                 if valid is not None else (None, None))
@@ -357,8 +358,7 @@ class Trainer:
         if self.part is not None:
             self.part.flag = interrupted.is_set()
         loss = self.functions.train.queue(x, y)
-        if self.average is not None:
-            self.average.step()
+        self.average.step()
         bar.update(1)
         if self.device == "cpu":
             loss = float(loss)
@@ -381,7 +381,7 @@ class Trainer:
         if is_better(row, place["best"]):
             place["best"] = row
             if folder is not None and self._model is not None:
-                with in_place(self.average):
+                with self.average.in_place():
                     self.ranks.lead(lambda: save_model(
                         os.path.join(folder, places.MODEL), self._model))
         self._save(folder, place)

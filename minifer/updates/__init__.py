@@ -24,10 +24,10 @@ they have in common with a dict, ``on_device.py`` where parameters and state liv
 device.
 """
 
+from .as_function import function_of
 from .norms import get_or_compute_grads, norm_constraint, total_norm_constraint
 from .rules import (adadelta, adagrad, adam, adamax, adamw, amsgrad, apply_momentum,
-                    apply_nesterov_momentum, function_of, momentum, nesterov_momentum,
-                    rmsprop, sgd)
+                    apply_nesterov_momentum, momentum, nesterov_momentum, rmsprop, sgd)
 from .update import Update
 
 __all__ = ["Update", "sgd", "momentum", "nesterov_momentum", "apply_momentum",

@@ -264,7 +264,7 @@ class DeviceState:
         if part is not None:
             part.sum(self.gradients.whole)
         runs = self._runs(fused)
-        for run in runs:
+        for run, _ in runs:
             kernels.note_finite(self.gradients.whole[run], self.finite)
         for g, is_fused in zip(gradients, fused):
             if is_fused:
@@ -273,14 +273,15 @@ class DeviceState:
         if update.max_total_norm is not None:
             kernels.limit_norm(self.gradients.whole, self.squares, self.finite,
                                self.numbers)
-        for run in runs:
-            self._move(self.values.whole[run], self.gradients.whole[run],
+        for run, param in runs:
+            self._move(param, self.values.whole[run], self.gradients.whole[run],
                        [self.slots[name].whole[run] for name in update.slots])
         for i, (g, is_fused) in enumerate(zip(gradients, fused)):
             if is_fused:
                 g.update(update.params[i].value,
                          [update.state[name][i] for name in update.slots],
-                         self.finite, self.numbers, update.usable_kernel)
+                         self.finite, self.numbers,
+                         update.kernel_of(update.params[i]))
         self._constrain()
 
     def _can_fuse(self, g):
@@ -290,22 +291,30 @@ class DeviceState:
                 and self.update.max_total_norm is None)
 
     def _runs(self, left_out):
-        """Slices of the buffers that hold all parts but those left out."""
-        runs, start, end = [], 0, 0
-        for param, out in zip(self.update.params, left_out):
-            if out:
-                runs.append(slice(start, end))
-                start = end + _room(param.value)
-            end += _room(param.value)
-        return [run for run in (*runs, slice(start, end)) if run.stop > run.start]
+        """Slices of the buffers that hold all parts but those left out.
 
-    def _move(self, p, g, slots):
-        if self.update.usable_kernel is not None:
-            kernels.step(self.update.usable_kernel, p, g, slots, self.finite,
-                         self.numbers)
+        Each with its first parameter; the others in it move by the same rule.
+        """
+        rules = [None if out else self.update.rule_of(param)
+                 for param, out in zip(self.update.params, left_out)]
+        runs, end = [], 0
+        for (rule, param), before in zip(zip(rules, self.update.params),
+                                         [None, *rules]):
+            start, end = end, end + _room(param.value)
+            if rule is not None and rule == before:
+                run, first = runs.pop()
+                runs.append((slice(run.start, end), first))
+            elif rule is not None:
+                runs.append((slice(start, end), param))
+        return runs
+
+    def _move(self, param, p, g, slots):
+        kernel = self.update.kernel_of(param)
+        if kernel is not None:
+            kernels.step(kernel, p, g, slots, self.finite, self.numbers)
             return
         before = [a.copy() for a in (p, *slots)]
-        self.update.rule(p, g, *slots)
+        self.update.rule_of(param)(p, g, *slots)
         for a, old in zip((p, *slots), before):
             a[...] = np.where(self.finite[:1], a, old)
 

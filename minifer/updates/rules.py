@@ -8,59 +8,21 @@ Lasagne's function of it, which also takes a loss before the parameters.
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from ..expressions import Expression, shared
+from ..expressions import shared
 from ..layers.param import Param
+from .as_function import function_of
 from .mapping import pairs_of
-from .norms import get_or_compute_grads
 from .on_device import AppliedMomentumState
 from .update import Update
 
 __all__ = ["sgd", "momentum", "nesterov_momentum", "adagrad", "rmsprop", "adadelta",
            "adam", "amsgrad", "adamax", "adamw", "apply_momentum",
-           "apply_nesterov_momentum", "function_of"]
-
-
-def function_of(rule: type[Update]) -> Callable[..., Update]:
-    """Lasagne's function of a rule, ``adam(loss, params, ...)`` or ``adam(params)``.
-
-    Parameters
-    ----------
-    rule : subclass of Update
-        Its kernel's name is the function's, too; without one, the class's own.
-
-    Returns
-    -------
-    function
-        It takes what the class takes, and before that, if wanted, a loss expression or
-        a list of gradients that are expressions.
-    """
-    def make(*args, **kwargs):
-        loss = kwargs.pop("loss_or_grads", None)
-        if loss is None and args and (
-                isinstance(args[0], Expression) or "params" in kwargs
-                or len(args) > 1 and isinstance(args[1], (list, tuple, Param))):
-            loss, *args = args
-        update = rule(*args, **kwargs)
-        if isinstance(loss, (list, tuple)):
-            update.gradients = get_or_compute_grads(loss, update.params)
-        else:
-            update.loss = loss
-        return update
-
-    make.__name__ = make.__qualname__ = rule.kernel or rule.__name__  # type: ignore[assignment]
-    make.__module__, make.__doc__ = rule.__module__, rule.__doc__
-    first = inspect.Parameter("loss_or_grads", inspect.Parameter.POSITIONAL_OR_KEYWORD,
-                              annotation=Any)
-    own = inspect.signature(rule)
-    make.__signature__ = own.replace(  # type: ignore[attr-defined]
-        parameters=[first, *own.parameters.values()])
-    return make
+           "apply_nesterov_momentum"]
 
 
 class SGD(Update):
@@ -290,16 +252,32 @@ adamax = function_of(AdaMax)
 class AdamW(Adam):
     """Adam with decoupled weight decay (Loshchilov & Hutter, arXiv:1711.05101).
 
-    ``p ← (1 − η λ) p``, then a step of :func:`adam`.
+    ``p ← (1 − η λ) p``, then a step of :func:`adam`. With ``weights_only`` biases, and
+    the scales and shifts of batch norm, which have one axis, do not shrink: they are
+    few, and nothing is learnt by heart in them.
     """
 
     kernel = "adamw"
+    weights_only = False
 
     def __init__(self, params: Sequence[Param], learning_rate: float = 0.001,
                  beta1: float = 0.9, beta2: float = 0.999, epsilon: float = 1e-8,
-                 weight_decay: float = 0.01):
+                 weight_decay: float = 0.01, weights_only: bool = False):
         super().__init__(params, learning_rate, beta1, beta2, epsilon)
         self.weight_decay = self.setting("weight decay", weight_decay)
+        if weights_only:  # else it is as ever for those who note an update's numbers
+            self.weights_only = True
+
+    def shrinks(self, param):
+        """Whether a parameter is held small."""
+        return not self.weights_only or len(param.shape) > 1
+
+    def rule_of(self, param):
+        return self.rule if self.shrinks(param) else super().rule
+
+    def kernel_of(self, param):
+        return (self.usable_kernel if self.shrinks(param) or self.usable_kernel is None
+                else Adam.kernel)
 
     def shrinking(self):
         return 1 - self.learning_rate * self.weight_decay

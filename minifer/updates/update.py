@@ -87,6 +87,14 @@ class Update(AsDict):
         same = getattr(self.rule, "__func__", None) is type(self)._rule_of_kernel
         return self.kernel if same else None
 
+    def kernel_of(self, param):
+        """The name of the kernel for one parameter, which does its ``rule_of``."""
+        return self.usable_kernel
+
+    def rule_of(self, param):
+        """The rule by which one parameter moves: ``rule``, but for few."""
+        return self.rule
+
     def __init__(self, params: Sequence[Param], learning_rate: float):
         self.symbols: dict[str, Expression] = {}
         self.assigned, self._stepped = {}, {}
@@ -222,31 +230,32 @@ class Update(AsDict):
         self.state["t"] += 1
         for i, (param, g) in enumerate(zip(self.params, gradients)):
             arrays = [param.value] + [self.state[name][i] for name in self.slots]
+            rule = self.rule_of(param)
             if isinstance(g, OuterProduct):
-                self._move_rows(run, g, *arrays)
+                self._move_rows(run, rule, g, *arrays)
             else:
-                self._move(run, g.astype(param.dtype, copy=False), *arrays)
+                self._move(run, rule, g.astype(param.dtype, copy=False), *arrays)
         self._constrain()
 
     def _constrain(self):
         for param, constraint in self.constraints.items():
             param.value[...] = constraint(param.value)
 
-    def _move(self, run, g, *arrays):
+    def _move(self, run, rule, g, *arrays):
         """Apply the rule piece by piece, so that its temporaries stay in the cache."""
         if g.size <= PIECE or not all(a.flags.c_contiguous for a in (g, *arrays)):
-            self.rule(arrays[0], g, *arrays[1:])
+            rule(arrays[0], g, *arrays[1:])
             return
         g, (p, *slots) = g.reshape(-1), [a.reshape(-1) for a in arrays]
 
         def task(worker, start, stop):
             for i in range(start, stop, PIECE):
                 part = slice(i, min(i + PIECE, stop))
-                self.rule(p[part], g[part], *(a[part] for a in slots))
+                rule(p[part], g[part], *(a[part] for a in slots))
 
         run(task, g.size)
 
-    def _move_rows(self, run, gradient, p, *slots):
+    def _move_rows(self, run, rule, gradient, p, *slots):
         """The same, each piece of the gradient computed when its turn comes."""
         size = max(1, PIECE // gradient.shape[1])
 
@@ -255,6 +264,6 @@ class Update(AsDict):
             for i in range(start, stop, size):
                 part = slice(i, min(i + size, stop))
                 rows = gradient.rows(i, part.stop, out=g[:part.stop - i])
-                self.rule(p[part], rows, *(a[part] for a in slots))
+                rule(p[part], rows, *(a[part] for a in slots))
 
         run(task, len(p), size)

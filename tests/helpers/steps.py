@@ -33,6 +33,8 @@ RULES = {name: functools.partial(getattr(updates, name), **options)
          for name, options in OPTIONS.items()}
 RULES["sgd + momentum"] = wrapped("apply_momentum", "sgd")
 RULES["adam + nesterov"] = wrapped("apply_nesterov_momentum", "adam")
+RULES["adamw of weights"] = functools.partial(
+    updates.adamw, weights_only=True, **OPTIONS["adamw"])
 RULES["twice"] = wrapped("apply_momentum", "adam + nesterov")
 
 #: Every rule, alone or with momentum around it.

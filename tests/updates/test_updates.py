@@ -160,6 +160,14 @@ def test_adamw_decays_beside_the_gradient():
     np.testing.assert_allclose(run(step, [0.0, 0.0]), [0.95, 0.95 ** 2])
 
 
+def test_adamw_of_weights_leaves_biases_alone():
+    w, b = Param(np.ones((2, 3)), "W"), Param(np.ones(3), "b")
+    step = updates.adamw([w, b], learning_rate=0.1, weight_decay=0.5, weights_only=True)
+    step([np.zeros((2, 3)), np.zeros(3)])
+    np.testing.assert_allclose(w.value, 0.95)
+    assert b.value.tolist() == [1, 1, 1]
+
+
 def test_adamax_keeps_the_largest_slope():
     p, m, u, expected = 1.0, 0.0, 0.0, []
     for t, g in enumerate(GRADIENTS, 1):
