@@ -149,8 +149,8 @@ class EqualAverage(MovingAverage):
     params : list of Param
         All of a network's.
     share : float in (0, 1]
-        Of a training's epochs, from the end; 0.25 is usual. A rate that does not fall
-        far suits it.
+        The part of a training's epochs, from the end; 0.25 is usual. A rate that does
+        not fall far suits it.
 
     Attributes
     ----------
@@ -190,7 +190,7 @@ class EqualAverage(MovingAverage):
 
 def renew_batch_norm(network: Layer, batches: Batches, seed: int = 0,
                      most: int = 100) -> None:
-    """Make batch norm's averages anew, as equal means over some batches of images.
+    """Compute batch norm's averages again, as equal means over batches of images.
 
     All other layers work as in prediction, and no weight is changed. Ranks look at the
     same images, each alone, so that any number of them agrees.
