@@ -4,6 +4,7 @@ import csv
 import functools
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -73,6 +74,17 @@ def test_ctrl_c_at_any_batch(tmp_path, reference, call):
     assert_whole_files(tmp_path)
     runs.train(tmp_path, 3)
     runs.assert_same_run(tmp_path, reference(3))
+
+
+def test_a_copied_folder_goes_on_elsewhere(tmp_path, reference):
+    here, there = tmp_path / "here", tmp_path / "there"
+    with pytest.raises(TrainingInterrupted):
+        runs.train(here, 3, hook=runs.at_call(CALLS + 3, runs.interrupt))
+    shutil.copytree(here, there)
+    shutil.rmtree(here)
+    runs.train(there, 3)
+    runs.assert_same_run(there, reference(3))
+    assert not here.exists()
 
 
 def test_ctrl_c_keeps_the_batch_at_hand(tmp_path):
