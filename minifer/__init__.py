@@ -14,9 +14,9 @@ from ._lazy import door
 from ._version import __version__
 
 _HOMES = dict.fromkeys([
-    "config", "data", "errors", "evaluation", "faces", "gradcheck", "init", "layers",
-    "models", "nonlinearities", "objectives", "ops", "random", "regularization",
-    "tensor", "training", "updates", "utils", "weights"])
+    "config", "data", "errors", "evaluation", "faces", "foreign", "gradcheck", "init",
+    "layers", "models", "nonlinearities", "objectives", "ops", "random",
+    "regularization", "tensor", "training", "updates", "utils", "weights"])
 _INSIDE = dict.fromkeys([
     "commands", "compiled", "cuda", "device", "exercises", "expressions", "files",
     "gui", "predict", "progress", "ranks", "report", "runs", "search"])

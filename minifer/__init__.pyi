@@ -11,6 +11,7 @@ from . import exercises as exercises
 from . import expressions as expressions
 from . import faces as faces
 from . import files as files
+from . import foreign as foreign
 from . import gradcheck as gradcheck
 from . import gui as gui
 from . import init as init

@@ -37,7 +37,7 @@ MODULES = {
     "factored": "ops.outer_product", "features": "training.frozen",
     "feed": "training.batches", "figures": "report.style",
     "fingerprint": "training.fingerprint", "finetuning": "runs.finetuning",
-    "flat": "updates.on_device", "foreign": "weights.foreign",
+    "flat": "updates.on_device",
     "html_report": "report.html", "kernels": "cuda",
     "layers.architecture": "weights.architecture", "norms": "updates.norms",
     "param": "layers.param", "plan": "compiled",

@@ -24,6 +24,7 @@ COMMANDS = {
     "gui": "open a window: a photo, its faces, and what several models say of them",
     "compare": "judge models on the same images: is one better, or is it luck?",
     "show": "look inside a model: filters, activations, saliency, Grad-CAM",
+    "export": "write a model for another program: ONNX",
     "data": "look a data set over, or make one: audit, faces, folders, soft",
     "gradcheck": "see that every gradient is right",
     "bench": "how fast it is on this machine, beside PyTorch",
@@ -34,7 +35,8 @@ COMMANDS = {
 GROUPS = {
     "begin here": ("doctor",),
     "train a network": ("train", "search"),
-    "use it, judge it": ("predict", "webcam", "gui", "eval", "compare", "show"),
+    "use it, judge it": ("predict", "webcam", "gui", "eval", "compare", "show",
+                     "export"),
     "data": ("data",),
     "look inside": ("gradcheck", "bench", "check"),
 }

@@ -174,7 +174,7 @@ class ColourPreprocessing(Preprocessing):
                            f"'keras', got {library!r}.")
 
     def __call__(self, crops: Array) -> Array:
-        R = _resampling(crops.shape[-1], self.size, device_of(crops))
+        R = resampling(crops.shape[-1], self.size, device_of(crops))
         grey = np.matmul(np.matmul(R, crops.astype(np.float32)), R.T)
         x = np.empty_like(grey, shape=(len(grey), 3, *grey.shape[2:]))
         for channel, (scale, shift) in enumerate(zip(self.scale, self.shift)):
@@ -187,7 +187,7 @@ class ColourPreprocessing(Preprocessing):
 
 
 @functools.lru_cache(maxsize=8)
-def _resampling(S, size, device):
+def resampling(S, size, device):
     """The matrix (size, S) that scales S pixels to ``size``, each row of sum 1."""
     step = S / size
     centres = (np.arange(size) + 0.5) * step - 0.5

@@ -88,17 +88,17 @@ class Layer:
             raise TypeError(
                 f"{cls.__name__}: expected forward and backward together, got "
                 f"only one of them. A layer without a gradient cannot learn.")
-        if cls.forward is not _forward:  # else those of the class above
+        if cls.forward is not by_expressions:  # else those of the class above
             cls.forward_options = _options(cls.forward)
         if "get_output_for" in own and "forward" not in own:
             # As in Lasagne: it says what it computes, in expressions, which know their
             # gradients. What is behind its nonlinearity cannot be put off.
-            cls.forward, cls.backward = _forward, _backward
+            cls.forward, cls.backward = by_expressions, _backward
             cls.forward_options = _options(cls.get_output_for) - {"logits"}
             if _takes_any(cls.get_output_for):
                 cls.forward_options |= super(cls, cls).forward_options - {"logits"}
         cls.written = next(one for one in cls.__mro__ if one.__dict__.get(
-            "forward", _forward) is not _forward)
+            "forward", by_expressions) is not by_expressions)
         cls.can_skip_dx = "need_dx" in _options(cls.backward)
 
     @property
@@ -234,7 +234,7 @@ class OfLayer(Expression):
         return (tuple(dx) if self.several else (dx,)), found
 
 
-def _forward(self, x, **kwargs):
+def by_expressions(self, x, **kwargs):
     """The forward of a layer that has ``get_output_for`` alone."""
     several = isinstance(x, (list, tuple))
 
@@ -255,7 +255,7 @@ def _forward(self, x, **kwargs):
 
 
 def _backward(self, dy, cache):
-    """The backward of :func:`_forward`."""
+    """The backward of :func:`by_expressions`."""
     pair, cache, several = cache
     dxs, found = pair.backward(dy, cache)
     return (list(dxs) if several else dxs[0]), found

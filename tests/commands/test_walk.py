@@ -94,6 +94,12 @@ WALK = {
         "unknown option to search": (f"{FER} --space luck=1:2", "--luck"),
         "wrong option value": (f"{FER} --trials 0", "trials: expected"),
         "wrong range": (f"{FER} --space lr=2:1", "lr=2:1")},
+    "export": {
+        **NO_WORDS,
+        "missing file": ("{gone} m.onnx", "gone: could not be read"),
+        "not a model": ("{archive} m.onnx", "archive.npz: "),
+        "other ending": ("{model} model.pickle", "expected a name that ends in"),
+        "unwritable out": ("{model} {blocked}.onnx", "can be written")},
     "data": {**NO_WORDS, "unknown name": ("dragons", "'dragons'")},
     "data audit": {
         **NO_WORDS,
