@@ -26,7 +26,8 @@ from .ops import activation
 
 __all__ = ["Nonlinearity", "identity", "linear", "rectify", "LeakyRectify",
            "leaky_rectify", "very_leaky_rectify", "elu", "SELU", "selu", "tanh",
-           "ScaledTanH", "ScaledTanh", "sigmoid", "softplus", "softmax",
+           "ScaledTanH", "ScaledTanh", "Softmax", "LogSoftmax", "sigmoid", "softplus",
+           "softmax",
            "as_nonlinearity"]
 
 
@@ -108,6 +109,20 @@ class ScaledTanH(Nonlinearity):
 
 #: Lasagne's other spelling.
 ScaledTanh = ScaledTanH
+
+
+class Softmax(Nonlinearity):
+    """Probabilities that sum to 1 along any axis; :data:`softmax` is that of rows."""
+
+    def __init__(self, axis: int = 1):
+        super().__init__("softmax_along", axis=axis)
+
+
+class LogSoftmax(Nonlinearity):
+    """The logarithm of :class:`Softmax`."""
+
+    def __init__(self, axis: int = 1):
+        super().__init__("log_softmax", axis=axis)
 
 
 class OfExpression(Nonlinearity):

@@ -14,8 +14,8 @@ step forward and one back, like everything here:
 2.0
 
 ``base.py`` holds what an expression is, ``functions.py`` what can be done with them,
-``shared.py``
-values that stay from call to call, ``evaluation.py`` the way forward and the way back.
+``named.py`` such functions by name, ``shared.py`` values that stay from call to call,
+``evaluation.py`` the way forward and the way back.
 """
 
 from . import functions

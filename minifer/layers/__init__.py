@@ -9,7 +9,8 @@
 
 from .base import Layer, MergeLayer
 from .border import PadLayer, SliceLayer, pad
-from .conv import Conv1DLayer, Conv2DLayer, Conv3DLayer, DilatedConv2DLayer
+from .conv import (BaseConvLayer, Conv1DLayer, Conv2DLayer, Conv3DLayer,
+                   DilatedConv2DLayer)
 from .conv_transposed import (Deconv2DLayer, Deconv3DLayer, TransposedConv2DLayer,
                               TransposedConv3DLayer)
 from .cropping import autocrop, autocrop_array_shapes
@@ -17,6 +18,7 @@ from .dense import DenseLayer
 from .embedding import EmbeddingLayer
 from .expression import ExpressionLayer
 from .feature_pool import FeaturePoolLayer, FeatureWTALayer
+from .function import FunctionLayer, ParamLayer
 from .helper import (count_params, forward, freeze, get_all_layers,
                      get_all_param_values, get_all_params, get_output,
                      get_output_shape, move_to, seed_noise, set_all_param_values,
@@ -45,7 +47,7 @@ from .transformer import TPSTransformerLayer, TransformerLayer
 from .upscale import Upscale1DLayer, Upscale2DLayer, Upscale3DLayer
 
 __all__ = [
-    "Layer", "MergeLayer", "InputLayer", "DenseLayer",
+    "Layer", "MergeLayer", "InputLayer", "DenseLayer", "BaseConvLayer",
     "Conv1DLayer", "Conv2DLayer", "Conv3DLayer", "TransposedConv2DLayer",
     "Deconv2DLayer", "TransposedConv3DLayer", "Deconv3DLayer", "DilatedConv2DLayer",
     "LocallyConnected2DLayer", "NINLayer",
@@ -62,7 +64,7 @@ __all__ = [
     "ParametricRectifierLayer", "prelu", "RandomizedRectifierLayer", "rrelu",
     "LocalResponseNormalization2DLayer", "StandardizationLayer", "instance_norm",
     "layer_norm", "TransformerLayer", "TPSTransformerLayer",
-    "ExpressionLayer", "InverseLayer", "EmbeddingLayer",
+    "ExpressionLayer", "InverseLayer", "EmbeddingLayer", "FunctionLayer", "ParamLayer",
     "CustomRecurrentLayer", "RecurrentLayer", "Gate", "LSTMLayer", "GRULayer",
     "forward", "get_output", "get_output_shape", "get_all_layers",
     "get_all_params", "count_params", "get_all_param_values", "set_all_param_values",

@@ -19,7 +19,7 @@ from .base import Layers, MergeLayer
 from .normalization import BatchNormLayer, FrozenBatchNormLayer
 from .param import Param
 from .symbolic import output_of
-from .tape import as_inputs, as_list, forward, get_all_layers
+from .tape import as_inputs, as_list, forward, get_all_layers, inputs_of
 
 __all__ = ["get_all_layers", "get_output", "get_output_shape", "get_all_params",
            "count_params", "get_all_param_values", "set_all_param_values",
@@ -72,7 +72,7 @@ def get_output_shape(layer_or_layers: Layers, input_shapes: Any = None) -> Any:
             if layer in known:
                 continue
             merges = isinstance(layer, MergeLayer)
-            incomings: list[Any] = [*layer.incomings] or [None]
+            incomings: list[Any] = inputs_of(layer)
             below = [known[i] for i in incomings if i in known]
             if len(below) < len(incomings):  # it knows its own input
                 known[layer] = layer.output_shape

@@ -256,7 +256,7 @@ def run(order, outputs, given, options, logits=(), keep=True):
         mine = {k: v for k, v in options.items() if k in layer.forward_options}
         if layer in logits and "logits" in layer.forward_options:
             mine["logits"] = True
-        incomings = layer.incomings or [None]
+        incomings = inputs_of(layer)
         if None in incomings and None not in given:
             layer.fail("an incoming layer", "a shape only", "Give its output in a dict "
                        "of layer -> array, or its input, {None: array}.")
@@ -299,11 +299,20 @@ def _of_no_image(order, outputs, given):
             tape.values[layer] = checked(layer, given[layer])
             continue
         below = [given[None].shape if i is None else tape.values[i].shape
-                 for i in layer.incomings or [None]]
+                 for i in inputs_of(layer)]
         shape = layer.get_output_shape_for(below if isinstance(layer, MergeLayer)
                                            else below[0])
         tape.values[layer] = np.empty_like(like, shape=shape, dtype=dtype)
     return [tape.values[layer] for layer in outputs], tape
+
+
+def inputs_of(layer):
+    """The layers below; None stands for what lies below one made of a shape alone.
+
+    A MergeLayer may have none: a :class:`~minifer.layers.ParamLayer`.
+    """
+    return layer.incomings if isinstance(layer, MergeLayer) else (
+        layer.incomings or [None])
 
 
 def as_list(layer):

@@ -11,9 +11,12 @@ from ..cuda import activation as activation_kernels, loss as loss_kernels
 from ..device.arrays import on_gpu
 from ..errors import ShapeError
 from .dispatch import on_device
+from .softmax import (log_softmax_backward, log_softmax_forward, softmax_along_backward,
+                      softmax_along_forward)
 
 __all__ = [
-    "rectify_forward", "rectify_backward",
+    "softmax_along_forward", "softmax_along_backward", "log_softmax_forward",
+    "log_softmax_backward", "rectify_forward", "rectify_backward",
     "leaky_rectify_forward", "leaky_rectify_backward",
     "elu_forward", "elu_backward", "selu_forward", "selu_backward",
     "tanh_forward", "tanh_backward",

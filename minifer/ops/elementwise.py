@@ -13,6 +13,7 @@ import warnings
 
 import numpy as np
 
+from ..device.arrays import device_of, on_gpu, to_device, to_host
 from ..errors import ShapeError
 
 __all__ = [
@@ -21,7 +22,7 @@ __all__ = [
     "power_forward", "power_backward", "maximum_forward", "maximum_backward",
     "minimum_forward", "minimum_backward", "where_forward", "where_backward",
     "clip_forward", "clip_backward", "cast_forward", "cast_backward", "SLOPES",
-    "unary_forward", "unary_backward", "plain_forward", "fitted", "place_of"]
+    "unary_forward", "unary_backward", "plain_forward", "fitted", "place_of", "erf"]
 
 
 def place_of(value):
@@ -186,6 +187,14 @@ def clip_backward(dy, cache):
 
 # --- one array ------------------------------------------------------------------
 
+def erf(x):
+    """The error function, by SciPy."""
+    if on_gpu(x):
+        return to_device(erf(to_host(x)), device_of(x))
+    from scipy import special
+    return special.erf(x)
+
+
 #: Function -> its slope, from x and y.
 SLOPES = {
     np.negative: lambda x, y: -1.0, np.exp: lambda x, y: y, np.log: lambda x, y: 1 / x,
@@ -198,7 +207,11 @@ SLOPES = {
     np.tan: lambda x, y: 1 + y * y, np.sinh: lambda x, y: np.cosh(x),
     np.cosh: lambda x, y: np.sinh(x), np.arctan: lambda x, y: 1 / (1 + x * x),
     np.arcsin: lambda x, y: 1 / np.sqrt(1 - x * x),
-    np.arccos: lambda x, y: -1 / np.sqrt(1 - x * x)}
+    np.arccos: lambda x, y: -1 / np.sqrt(1 - x * x),
+    np.arcsinh: lambda x, y: 1 / np.sqrt(x * x + 1),
+    np.arccosh: lambda x, y: 1 / np.sqrt(x * x - 1),
+    np.arctanh: lambda x, y: 1 / (1 - x * x),
+    erf: lambda x, y: float(2 / np.sqrt(np.pi)) * np.exp(-x * x)}
 
 
 def unary_forward(x, function):

@@ -15,7 +15,6 @@ from .. import nonlinearities
 from ..errors import WeightsError, one_line
 from ..layers.base import Layer
 from ..layers.helper import get_all_layers, get_all_params
-from ..layers.input import InputLayer
 from ..layers.pairs import name_of
 from ..layers.param import Param, create_param
 from ..layers.recurrent import Gate
@@ -183,7 +182,7 @@ class _Builder:
         arguments = inspect.signature(cls.__init__).parameters
         if "incomings" in arguments:
             options["incomings"] = below
-        elif not issubclass(cls, InputLayer):
+        elif below:
             options["incoming"] = below[0]
         return cls(**options, name=entry["name"])
 

@@ -129,7 +129,7 @@ def local(graph, layer, x):
     C, size, places = layer.input_shape[1], layer.filter_size, layer.output_shape[2:]
     K = math.prod(size)
     ones = np.tile(np.eye(K, dtype=np.float32).reshape(K, 1, *size), (C, 1, 1, 1))
-    windows = graph.add("Conv", x, graph.constant(ones, "windows"), kernel_shape=size,
+    windows = graph.add("Conv", x, graph.constant(ones), kernel_shape=size,
                         strides=layer.stride, pads=pads(layer), group=C)
 
     def filters(value):  # (F, C, kh, kw, Ho, Wo), or (C, kh, kw, Ho, Wo)

@@ -37,6 +37,7 @@ class Graph:
         # A graph inside another sees what lies around it.
         self.names = around.names if around else set()
         self.constants = around.constants if around else {}
+        self._fixed = around._fixed if around else []
         self._params = around._params if around else {}
         self._arrays = around._arrays if around else {}
 
@@ -75,8 +76,15 @@ class Graph:
             kind, inputs, made, self.name(f"{made[0]}.node"), **given))
         return made[0] if outputs == 1 else made
 
-    def constant(self, value, wish="constant"):
-        """The name of an array that is part of the file; equal small ones are one."""
+    def constant(self, value, wish=None):
+        """The name of an array that is part of the file; equal small ones are one.
+
+        Parameters
+        ----------
+        value : array or number
+        wish : str, optional
+            How numbers that were learnt should be called.
+        """
         array = np.asarray(value)
         if array.dtype.kind == "f":
             array = array.astype(np.float32)
@@ -87,8 +95,12 @@ class Graph:
                                             array.tobytes())
         if key in self._arrays:
             return self._arrays[key]
-        name = self.name(wish)
-        self.constants[name] = array
+        name = self.name(wish or "constant")
+        if wish is None:  # a node, which those who train the file leave as it is
+            self._fixed.append(self.onnx.helper.make_node(
+                "Constant", [], [name], value=self.onnx.numpy_helper.from_array(array)))
+        else:
+            self.constants[name] = array
         if key is not None:
             self._arrays[key] = name
         return name
@@ -159,7 +171,8 @@ class Graph:
         """
         numbers = [self.onnx.numpy_helper.from_array(array, key)
                    for key, array in self.constants.items()] if whole else []
-        return self.onnx.helper.make_graph(self.nodes, name, inputs, outputs, numbers)
+        nodes = self._fixed + self.nodes if whole else self.nodes
+        return self.onnx.helper.make_graph(nodes, name, inputs, outputs, numbers)
 
     def value(self, name, shape, kind="FLOAT", free="N"):
         """ONNX's description of an input or output; ``free`` names the batch."""

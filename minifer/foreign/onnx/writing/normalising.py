@@ -50,7 +50,7 @@ def standardized(graph, layer, x):
     last = tuple(range(axes[0], len(shape)))
     if axes == last and None not in shape[axes[0]:] and axes[0] > 0:
         ones = np.ones(shape[axes[0]:], np.float32)
-        return graph.add("LayerNormalization", x, graph.constant(ones, "ones"),
+        return graph.add("LayerNormalization", x, graph.constant(ones),
                          axis=axes[0], epsilon=layer.epsilon, wish=layer.name)
     centred = graph.add("Sub", x, graph.mean(x, axes, keepdims=True))
     variance = graph.mean(graph.add("Mul", centred, centred), axes, keepdims=True)

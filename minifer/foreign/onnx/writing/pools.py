@@ -98,7 +98,7 @@ def upscale(graph, layer, x):
     C, = known("channels", (C,))
     one = np.zeros((C, 1, *factors), np.float32)
     one[(slice(None), 0) + (0,) * len(factors)] = 1
-    return graph.add("ConvTranspose", x, graph.constant(one, "apart"), strides=factors,
+    return graph.add("ConvTranspose", x, graph.constant(one), strides=factors,
                      kernel_shape=factors, group=C, wish=layer.name)
 
 

@@ -20,7 +20,7 @@ def affine(graph, layer, xs):
     size = known("an image", layer.output_shape[2:])
     places = np.concatenate([sampling_grid(*size), np.ones((1, size[0] * size[1]))])
     theta = graph.add("Reshape", theta, [0, 2, 3])
-    points = graph.add("MatMul", theta, graph.constant(places, "places"))  # (N, 2, P)
+    points = graph.add("MatMul", theta, graph.constant(places))  # (N, 2, P)
     return sampled(graph, layer, image, points, size)
 
 
@@ -30,7 +30,7 @@ def thin_plate(graph, layer, xs):
     size, K = known("an image", layer.output_shape[2:]), layer.control_points
     moved = graph.add("Add", theta, layer.source_points.reshape(1, -1))
     moved = graph.add("Reshape", moved, [0, 2, K])
-    points = graph.add("MatMul", moved, graph.constant(layer.bending(*size), "bending"))
+    points = graph.add("MatMul", moved, graph.constant(layer.bending(*size)))
     return sampled(graph, layer, image, points, size)
 
 

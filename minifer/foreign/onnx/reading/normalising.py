@@ -1,0 +1,104 @@
+"""Normalisation."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ....layers import (BatchNormLayer, Layer, LocalResponseNormalization2DLayer,
+                        ReshapeLayer, StandardizationLayer)
+
+__all__ = ["TABLE"]
+
+
+def batch_norm(graph, node):
+    """By running averages."""
+    if node.get("training_mode", 0):
+        node.fail("a network as it predicts", "training_mode=1")
+    x, epsilon = graph.layer(node, 0), node.get("epsilon", 1e-5)
+    scale, b, mean, variance = (graph.weights(node, place) for place in range(1, 5))
+    if np.any(variance + epsilon <= 0):
+        node.fail("variances that are positive with epsilon", "others")
+    inv_std = 1 / np.sqrt(variance.astype(np.float64) + epsilon)
+    layer = BatchNormLayer(
+        x, epsilon=max(epsilon, 1e-12), alpha=min(1.0, max(0.0, 1 - node.get(
+            "momentum", 0.9))),
+        beta=b, gamma=scale, mean=mean, inv_std=inv_std, name=graph.called(node))
+    return [layer, *[None] * 4]
+
+
+def scaled(graph, node, y, places, shape=None):
+    """Times a scale, and plus a bias where there is one; both fixed or layers."""
+    for place, kind in zip(places, ("multiply", "add")):
+        if not node.has(place):
+            continue
+        value = graph.value(node, place)
+        if isinstance(value, Layer):
+            y = graph.function(node, kind, [y, graph.layer(node, place)])
+        else:
+            value = value if shape is None else value.reshape(shape)
+            y = graph.spread(node, y, value, kind, node.inputs[place] in graph.learnt)
+    return y
+
+
+def instance_norm(graph, node):
+    """Each channel of each image."""
+    x = graph.layer(node, 0)
+    y = StandardizationLayer(x, "spatial", node.get("epsilon", 1e-5),
+                             name=graph.called(node))
+    return scaled(graph, node, y, (1, 2), (-1, *(1,) * (len(x.output_shape) - 2)))
+
+
+def layer_norm(graph, node):
+    """Over the last axes."""
+    x = graph.layer(node, 0)
+    ndim = len(x.output_shape)
+    axes = tuple(range(node.get("axis", -1) % ndim, ndim))
+    y = StandardizationLayer(x, axes, node.get("epsilon", 1e-5),
+                             name=graph.called(node))
+    return [scaled(graph, node, y, (1, 2)), None, None]
+
+
+def rms_norm(graph, node):
+    """By the root of the mean of squares over the last axes."""
+    x = graph.layer(node, 0)
+    ndim = len(x.output_shape)
+    axes = list(range(node.get("axis", -1) % ndim, ndim))
+    y = graph.function(node, "rms_normalized", [x], {
+        "axis": axes, "epsilon": node.get("epsilon", 1e-5)})
+    return scaled(graph, node, y, (1,))
+
+
+def group_norm(graph, node):
+    """Over the pixels of groups of channels."""
+    x, groups = graph.layer(node, 0), node.get("num_groups")
+    _, C, *lengths = x.output_shape
+    if None in (C, *lengths) or C % groups:
+        node.fail("known lengths but of the batch, channels that divide",
+                  f"{x.output_shape} in {groups} groups")
+    y = ReshapeLayer(x, ([0], groups, -1))
+    y = StandardizationLayer(y, "spatial", node.get("epsilon", 1e-5))
+    y = ReshapeLayer(y, ([0], C, *lengths), name=graph.called(node))
+    shape = (-1, *(1,) * len(lengths))
+    if graph.version < 21:  # one scale for each group
+        node.fail("version 21 or later, where channels have scales", str(graph.version))
+    return scaled(graph, node, y, (1, 2), shape)
+
+
+def mean_variance(graph, node):
+    """Over axes, without parameters."""
+    return StandardizationLayer(graph.layer(node, 0), tuple(node.get(
+        "axes") or (0, 2, 3)), 1e-9, name=graph.called(node))
+
+
+def response(graph, node):
+    """By the channels around; ONNX's alpha is of their mean."""
+    n = node.get("size")
+    return LocalResponseNormalization2DLayer(
+        graph.layer(node, 0), node.get("alpha", 1e-4) / n, node.get("bias", 1.0),
+        node.get("beta", 0.75), n, name=graph.called(node))
+
+
+TABLE = {"BatchNormalization": batch_norm, "InstanceNormalization": instance_norm,
+         "LayerNormalization": layer_norm, "RMSNormalization": rms_norm,
+         "GroupNormalization": group_norm, "LRN": response,
+         "MeanVarianceNormalization": mean_variance}
