@@ -10,17 +10,18 @@ import json
 
 import numpy as np
 
-from .. import gradcheck, models, nonlinearities as f
+from .. import gradcheck, init, models, nonlinearities as f
 from ..device import arrays
-from ..layers import (BatchNormLayer, BiasLayer, ConcatLayer, Conv1DLayer, Conv2DLayer,
-                      Conv3DLayer, CustomRecurrentLayer, DenseLayer,
-                      DilatedConv2DLayer, DimshuffleLayer, DropoutLayer,
+from ..layers import (BaseConvLayer, BatchNormLayer, BiasLayer, ConcatLayer,
+                      Conv1DLayer, Conv2DLayer, Conv3DLayer, CustomRecurrentLayer,
+                      DenseLayer, DilatedConv2DLayer, DimshuffleLayer, DropoutLayer,
                       ElemwiseMergeLayer, ElemwiseSumLayer, EmbeddingLayer,
                       ExpressionLayer, FeaturePoolLayer, FeatureWTALayer, FlattenLayer,
-                      GRULayer, Gate, GaussianNoiseLayer, GlobalPoolLayer, InputLayer,
-                      InverseLayer, LSTMLayer, LocalResponseNormalization2DLayer,
-                      LocallyConnected2DLayer, MaxPool1DLayer, MaxPool2DLayer,
-                      MaxPool3DLayer, NINLayer, NonlinearityLayer, PadLayer,
+                      FunctionLayer, GRULayer, Gate, GaussianNoiseLayer,
+                      GlobalPoolLayer, InputLayer, InverseLayer, LSTMLayer,
+                      LocalResponseNormalization2DLayer, LocallyConnected2DLayer,
+                      MaxPool1DLayer, MaxPool2DLayer, MaxPool3DLayer, NINLayer,
+                      NonlinearityLayer, PadLayer, ParamLayer,
                       ParametricRectifierLayer, Pool1DLayer, Pool2DLayer, Pool3DLayer,
                       RandomizedRectifierLayer, RecurrentLayer, ReshapeLayer,
                       ScaleLayer, SliceLayer, SpatialPyramidPoolingLayer,
@@ -87,6 +88,7 @@ def layers():
     yield "TPSTransformerLayer", TPSTransformerLayer(
         x, DenseLayer(x, 8, nonlinearity=f.tanh), control_points=4)
     yield "ExpressionLayer", ExpressionLayer(x, f.tanh)
+    yield from functions(x)
     yield from inverting(x)
     yield from recurrent_layers()
     first = DenseLayer(InputLayer((None, 5)), 5, nonlinearity=f.tanh, name="shared")
@@ -157,6 +159,23 @@ def merging(x, like, smaller):
         [x, NonlinearityLayer(like, f.sigmoid)], "divide")
 
 
+def functions(x):
+    """Those that are known by name: of one input, of a parameter, along an axis."""
+    for name, options in (
+            ("gelu", {}), ("log_sum_exp", {"axis": (1, 3)}), ("erf", {}),
+            ("norm", {"order": 1, "axis": 2, "keepdims": True}), ("mish", {}),
+            ("cumsum", {"axis": 3, "exclusive": True, "reverse": True}),
+            ("pad", {"widths": ((0, 0), (0, 0), (2, 1), (-1, 3)), "mode": "reflect"}),
+            ("normalized", {"axis": 1}), ("rms_normalized", {"axis": (2, 3)})):
+        yield f"FunctionLayer {name}", FunctionLayer([x], name, options)
+    square = ParamLayer((6, 4), init.Normal(1), name="square")
+    yield "FunctionLayer matmul, ParamLayer", FunctionLayer([x, square], "matmul")
+    yield "nonlinearity Softmax", NonlinearityLayer(x, f.Softmax(2))
+    yield "nonlinearity LogSoftmax", NonlinearityLayer(x, f.LogSoftmax(3))
+    yield "BaseConvLayer", BaseConvLayer(x, 4, 2, 2, 1, num_groups=2, dilation=(1, 2),
+                                         n=2, name="conv")
+
+
 def inverting(x):
     """Layers and their inverses, as in an autoencoder."""
     for function in (f.rectify, f.tanh, f.sigmoid):
@@ -203,6 +222,9 @@ def recurrent_layers():
     yield "GRULayer, all options", GRULayer(x, 4, **gru, **all_options, name="gru")
     yield "GRULayer, other gates", GRULayer(
         x, 3, gate, tanh, soft, only_return_final=True, backwards=True, name="gru")
+    yield "GRULayer, a bias of the state", GRULayer(x, 4, **gru, b_hid=W, name="gru")
+    yield "GRULayer, reset first", GRULayer(
+        x, 4, **gru, b_hid=W, reset_after=False, **all_options, name="gru")
     conv = {"num_filters": 2, "filter_size": 3, "pad": "same", "nonlinearity": None}
     yield "CustomRecurrentLayer", CustomRecurrentLayer(
         InputLayer((None, 3, 1, 4, 5)),

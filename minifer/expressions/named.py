@@ -13,9 +13,13 @@ from typing import Any
 
 import numpy as np
 
-from ..ops import activation, elementwise, products, rearrange, reduction
+from ..errors import SettingError
+from ..ops import elementwise, label_loss as label_loss_, products
+from ..ops import rearrange, reduction
 from . import functions as f
 from .base import Apply, Expression, as_expression
+from .composed import (activation_of, celu, clip, gelu, hard_sigmoid, hard_swish, isinf,
+                       mish, modulo, shrink, softsign, swish, thresholded, where)
 
 __all__ = ["FUNCTIONS"]
 
@@ -52,98 +56,6 @@ def _binary(name):
     return lambda a, b: f.elementwise_op(name, a, b)
 
 
-def _activation(name):
-    def build(x):
-        x = as_expression(x)
-        return Apply(getattr(activation, f"{name}_forward"),
-                     getattr(activation, f"{name}_backward"), x, ndim=x.ndim)
-
-    return build
-
-
-# --- nonlinearities that are made of others ------------------------------------------
-
-def gelu(x: Any, approximate: bool = False) -> Expression:
-    """``x Φ(x)``, by the error function or by tanh (Hendrycks & Gimpel 2016)."""
-    x = as_expression(x)
-    if approximate:
-        inner = float(np.sqrt(2 / np.pi)) * (x + 0.044715 * x * x * x)
-        return 0.5 * x * (1 + FUNCTIONS["tanh"](inner))
-    return 0.5 * x * (1 + f.unary(elementwise.erf, x * float(np.sqrt(0.5))))
-
-
-def hard_sigmoid(x: Any, slope: float = 0.2, shift: float = 0.5) -> Expression:
-    """``slope x + shift``, within [0, 1]."""
-    return f.clip(slope * as_expression(x) + shift, 0.0, 1.0)
-
-
-def swish(x: Any, steepness: float = 1.0) -> Expression:
-    """``x sigmoid(steepness x)``."""
-    x = as_expression(x)
-    return x * FUNCTIONS["sigmoid"](steepness * x)
-
-
-def hard_swish(x: Any) -> Expression:
-    """``x`` times its hard sigmoid of slope 1/6."""
-    return as_expression(x) * hard_sigmoid(x, 1 / 6)
-
-
-def mish(x: Any) -> Expression:
-    """``x tanh(softplus(x))`` (Misra 2019)."""
-    return as_expression(x) * FUNCTIONS["tanh"](FUNCTIONS["softplus"](x))
-
-
-def softsign(x: Any) -> Expression:
-    """``x / (1 + |x|)``."""
-    x = as_expression(x)
-    return x / (1.0 + abs(x))
-
-
-def celu(x: Any, alpha: float = 1.0) -> Expression:
-    """``x`` where positive, else ``alpha (exp(x / alpha) - 1)`` (Barron 2017)."""
-    x = as_expression(x)
-    below = alpha * f.unary(np.expm1, f.elementwise_op("minimum", x, 0.0) / alpha)
-    return f.elementwise_op("maximum", x, 0.0) + below
-
-
-def shrink(x: Any, edge: float = 0.5, shift: float = 0.0) -> Expression:
-    """0 within ``[-edge, edge]``, else ``x`` moved towards 0 by ``shift``."""
-    x = as_expression(x)
-    return f.elementwise_op("where", x < -edge, x + shift, f.elementwise_op(
-        "where", x > edge, x - shift, 0.0 * x))
-
-
-def thresholded(x: Any, edge: float = 1.0) -> Expression:
-    """``x`` above ``edge``, else 0."""
-    x = as_expression(x)
-    return f.elementwise_op("where", x > edge, x, 0.0 * x)
-
-
-def clip(x: Any, low: Any = None, high: Any = None) -> Expression:
-    """``x`` within bounds, of which one or both may be missing."""
-    x = as_expression(x)
-    x = x if low is None else f.elementwise_op("maximum", x, low)
-    return x if high is None else f.elementwise_op("minimum", x, high)
-
-
-def modulo(a: Any, b: Any, truncated: bool = False) -> Expression:
-    """What division leaves, of the sign of b, or of a where truncated."""
-    return f.plain(np.fmod if truncated else np.mod, a, b)
-
-
-def where(condition: Any, a: Any, b: Any) -> Expression:
-    """a where the condition holds, else b."""
-    return f.elementwise_op("where", condition, a, b)
-
-
-def isinf(x: Any, negative: bool = True, positive: bool = True) -> Expression:
-    """Where x is infinite, of the signs that count."""
-    if negative and positive:
-        return f.plain(np.isinf, x)
-    bound = -np.inf if negative else np.inf if positive else np.nan
-    return f.plain(np.equal, x, bound)
-
-
 # --- over axes -----------------------------------------------------------------------
 
 def _reduced(name, backward=None):
@@ -155,6 +67,11 @@ def norm(x: Any, order: int = 2, axis: Any = None, keepdims: bool = False
          ) -> Expression:
     """The sum of sizes (order 1), the root of the sum of squares (2), or a mean."""
     return f.norm(x, order, _axis(axis), keepdims)
+
+
+def variance(x: Any, axis: Any = None, keepdims: bool = False) -> Expression:
+    """The mean of squared distances from the mean."""
+    return f.variance(x, _axis(axis), 0, keepdims)
 
 
 def log_sum(x: Any, axis: Any = None, keepdims: bool = False) -> Expression:
@@ -369,18 +286,59 @@ def sum_of(*xs: Any) -> Expression:
     return total
 
 
+def label_loss(log_p: Any, labels: Any, weights: Any = None, ignore: int | None = None,
+               reduction: str = "mean") -> Expression:
+    """The negative logarithm of the right class's probability, over maps as well.
+
+    Parameters
+    ----------
+    log_p : expression, (N, C, ...)
+    labels : expression, (N, ...)
+    weights : expression, (C,), optional
+        How much each class counts.
+    ignore : int, optional
+        The label of what does not count.
+    reduction : {'none', 'mean', 'sum'}
+        The mean is over what counts, by how much it counts.
+    """
+    inputs = [as_expression(one) for one in (log_p, labels, weights) if one is not None]
+    ndim = inputs[1].ndim
+    loss = Apply(_label_loss, label_loss_.label_loss_backward, *inputs,
+                 constants=(ignore,), ndim=ndim)
+    if reduction == "none":
+        return loss
+    if reduction == "sum":
+        return loss.sum()
+    if reduction != "mean":
+        raise SettingError("label_loss: expected a reduction 'none', 'mean' or 'sum', "
+                           f"got {reduction!r}.")
+    return loss.sum() / Apply(_counts, None, *inputs, constants=(ignore,), ndim=0)
+
+
+def _label_loss(log_p, labels, *more):
+    *weights, ignore = more
+    return label_loss_.label_loss_forward(log_p, labels, *(weights or [None]), ignore)
+
+
+def _counts(log_p, labels, *more):
+    *weights, ignore = more
+    counts, _ = label_loss_.label_weights(labels, *(weights or [None]), ignore,
+                                          log_p.shape[1])
+    return counts.sum(dtype=log_p.dtype), ()
+
+
 #: Name -> ``build(*expressions, **options)``, whose options are plain data.
 FUNCTIONS: dict[str, Any] = {
     **{name: _smooth(function) for name, function in SMOOTH.items()},
     **{name: _plain(function) for name, function in {**STEPS, **COMPARING}.items()},
     **{name: _binary(name) for name in BINARY},
-    **{name: _activation(name) for name in ACTIVATIONS},
+    **{name: activation_of(name) for name in ACTIVATIONS},
     **{name: _reduced(name) for name in ("mean", "sum", "product", "max")},
     "min": _reduced("min", "max"), "argmax": argument("max"),
     "argmin": argument("min"),
     **{one.__name__: one for one in (
         gelu, hard_sigmoid, swish, hard_swish, mish, softsign, celu, shrink,
-        thresholded, clip, modulo, where, isinf, norm, log_sum, log_sum_exp,
-        sum_square, normalized, rms_normalized, hardmax, cumsum, reshape, expand,
-        squeeze, unsqueeze, part, take, concatenate, tile, pad, matmul, mean_of,
-        sum_of)}}
+        thresholded, clip, modulo, where, isinf, norm, variance, log_sum, log_sum_exp,
+        sum_square, normalized, rms_normalized, hardmax, cumsum, label_loss, reshape,
+        expand, squeeze, unsqueeze, part, take, concatenate, tile, pad, matmul,
+        mean_of, sum_of)}}

@@ -122,7 +122,7 @@ class FunctionLayer(MergeLayer):
         free = any(None in shape for shape in shapes)
         found = []
         for unknown in (2, 3)[:1 + free]:
-            xs = [np.ones([unknown if n is None else n for n in shape], config.floatX)
+            xs = [np.zeros([unknown if n is None else n for n in shape], config.floatX)
                   for shape in shapes]
             try:
                 with np.errstate(all="ignore"):

@@ -26,7 +26,8 @@ LARGEST_OUTPUT = 1 << 28
 
 #: Options that files of earlier versions do not have, with what is meant there. Where
 #: that is meant it is not stored today, either: a network keeps its description.
-LATER = {"cropping": None, "num_groups": 1, "num_leading_axes": 1}
+LATER = {"cropping": None, "num_groups": 1, "num_leading_axes": 1, "reset_after": True,
+         "b_hid": None}
 
 
 def to_dict(network):

@@ -1,7 +1,7 @@
 """ONNX's own cases of single operators, through minifer's layers.
 
-``python tests/helpers/onnx_cases.py`` prints the table, operator by operator; with names
-of operators behind it also why cases are refused.
+``python tests/helpers/onnx_cases.py`` prints the table, operator by operator; with
+names of operators behind it also why cases are refused.
 """
 
 import collections
@@ -41,8 +41,10 @@ def outcome(case):
     why : str
     """
     why = ""
-    for inputs, outputs in case.data_sets:
-        verdict, why = _of_one(case, list(inputs), list(outputs))
+    for data in case.data_sets:
+        inputs, outputs = ([np.asarray(x) if isinstance(x, np.generic) else x
+                            for x in some] for some in data)
+        verdict, why = _of_one(case, inputs, outputs)
         if verdict != "passed":
             return verdict, why
     return "passed", why
@@ -61,7 +63,7 @@ def _of_one(case, inputs, outputs):
             continue
         return _compared(case, network, dict(zip(
             [one.name for one in case.model.graph.input], inputs)), outputs)
-    return "refused", reasons[0] if reasons else "no arrays"
+    return "refused", " | ".join(dict.fromkeys(reasons)) or "no arrays"
 
 
 def _with_weights(model, inputs, bound):

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from ... import init, nonlinearities
 from ..._types import Shape
 from ...ops.gru import gru_backward, gru_forward
+from ...ops.gru_variants import gru_variant_backward, gru_variant_forward
 from ..base import Layer
 from ..options import count
 from ..param import Spec
@@ -17,8 +20,8 @@ __all__ = ["GRULayer"]
 class GRULayer(GatedLayer):
     """Gated recurrent units; the formulas are in :mod:`minifer.ops.gru`.
 
-    The reset gate acts on the product of the hidden state, as in Lasagne, and as in
-    PyTorch.
+    The reset gate acts on the product of the hidden state, as in Lasagne and PyTorch,
+    unless it is told otherwise.
 
     Parameters
     ----------
@@ -38,6 +41,12 @@ class GRULayer(GatedLayer):
     backwards, learn_init, gradient_steps, unroll_scan, precompute_input, mask_input, \
 only_return_final, name
         As for :class:`LSTMLayer`.
+    reset_after : bool, default True
+        False lets the reset gate act on the state, before its product: the form in
+        which they were published, and ONNX's default.
+    b_hid : Param, array, initialiser or None, default None
+        A bias (H,) of the product of ``hidden_update``, inside of what the reset gate
+        multiplies: PyTorch's and Keras's layers have one.
 
     References
     ----------
@@ -58,7 +67,8 @@ only_return_final, name
                  learn_init: bool = False, gradient_steps: int = -1,
                  grad_clipping: float = 0, unroll_scan: bool = False,
                  precompute_input: bool = True, mask_input: Layer | None = None,
-                 only_return_final: bool = False, *, name: str | None = None):
+                 only_return_final: bool = False, *, reset_after: bool = True,
+                 b_hid: Spec | None = None, name: str | None = None):
         super().__init__(incoming, mask_input, {"hid_init": hid_init}, backwards,
                          learn_init, gradient_steps, grad_clipping, unroll_scan,
                          precompute_input, only_return_final, name)
@@ -70,11 +80,30 @@ only_return_final, name
         self.nonlinearity_hid = hidden_update.nonlinearity
         self.hid_init = self.add_state("hid_init", hid_init, (self.num_units,))
 
+        self.reset_after = bool(reset_after)
+        self.b_hid = None if b_hid is None else self.add_param(
+            b_hid, (self.num_units,), "b_hid", regularizable=False)
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it is the form that has an op, and kernels, of its own."""
+        return self.reset_after and self.b_hid is None
+
     def _walk(self, x, W_in, W_hid, b, *states, mask, helper):
         functions = [gate.nonlinearity for gate in self.gates]
+        if not self.is_plain:
+            b_hid = (np.zeros_like(b[:self.num_units]) if self.b_hid is None
+                     else self.b_hid.value)
+            return gru_variant_forward(x, W_in, W_hid, b, b_hid, *states, mask,
+                                       functions, self.backwards, self.reset_after)
         return gru_forward(x, W_in, W_hid, b, *states, mask, self.unusual(functions),
                            self.backwards, helper)
 
     def _walk_back(self, dy, cache, **limits):
+        if not self.is_plain:
+            dx, dW_in, dW_hid, db, db_hid, *states = gru_variant_backward(
+                dy, cache, **limits)
+            return dx, dW_in, dW_hid, db, states, (
+                {} if self.b_hid is None else {self.b_hid: db_hid})
         dx, dW_in, dW_hid, db, *states = gru_backward(dy, cache, **limits)
         return dx, dW_in, dW_hid, db, states, {}

@@ -55,7 +55,16 @@ def layer_norm(graph, node):
     axes = tuple(range(node.get("axis", -1) % ndim, ndim))
     y = StandardizationLayer(x, axes, node.get("epsilon", 1e-5),
                              name=graph.called(node))
-    return [scaled(graph, node, y, (1, 2)), None, None]
+    found = [scaled(graph, node, y, (1, 2)), None, None]
+    if len(node.outputs) > 1:  # the statistics themselves
+        how = {"axis": axes, "keepdims": True}
+        found[1] = graph.function(node, "mean", [x], how)
+        spread = graph.function(node, "add", [
+            graph.function(node, "variance", [x], how),
+            graph.fixed(None, np.float32(node.get("epsilon", 1e-5)))])
+        found[2] = graph.function(node, "reciprocal", [
+            graph.function(node, "sqrt", [spread])])
+    return found
 
 
 def rms_norm(graph, node):

@@ -10,6 +10,7 @@ from ....layers.base import OfLayer
 from ....layers.pairs import ExpressionPair, NoExpression
 from ....ops import activation, elementwise, rearrange, reduction
 from .graph import NoForm
+from .named import TABLE as NAMED
 
 __all__ = ["write_expressions", "write_function", "write_pair"]
 
@@ -28,7 +29,8 @@ TRUTHS = {np.less: "Less", np.less_equal: "LessOrEqual", np.greater: "Greater",
           np.greater_equal: "GreaterOrEqual", np.equal: "Equal", np.isnan: "IsNaN",
           np.isinf: "IsInf"}
 LOGIC = {np.bitwise_and: "And", np.bitwise_or: "Or", np.bitwise_xor: "Xor",
-         np.invert: "Not"}
+         np.invert: "Not", np.logical_and: "And", np.logical_or: "Or",
+         np.logical_xor: "Xor", np.logical_not: "Not"}
 REDUCTIONS = {reduction.mean_forward: "ReduceMean", reduction.max_forward: "ReduceMax",
               reduction.min_forward: "ReduceMin",
               reduction.product_forward: "ReduceProd"}
@@ -119,6 +121,8 @@ class _Writer:
         for table, write in self.TABLES:
             if node.op in table:
                 return write(self, node, table[node.op])
+        if node.op in NAMED:
+            return NAMED[node.op](self.graph, node, *self.numbers(node))
         name = node.op.__name__.removesuffix("_forward")
         raise NoForm(f"expressions that ONNX knows, got {name}")
 
@@ -159,7 +163,7 @@ class _Writer:
         if function in (np.log2, np.log10):
             return add("Mul", add("Log", x), float(1 / np.log(
                 2 if function is np.log2 else 10)))
-        if function is getattr(elementwise, "erf", None):
+        if function is elementwise.erf:
             return add("Erf", x)
         raise NoForm(f"a function that ONNX knows, got {function.__name__}")
 
@@ -178,6 +182,8 @@ class _Writer:
             a, b = self.numbers(node)
             turns = self.graph.add("Floor", self.graph.add("Div", a, b))
             return self.graph.add("Sub", a, self.graph.add("Mul", turns, b))
+        elif function is np.fmod:
+            return self.graph.add("Mod", *self.numbers(node), fmod=1)
         else:
             return self.unary(node, kind)
         self.truths.add(name)
@@ -263,10 +269,6 @@ class _Writer:
         x = self.graph.add("Mul", self.number(node.inputs[0]), float(inner))
         return self.graph.add("Mul", self.graph.add("Tanh", x), float(outer))
 
-    def softmax(self, node, kind):
-        axis = (*node.constants, 1)[0]
-        return self.graph.add("Softmax", self.number(node.inputs[0]), axis=int(axis))
-
     def reshape(self, node, kind):
         x, *lengths = node.inputs
         if all(isinstance(one, Constant) for one in lengths):
@@ -329,10 +331,19 @@ class _Writer:
                 y = self.graph.part(y, axis, one, one + 1 if one != -1 else 1 << 62)
                 gone.append(axis)
             else:
-                raise NoForm("parts by numbers and slices")
+                y = self.taken(y, one, axis, key)
+                out += np.ndim(one)
             axis += 1
         y = self.graph.add("Squeeze", y, gone) if gone else y
         return self.graph.add("Unsqueeze", y, new) if new else y
+
+    def taken(self, y, places, axis, key):
+        """Places in an array, along the one axis that is not whole."""
+        places = np.asarray(places)
+        whole = [one for one in key if not isinstance(one, slice)]
+        if len(whole) > 1 or places.dtype.kind not in "iu":
+            raise NoForm("parts by numbers and slices, or by one array of places")
+        return self.graph.add("Gather", y, places, axis=axis)
 
     def concatenate(self, node, kind):
         return self.graph.add("Concat", *self.numbers(node),
@@ -356,9 +367,6 @@ class _Writer:
             raise NoForm("a dot product with a matrix or a vector")
         return self.graph.add("MatMul", *self.numbers(node))
 
-    def as_it_is(self, node, kind):
-        return self.number(node.inputs[0])
-
     TABLES = [
         (BINARY, plain),
         ({elementwise.unary_forward: None}, unary),
@@ -373,7 +381,6 @@ class _Writer:
         ({activation.leaky_rectify_forward: None}, leaky),
         ({activation.selu_forward: None}, selu),
         ({activation.scaled_tanh_forward: None}, scaled_tanh),
-        ({activation.softmax_forward: None}, softmax),
         ({rearrange.reshape_forward: None}, reshape),
         ({rearrange.flatten_forward: None}, flatten),
         ({rearrange.dimshuffle_forward: None}, dimshuffle),

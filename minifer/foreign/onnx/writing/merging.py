@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ....layers import (BiasLayer, ConcatLayer, ElemwiseMergeLayer, ElemwiseSumLayer,
-                        ExpressionLayer, ScaleLayer)
+                        ExpressionLayer, FunctionLayer, ParamLayer, ScaleLayer)
 from ....layers.cropping import crop_slices
 from ....layers.pairs import name_of
 from ....nonlinearities import Nonlinearity
@@ -68,6 +68,16 @@ def expression(graph, layer, x):
     return write_pair(graph, layer.pair, [x])
 
 
+def function(graph, layer, xs):
+    """A function that is known by name."""
+    return write_pair(graph, layer.pair, xs)
+
+
+def param(graph, layer, xs):
+    """A parameter alone."""
+    return graph.param(layer.value)
+
+
 def bias(graph, layer, x):
     """A learnt bias."""
     return x if layer.b is None else graph.add("Add", x, channels(
@@ -80,4 +90,5 @@ def scale(graph, layer, x):
 
 
 LAYERS = {ConcatLayer: concatenated, ElemwiseSumLayer: summed, BiasLayer: bias,
-          ElemwiseMergeLayer: merged, ScaleLayer: scale, ExpressionLayer: expression}
+          ElemwiseMergeLayer: merged, ScaleLayer: scale, ExpressionLayer: expression,
+          FunctionLayer: function, ParamLayer: param}

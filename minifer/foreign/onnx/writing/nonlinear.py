@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ....expressions import named
 from ....layers import (NonlinearityLayer, ParametricRectifierLayer,
                         RandomizedRectifierLayer)
 from ....layers.special import OfExpressions
@@ -19,6 +20,8 @@ PLAIN = {
     "softplus": ("Softplus", {}), "elu": ("Elu", {}), "softsign": ("Softsign", {}),
     "leaky_rectify": ("LeakyRelu", {"alpha": "leakiness"}),
     "selu": ("Selu", {"gamma": "scale", "alpha": "scale_neg"}),
+    "hard_sigmoid": ("HardSigmoid", {"alpha": "slope", "beta": "shift"}),
+    "hard_swish": ("HardSwish", {}),
 }
 
 
@@ -55,13 +58,46 @@ def softmax(graph, x, ndim, axis=1):
     return graph.add("Softmax", x, axis=int(axis))
 
 
+def log_softmax(graph, x, ndim, axis=1):
+    """Its logarithm."""
+    return graph.add("LogSoftmax", x, axis=int(axis))
+
+
+def clipped(graph, x, ndim, ceiling=6.0):
+    """A rectifier with a ceiling."""
+    return graph.add("Clip", x, 0.0, float(ceiling))
+
+
+def swish(graph, x, ndim):
+    """x times its sigmoid."""
+    return graph.add("Mul", x, graph.add("Sigmoid", x))
+
+
+def mish(graph, x, ndim):
+    """x times tanh of its softplus."""
+    return graph.add("Mul", x, graph.add("Tanh", graph.add("Softplus", x)))
+
+
+def gelu(graph, x, ndim):
+    """x times the normal distribution, by the error function."""
+    return write_function(graph, named.FUNCTIONS["gelu"], [x], [ndim])
+
+
+def gelu_tanh(graph, x, ndim):
+    """The same by tanh."""
+    return write_function(graph, lambda x: named.FUNCTIONS["gelu"](x, True), [x],
+                          [ndim])
+
+
 def scaled_tanh(graph, x, ndim, scale_in=1.0, scale_out=1.0):
     """The scaled hyperbolic tangent."""
     inside = graph.add("Mul", x, float(scale_in))
     return graph.add("Mul", graph.add("Tanh", inside), float(scale_out))
 
 
-OTHERS = {"softmax": softmax, "scaled_tanh": scaled_tanh}
+OTHERS = {"softmax": softmax, "scaled_tanh": scaled_tanh, "softmax_along": softmax,
+          "log_softmax": log_softmax, "clipped_rectify": clipped, "swish": swish,
+          "mish": mish, "gelu": gelu, "gelu_tanh": gelu_tanh}
 
 
 def nonlinearity(graph, layer, x):

@@ -42,9 +42,11 @@ def gru(graph, layer, xs):
     if (kinds[0] != "Sigmoid" or _kind(r.nonlinearity) != "Sigmoid" or None in kinds
             or layer.mask_input is not None):
         return _scanned(graph, layer, xs, _gru_step)
-    weights = _weights(graph, layer, (u, r, c), (-1, 1, 1))
-    return _operator(graph, "GRU", layer, xs, [*weights, "", *_starts(
-        graph, layer, xs, ("hid_init",))], kinds, linear_before_reset=1)
+    weights = _weights(graph, layer, (u, r, c), (-1, 1, 1), None if layer.b_hid is None
+                       else layer.b_hid.get_value())
+    inputs = [*weights, "", *_starts(graph, layer, xs, ("hid_init",))]
+    return _operator(graph, "GRU", layer, xs, inputs, kinds,
+                     linear_before_reset=int(layer.reset_after))
 
 
 def plain(graph, layer, xs):
@@ -77,13 +79,17 @@ def _called(layer, part):
     return f"{layer.name}.{part}" if layer.name else part
 
 
-def _weights(graph, layer, gates, signs=None):
-    """W (1, G H, D), R (1, G H, H) and B (1, 2 G H) of gates in an order."""
+def _weights(graph, layer, gates, signs=None, b_hid=None):
+    """W (1, G H, D), R (1, G H, H) and B (1, 2 G H) of gates in an order; ``b_hid`` is
+    the last gate's second bias."""
     signs = signs or (1,) * len(gates)
     W, R, b = ([sign * getattr(gate, part).get_value() for sign, gate
                 in zip(signs, gates)] for part in ("W_in", "W_hid", "b"))
     W, R = (np.concatenate(one, axis=1).T[None] for one in (W, R))
-    b = np.concatenate([*b, np.zeros(W.shape[1])])[None]
+    more = np.zeros(W.shape[1])
+    if b_hid is not None:
+        more[-len(b_hid):] = b_hid
+    b = np.concatenate([*b, more])[None]
     return [graph.constant(one, _called(layer, name))
             for name, one in (("W", W), ("R", R), ("B", b))]
 
@@ -214,7 +220,15 @@ def _gru_step(inside, layer, x, states):
     functions = [gate.nonlinearity for gate in layer.gates]
     r, u = (activated(inside, functions[k], add("Add", z[k], product[k]), 2)
             for k in (0, 1))
-    new = add("Add", z[2], add("Mul", r, product[2]))
+    if layer.reset_after:
+        kept = product[2] if layer.b_hid is None else add(
+            "Add", product[2], inside.param(layer.b_hid))
+        kept = add("Mul", r, kept)
+    else:
+        kept = add("MatMul", add("Mul", r, h), inside.param(layer.gates[2].W_hid))
+        kept = kept if layer.b_hid is None else add("Add", kept, inside.param(
+            layer.b_hid))
+    new = add("Add", z[2], kept)
     new = activated(inside, functions[2], new, 2)
     return [add("Add", h, add("Mul", u, add("Sub", new, h)))]
 
