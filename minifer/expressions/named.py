@@ -15,7 +15,7 @@ import numpy as np
 
 from ..errors import SettingError
 from ..ops import elementwise, label_loss as label_loss_, products
-from ..ops import rearrange, reduction
+from ..ops import rearrange, reduction, softmax
 from . import functions as f
 from .base import Apply, Expression, as_expression
 from .composed import (activation_of, celu, clip, gelu, hard_sigmoid, hard_swish, isinf,
@@ -286,6 +286,13 @@ def sum_of(*xs: Any) -> Expression:
     return total
 
 
+def log_softmax(x: Any, axis: int = 1) -> Apply:
+    """The logarithm of softmax along an axis."""
+    x = as_expression(x)
+    return Apply(softmax.log_softmax_forward, softmax.log_softmax_backward, x,
+                 constants=(axis,), ndim=x.ndim)
+
+
 def label_loss(log_p: Any, labels: Any, weights: Any = None, ignore: int | None = None,
                reduction: str = "mean") -> Expression:
     """The negative logarithm of the right class's probability, over maps as well.
@@ -331,7 +338,7 @@ def _counts(log_p, labels, *more):
 FUNCTIONS: dict[str, Any] = {
     **{name: _smooth(function) for name, function in SMOOTH.items()},
     **{name: _plain(function) for name, function in {**STEPS, **COMPARING}.items()},
-    **{name: _binary(name) for name in BINARY},
+    **{name: _binary(name) for name in BINARY}, "log_softmax": log_softmax,
     **{name: activation_of(name) for name in ACTIVATIONS},
     **{name: _reduced(name) for name in ("mean", "sum", "product", "max")},
     "min": _reduced("min", "max"), "argmax": argument("max"),

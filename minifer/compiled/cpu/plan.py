@@ -55,7 +55,7 @@ class CpuPlan(Plan):
         """Let steps write straight into the buffers of the convolutions beside them."""
         makers = {step.top: step for step in self.steps}
         for step in self.steps:
-            below = makers.get(step.bottoms[0])
+            below = makers.get(step.bottoms[0]) if step.bottoms else None
             if below is None or self.readers[below.top] > 1:
                 continue
             if isinstance(below, ImageStep) and isinstance(step, ConvChain):

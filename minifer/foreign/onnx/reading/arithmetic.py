@@ -250,9 +250,9 @@ def softmax(graph, node, rows, along):
     x = graph.layer(node, 0)
     ndim = len(x.output_shape)
     if graph.version >= 13:
-        axis = node.get("axis", -1) % ndim
+        axis = node.axis(ndim, -1)
     else:
-        axis = node.get("axis", 1) % ndim
+        axis = node.axis(ndim, 1)
         if any(n != 1 for n in x.output_shape[axis + 1:]):
             node.fail("the last axis, or version 13 or later", f"axis {axis} of "
                       f"{x.output_shape} in version {graph.version}")

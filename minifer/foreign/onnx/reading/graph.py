@@ -51,6 +51,13 @@ class Node:
         """Whether an input is there."""
         return place < len(self.inputs) and bool(self.inputs[place])
 
+    def axis(self, ndim, default=None, value=None):
+        """An axis, the attribute or another, counted from the front; or a failure."""
+        axis = self.get("axis", default) if value is None else value
+        if not -ndim <= axis < ndim:
+            self.fail(f"an axis among {ndim}", str(axis))
+        return axis % ndim
+
     def fail(self, expected, got, remedy=""):
         """Raise a WeightsError that names this node."""
         raise WeightsError(f"node {quoted(self.name)} ({self.op}): expected "
@@ -201,8 +208,7 @@ class Graph:
 
     def fixed(self, name, value):
         """An array as a layer."""
-        if np.asarray(value).size and not np.all(np.isfinite(value)):
-            raise SettingError("expected finite numbers, got others")
+        check_finite(value)
         learnt = name in self.learnt
         layer = ParamLayer(np.shape(value), np.asarray(value, np.float32), learnt,
                            name=name or None)
@@ -229,6 +235,7 @@ class Graph:
         value = self.array(node, place, "weights")
         if value.dtype.kind != "f":
             node.fail("floating-point weights", str(value.dtype))
+        check_finite(value)
         return value
 
     # --- layers ---
@@ -295,6 +302,7 @@ class Graph:
         """``x`` plus or times numbers that are stretched over it, as a layer."""
         cls = {"add": BiasLayer, "multiply": ScaleLayer}[kind]
         value, ndim = np.asarray(value), len(x.output_shape)
+        check_finite(value)
         shape = (1,) * (ndim - value.ndim) + value.shape
         fits = len(shape) == ndim and all(
             n == 1 or n == have for n, have in zip(shape, x.output_shape))
@@ -304,3 +312,9 @@ class Graph:
         axes = tuple(axis for axis, n in enumerate(shape) if n == 1)
         kept = tuple(n for axis, n in enumerate(shape) if axis not in axes)
         return cls(x, value.reshape(kept), axes, name=self.called(node))
+
+
+def check_finite(value):
+    """Raise SettingError if a parameter would not be finite."""
+    if not np.all(np.isfinite(value)):
+        raise SettingError("expected finite numbers as parameters, got others")

@@ -52,7 +52,7 @@ def layer_norm(graph, node):
     """Over the last axes."""
     x = graph.layer(node, 0)
     ndim = len(x.output_shape)
-    axes = tuple(range(node.get("axis", -1) % ndim, ndim))
+    axes = tuple(range(node.axis(ndim, -1), ndim))
     y = StandardizationLayer(x, axes, node.get("epsilon", 1e-5),
                              name=graph.called(node))
     found = [scaled(graph, node, y, (1, 2)), None, None]
@@ -71,7 +71,7 @@ def rms_norm(graph, node):
     """By the root of the mean of squares over the last axes."""
     x = graph.layer(node, 0)
     ndim = len(x.output_shape)
-    axes = list(range(node.get("axis", -1) % ndim, ndim))
+    axes = list(range(node.axis(ndim, -1), ndim))
     y = graph.function(node, "rms_normalized", [x], {
         "axis": axes, "epsilon": node.get("epsilon", 1e-5)})
     return scaled(graph, node, y, (1,))

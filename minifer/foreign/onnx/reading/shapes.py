@@ -171,7 +171,7 @@ def squeeze(graph, node):
     x = graph.layer(node, 0)
     shape = x.output_shape
     gone = ([axis for axis, n in enumerate(shape) if n == 1] if axes is None
-            else [axis % len(shape) for axis in axes])
+            else [node.axis(len(shape), value=axis) for axis in axes])
     return graph.shuffled(node, x, [a for a in range(len(shape)) if a not in gone])
 
 
@@ -213,8 +213,8 @@ def part(graph, node):
         node.fail("a start, a stop and a step for each axis, which are known",
                   f"{starts}, {stops}, {axes}, {steps}")
     shape = value.output_shape if isinstance(value, Layer) else value.shape
-    keys = {axis % len(shape): slice(start, stop, step) for start, stop, axis, step
-            in zip(starts, stops, axes, steps)}
+    keys = {node.axis(len(shape), value=axis): slice(start, stop, step)
+            for start, stop, axis, step in zip(starts, stops, axes, steps)}
     if not isinstance(value, Layer):
         same_kind(graph, node)
         return value[tuple(keys.get(a, slice(None)) for a in range(len(shape)))]
@@ -276,7 +276,8 @@ def pad(graph, node):
     ndim = len(x.output_shape)
     sides, mode = graph.numbers(node, "pads", 1), node.get("mode", "constant")
     axes = graph.numbers(node, "axes", 3)
-    axes = list(range(ndim)) if axes is None else [axis % ndim for axis in axes]
+    axes = (list(range(ndim)) if axes is None
+            else [node.axis(ndim, value=axis) for axis in axes])
     if len(sides) != 2 * len(axes) or mode not in ("constant", "edge", "reflect",
                                                    "wrap"):
         node.fail("a mode of minifer, and two numbers for each axis",

@@ -1,17 +1,4 @@
-"""Objectives: what training makes small.
-
-Functions of predictions and targets, as in Lasagne. Given arrays they return
-an array; given an expression (``get_output(network)`` without data) they
-return an expression for :func:`minifer.function`. They give one loss for each
-sample: take the ``.mean()``. Predictions (N, 1) of a network with a single output may
-have targets (N,), which then count as (N, 1).
-
->>> import numpy as np
->>> from minifer.objectives import categorical_crossentropy
->>> p = np.array([[0.5, 0.5], [0.25, 0.75]])
->>> categorical_crossentropy(p, np.array([0, 1])).round(4)
-array([0.6931, 0.2877])
-"""
+"""One loss for each sample: the objectives, as Lasagne has them."""
 
 from __future__ import annotations
 
@@ -19,11 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from ._types import Array
-from .device.arrays import as_array, on_gpu
-from .errors import NotFiniteError, SettingError, ShapeError
-from .expressions import Apply, Expression, as_expression, function_of_arrays, functions
-from .ops import activation, loss
+from .._types import Array
+from ..device.arrays import as_array, on_gpu
+from ..errors import NotFiniteError, SettingError, ShapeError
+from ..expressions import (Apply, Expression, as_expression, function_of_arrays,
+                           functions)
+from ..ops import activation, loss
 
 __all__ = ["categorical_crossentropy", "softmax_crossentropy",
            "binary_crossentropy", "sigmoid_crossentropy", "squared_error",
