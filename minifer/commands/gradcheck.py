@@ -10,7 +10,7 @@ import json
 
 import numpy as np
 
-from .. import gradcheck, init, models, nonlinearities as f
+from .. import gradcheck, models, nonlinearities as f
 from ..device import arrays
 from ..layers import (BaseConvLayer, BatchNormLayer, BiasLayer, ConcatLayer,
                       Conv1DLayer, Conv2DLayer, Conv3DLayer, CustomRecurrentLayer,
@@ -168,7 +168,7 @@ def functions(x):
             ("pad", {"widths": ((0, 0), (0, 0), (2, 1), (-1, 3)), "mode": "reflect"}),
             ("normalized", {"axis": 1}), ("rms_normalized", {"axis": (2, 3)})):
         yield f"FunctionLayer {name}", FunctionLayer([x], name, options)
-    square = ParamLayer((6, 4), init.Normal(1), name="square")
+    square = ParamLayer((6, 4), np.linspace(-1, 1, 24).reshape(6, 4), name="square")
     yield "FunctionLayer matmul, ParamLayer", FunctionLayer([x, square], "matmul")
     yield "nonlinearity Softmax", NonlinearityLayer(x, f.Softmax(2))
     yield "nonlinearity LogSoftmax", NonlinearityLayer(x, f.LogSoftmax(3))

@@ -45,8 +45,8 @@ class ParamLayer(MergeLayer):
         self.name = name
         self.params = {}
         self.input_layers, self.input_shapes = [], []
-        self.shape: tuple = self.check_shape(shape)
-        if None in self.shape:
+        self.shape: tuple[int, ...] = tuple(n or 0 for n in self.check_shape(shape))
+        if 0 in self.shape:  # where there was None
             self.fail("a shape of whole numbers", repr(shape))
         self.trainable = bool(trainable)
         self.value = self.add_param(value, self.shape, "value", self.trainable,

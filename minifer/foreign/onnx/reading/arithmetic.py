@@ -97,7 +97,7 @@ def merged(graph, node, name, a, b):
 
 
 def division(graph, node):
-    """Of whole numbers, which shapes are computed with, without a rest."""
+    """A quotient; that of whole numbers, as in shapes, leaves out the rest."""
     a, b = values(graph, node)
     if not isinstance(a, Layer) and not isinstance(b, Layer) and a.dtype.kind in "iu":
         if np.any(b == 0):
