@@ -27,7 +27,8 @@ from .evaluation import (GradientsOf, Part, evaluate, gradients, leads_to, mean_
 from .functions import function_of_arrays
 from .shared import Param, shared
 
-__all__ = ["Expression", "Variable", "Constant", "Apply", "Param", "DerivedParam", "shared",
+__all__ = ["Expression", "Variable", "Constant", "Apply", "Param", "DerivedParam",
+           "shared",
            "as_expression", "all_below", "evaluate", "gradients", "pull_back",
            "GradientsOf",
            "Part", "leads_to", "mean_of", "functions",

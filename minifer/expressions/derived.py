@@ -24,7 +24,7 @@ class DerivedParam(Param):
     Parameters
     ----------
     expression : Expression
-        Of parameters and numbers alone.
+        Made of parameters and numbers; one of variables is refused.
     name : str, optional
 
     Attributes

@@ -72,7 +72,7 @@ class ValueLayer(InputLayer):
     """What an expression gives, in the place of data: a length, or a first state.
 
     Layers that are given an expression as an option read it below themselves. It is no
-    input of the network: nobody gives its data.
+    input of the network: its data are computed from those of the others.
 
     Parameters
     ----------

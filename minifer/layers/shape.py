@@ -63,13 +63,13 @@ class ReshapeLayer(Layer):
     name : str, optional
     """
 
-    def __new__(cls, incoming=None, shape=(), *args, **kwargs):
-        symbolic = isinstance(shape, (tuple, list)) and any(
-            isinstance(part, Expression) for part in shape)
-        return super().__new__(SymbolicReshapeLayer if symbolic else cls)
-
     def __init__(self, incoming: Layer | Shape, shape: Sequence[Any], *,
                  name: str | None = None):
+        if type(self) is ReshapeLayer and isinstance(shape, (tuple, list)) and any(
+                isinstance(part, Expression) for part in shape):
+            self.__class__ = SymbolicReshapeLayer
+            self.__init__(incoming, shape, name=name)  # type: ignore[misc]
+            return
         super().__init__(incoming, name)
         if not isinstance(shape, (tuple, list)):
             self.fail("shape as a tuple", repr(shape))
@@ -128,8 +128,8 @@ class SymbolicReshapeLayer(MergeLayer, ReshapeLayer):
 
     def __init__(self, incoming, shape, *, name=None):
         lengths = [part for part in shape if isinstance(part, Expression)]
-        super().__init__([incoming, *(ValueLayer((1,), reshaped(length, (1,)))
-                                      for length in lengths)], name)
+        MergeLayer.__init__(self, [incoming, *(ValueLayer((1,), reshaped(length, (1,)))
+                                               for length in lengths)], name)
         for part in shape:
             if not isinstance(part, (Expression, list)) and not _is_whole(part):
                 self.fail("shape parts > 0, -1, [i] or expressions", repr(part))

@@ -1,4 +1,4 @@
-"""Numbers drawn anew at each evaluation: ``theano.tensor.shared_randomstreams``.
+"""Numbers drawn again at each evaluation: ``theano.tensor.shared_randomstreams``.
 
 >>> noise = RandomStreams(seed=1).normal((2, 3))
 >>> first, second = noise.eval(), noise.eval()
@@ -57,7 +57,7 @@ class Draw(Expression):
 
 
 class RandomStreams:
-    """Makes expressions whose numbers are drawn anew at each evaluation.
+    """Makes expressions whose numbers are drawn again at each evaluation.
 
     The distributions are Theano's, the numbers are not: they come from streams of
     :mod:`minifer.random`, one for each expression.

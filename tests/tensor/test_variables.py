@@ -56,7 +56,7 @@ def test_downcast_to_floatX():
 
 
 @pytest.mark.parametrize("name, instead", [
-    ("scan", "RecurrentLayer"), ("sandbox", "DropoutLayer"),
+    ("scan", "RecurrentLayer"), ("sparse", "NumPy"),
     ("Op", "layer of your own"),
     ("gof", "layers")])
 def test_what_of_theano_is_not_here_says_what_to_use(name, instead):
