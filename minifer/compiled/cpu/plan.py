@@ -17,6 +17,7 @@ from ...layers import (BatchNormLayer, Conv1DLayer, Conv2DLayer, Conv3DLayer,
 from ..plan import Plan, halves
 from ..steps import PlainStep
 from .conv_chain import ConvChain
+from .depthwise import DepthwiseStep, is_depthwise
 from .folding import Folding
 from .fused_conv import FusedConv
 from .image_steps import FixedNormStep, ImageStep, NormStep, PoolStep, ReluStep
@@ -88,6 +89,9 @@ class CpuPlan(Plan):
         Fast = self._between_convolutions(layer)
         if Fast is not None and not logits:
             return Fast([layer], bottoms, *flags, self.workers, self.batch)
+        if type(layer) is Conv2DLayer and is_depthwise(layer):
+            return DepthwiseStep([layer], bottoms, *flags, logits, self.workers,
+                                 self.batch)
         if type(layer) in IMAGE_BY_IMAGE:
             return SharedStep([layer], bottoms, *flags, self.options, logits,
                               self.workers, self.batch)
