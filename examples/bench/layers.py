@@ -105,9 +105,10 @@ def _row(name, shape, make, make_theirs, torch, args):
     source = layers.get_all_layers(net)[0].input_var
     params = layers.get_all_params(net, trainable=True)
     loss = (y * dy_var).sum()
+    of_x, *of_params = minifer.grad(loss, [source, *params])
     # Steps of size 0: gradients are computed and used, and nothing moves away.
-    step = minifer.function([source, dy_var], [loss, minifer.grad(loss, source)],
-                            minifer.updates.sgd(loss, params, 0.0),
+    step = minifer.function([source, dy_var], [loss, of_x],
+                            minifer.updates.sgd(of_params, params, 0.0),
                             threads=args.threads)
     there = torch.from_numpy(x).requires_grad_()
     upstream = torch.from_numpy(dy)

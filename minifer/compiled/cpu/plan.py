@@ -21,6 +21,8 @@ from .depthwise import DepthwiseStep, is_depthwise
 from .folding import Folding
 from .fused_conv import FusedConv
 from .image_steps import FixedNormStep, ImageStep, NormStep, PoolStep, ReluStep
+from .lstm import LSTMStep, is_usual
+from .rephrased import rephrased
 from .steps import DenseStep, DropoutStep, SequenceStep, SharedStep
 
 __all__ = ["CpuPlan"]
@@ -84,6 +86,8 @@ class CpuPlan(Plan):
             return DropoutStep([layer], bottoms, *flags, self.workers, self.batch)
         if type(layer) is DenseLayer:
             return DenseStep([layer], bottoms, *flags, self.workers, self.batch, logits)
+        if type(layer) is LSTMLayer and is_usual(layer):
+            return LSTMStep([layer], bottoms, *flags, self.options, self.workers)
         if type(layer) in (LSTMLayer, GRULayer):
             return SequenceStep([layer], bottoms, *flags, self.options, self.workers)
         Fast = self._between_convolutions(layer)
@@ -91,6 +95,11 @@ class CpuPlan(Plan):
             return Fast([layer], bottoms, *flags, self.workers, self.batch)
         if type(layer) is Conv2DLayer and is_depthwise(layer):
             return DepthwiseStep([layer], bottoms, *flags, logits, self.workers,
+                                 self.batch)
+        if type(layer) in (Conv2DLayer, DilatedConv2DLayer, TransposedConv2DLayer):
+            Rephrased = rephrased(layer)
+            if Rephrased is not None:
+                return Rephrased([layer], bottoms, *flags, logits, self.workers,
                                  self.batch)
         if type(layer) in IMAGE_BY_IMAGE:
             return SharedStep([layer], bottoms, *flags, self.options, logits,
