@@ -13,8 +13,8 @@ __all__ = ["ABSENT", "why", "getter"]
 _LAYERS = "the layers and expressions of minifer, or a layer of your own"
 _LOOPS = ("minifer.layers.RecurrentLayer and its relatives, or a Python loop over the "
           "steps of a known number")
-_NOISE = ("minifer.layers.DropoutLayer and GaussianNoiseLayer, or numbers that NumPy "
-          "draws, as an input of the function")
+_NOISE = ("minifer.tensor.shared_randomstreams.RandomStreams, or the layers "
+          "DropoutLayer and GaussianNoiseLayer")
 
 #: Name below ``minifer``, where it was below ``theano`` -> what to use in its place.
 ABSENT = {
@@ -29,7 +29,7 @@ ABSENT = {
     "Rop": "minifer.grad", "Lop": "minifer.grad", "In": "a variable, or "
     "minifer.shared", "Out": "the expression itself",
     "tensor.signal": "minifer.layers.Pool2DLayer",
-    "tensor.shared_randomstreams": _NOISE, "tensor.extra_ops": "minifer.tensor",
+    "tensor.extra_ops": "minifer.tensor",
     "tensor.hessian": "minifer.tensor.grad", "tensor.nlinalg": "NumPy",
     "tensor.slinalg": "NumPy", "tensor.opt": "nothing: there is no graph optimiser",
     "tensor.nnet.conv2d": "minifer.layers.Conv2DLayer",

@@ -97,14 +97,23 @@ NAMES = {
 }
 
 
+#: Modules of Theano whose names are elsewhere here. Scripts have them from there, so
+#: that nothing is said about it.
+THEANO = {"minifer.sandbox": "minifer.tensor",
+          "minifer.sandbox.rng_mrg": "minifer.tensor.shared_randomstreams"}
+
+
 class _Alias(types.ModuleType):
     """A module of yesterday: it has no names but those of the module of today."""
 
     def __getattr__(self, name):
+        if self.__name__ in THEANO:
+            return getattr(importlib.import_module(THEANO[self.__name__]), name)
         return attribute(self.__name__, name)
 
     def __dir__(self):
-        return dir(importlib.import_module(new_name(self.__name__)))
+        return dir(importlib.import_module(THEANO.get(self.__name__) or new_name(
+            self.__name__)))
 
 
 class _Finder:
@@ -115,6 +124,8 @@ class _Finder:
     """
 
     def find_spec(self, name, path=None, target=None):
+        if name in THEANO:
+            return importlib.machinery.ModuleSpec(name, self, is_package=True)
         new = new_name(name)
         if new is None and _absent.why(name) is not None:
             raise ModuleNotFoundError(_absent.why(name), name=name)
@@ -123,7 +134,8 @@ class _Finder:
         return importlib.machinery.ModuleSpec(name, self, is_package=True)
 
     def create_module(self, spec):
-        _warn(spec.name, new_name(spec.name))
+        if spec.name not in THEANO:
+            _warn(spec.name, new_name(spec.name))
         return _Alias(spec.name)
 
     def exec_module(self, module):

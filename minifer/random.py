@@ -161,11 +161,33 @@ class Stream:
         return round(p * 65536)
 
 
+class OldNames(np.random.Generator):
+    """A generator with the names of a ``RandomState``, which scripts of Lasagne use."""
+
+    def randint(self, low: int, high: int | None = None, size: Any = None,
+                dtype: Any = int) -> Any:
+        """Whole numbers from ``low`` on and below ``high``, or from 0 below ``low``."""
+        return self.integers(low, high, size, dtype)
+
+    def rand(self, *shape: int) -> Any:
+        """Uniform numbers in [0, 1)."""
+        return self.random(shape or None)
+
+    def randn(self, *shape: int) -> Any:
+        """Standard normal numbers."""
+        return self.standard_normal(shape or None)
+
+    def random_sample(self, size: Any = None) -> Any:
+        """Uniform numbers in [0, 1)."""
+        return self.random(size)
+
+
 def get_rng() -> Any:
     """The generator that initialisers use when none is given.
 
     A ``numpy.random.Generator``. Seeded with 0 until :func:`set_rng` is
-    called, so that two runs of a script give the same network.
+    called, so that two runs of a script give the same network. It also has the names
+    that a ``RandomState`` had, such as ``randint``.
     """
     if _rng is None:
         set_rng(0)
@@ -183,7 +205,7 @@ def set_rng(new_rng: Rng) -> None:
     """
     global _rng
     if isinstance(new_rng, (int, np.integer)):
-        new_rng = Stream(new_rng, "init").generator()
+        new_rng = OldNames(Stream(new_rng, "init").generator().bit_generator)
     if not (hasattr(new_rng, "uniform") and hasattr(new_rng, "normal")):
         raise SettingError(
             f"set_rng: expected a seed or a NumPy generator, got {new_rng!r}.")

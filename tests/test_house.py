@@ -29,10 +29,10 @@ MAY = {
     "data": "faces files random", "search": "device files progress random",
     "ranks": "device",
     "ops": "cuda device",
-    "expressions": "device ops", "nonlinearities": "expressions ops",
+    "expressions": "config device ops", "nonlinearities": "expressions ops",
     "layers": "config device expressions init nonlinearities ops random ranks",
     "utils": "config expressions layers", "objectives": "device expressions ops",
-    "tensor": "config expressions objectives ops",
+    "tensor": "expressions objectives ops random",
     "gradcheck": "device layers",
     "regularization": "expressions layers",
     "models": "init layers nonlinearities regularization weights",
@@ -83,7 +83,7 @@ def test_the_house_has_no_circle_and_few_floors():
     assert max(tree.floors(graph).values()) + 1 <= 12
     # Arrows to errors are not counted: all rooms may have one.
     others = set(rooms) - {"errors"}
-    assert sum(len(graph[room] & others) for room in rooms) <= 153
+    assert sum(len(graph[room] & others) for room in rooms) <= 154
 
 
 def test_the_core_reaches_no_photo_and_no_report():

@@ -81,11 +81,13 @@ class Plan:
             Copies: they stay valid.
         """
         self.values = {layer: checked(layer, x) for layer, x in given.items()}
+        most = max([self.batch, *(len(x) for x in self.values.values())])
         with self._surroundings():
             for step in self.steps:
                 began = self._now()
-                self.values[step.top] = step.forward(
-                    [self.values[b] for b in step.bottoms])
+                xs = [self.values[b] for b in step.bottoms]
+                self._check_rows(step, xs, most)
+                self.values[step.top] = step.forward(xs)
                 step.seconds += self._now() - began
         return [self._result(layer) for layer in self.outputs]
 
@@ -125,6 +127,13 @@ class Plan:
         step.seconds += self._now() - began
         return [dx if bottom in self.learns else None
                 for bottom, dx in zip(step.bottoms, dxs)], found
+
+    def _check_rows(self, step, xs, most):
+        """Refuse more images than buffers are for: a layer's shape was not true."""
+        for below, x in zip(step.bottoms, xs):
+            if len(x) > most:
+                below.fail(f"at most {most} images, by its get_output_shape_for",
+                           f"an output of shape {x.shape}")
 
     def table(self):
         """Rows of (name, algorithm, shape, MFLOP an image, bytes, seconds)."""

@@ -14,9 +14,11 @@ from ..device.arrays import device_of, to_device
 from ..expressions import (Apply, GradientsOf, Part, Variable, all_below, leads_to,
                            mean_of)
 from ..layers import get_all_params
+from ..layers.input import ValueLayer
 from ..layers.symbolic import NetworkPass
 from ..ops.loss import softmax_crossentropy_forward
 from .plan import runs_planned
+from .rows import most_rows
 
 __all__ = ["PlannedPass", "FusedHead", "fused_heads", "network_passes",
            "passes_that_learn", "gradients_in"]
@@ -53,6 +55,7 @@ class PlannedPass:
         self.network_pass, self.batch, self.make = network_pass, batch, make
         self.params = get_all_params(network_pass.outputs)
         self.plan, self.applies, self.latest = None, False, None
+        self.rows = {}  # by the inputs' shapes
         self.begun = begun and all(isinstance(one, Variable)
                                    for one in network_pass.inputs)
 
@@ -66,13 +69,24 @@ class PlannedPass:
         """
         self.applies = (runs_planned(values, self.params)
                         and None not in self.network_pass.sources
-                        and all(len(v) for v in values))  # nothing needs no plan
+                        and all(len(v) for v in values)  # nothing needs no plan
+                        and self._rows(values) is not None)
         if self.applies:
-            size = max([self.batch] + [len(v) for v in values])
+            size = max(self.batch, self._rows(values))
             if self.plan is None or size > self.plan.batch:
                 self.plan = self.make(size)
             self.plan.begin()
         return self.applies
+
+    def _rows(self, values):
+        """See :func:`.rows.most_rows`; looked at once for each shape of inputs."""
+        one, shapes = self.network_pass, tuple(value.shape for value in values)
+        key = shapes, *(tuple(map(int, value)) for value, source in zip(
+            values, one.sources) if isinstance(source, ValueLayer) and (
+                source.shape == (1,)))
+        if key not in self.rows:
+            self.rows[key] = most_rows(one.outputs, dict(zip(one.sources, values)))
+        return self.rows[key]
 
     def begin_with(self, given):
         """The same for the values of variables; False where they are not known yet."""

@@ -15,17 +15,20 @@ step forward and one back, like everything here:
 
 ``base.py`` holds what an expression is, ``functions.py`` what can be done with them,
 ``named.py`` such functions by name, ``shared.py`` values that stay from call to call,
+``derived.py`` parameters that are made of others,
 ``evaluation.py`` the way forward and the way back.
 """
 
 from . import functions
 from .base import (Apply, Constant, Expression, Variable, all_below, as_expression)
+from .derived import DerivedParam
 from .evaluation import (GradientsOf, Part, evaluate, gradients, leads_to, mean_of,
                          pull_back)
 from .functions import function_of_arrays
 from .shared import Param, shared
 
-__all__ = ["Expression", "Variable", "Constant", "Apply", "Param", "shared",
+__all__ = ["Expression", "Variable", "Constant", "Apply", "Param", "DerivedParam",
+           "shared",
            "as_expression", "all_below", "evaluate", "gradients", "pull_back",
            "GradientsOf",
            "Part", "leads_to", "mean_of", "functions",

@@ -25,13 +25,18 @@ class Expression:
     name : str or None
     ndim : int or None
         Number of axes; None where that is not known before the data are.
+    dtype : str or dtype
+        The type of the value; 'floatX' where that is floats of any precision.
     """
 
     inputs: tuple[Any, ...] = ()
     name: str | None = None
     ndim: Any = None
+    dtype: Any = "floatX"
     #: Parameters of which :meth:`backward` finds gradients besides those of inputs.
     params: Any = ()
+    #: Whether its value is another at each evaluation, though its inputs are the same.
+    draws = False
     #: Whether ``backward`` has ``need_dx``, which spares gradients of its inputs.
     can_skip_dx = False
     #: So that an array leaves ``array * expression`` to the expression.
@@ -316,6 +321,8 @@ class Apply(Expression):
 def as_expression(value: Any) -> Expression:
     """``value`` itself if it is an expression, else a constant.
 
+    A list with expressions in it becomes the stack of them.
+
     Raises
     ------
     SettingError
@@ -323,6 +330,9 @@ def as_expression(value: Any) -> Expression:
     """
     if isinstance(value, Expression):
         return value
+    if isinstance(value, (list, tuple)) and any(
+            isinstance(one, Expression) for one in value):
+        return functions.stack(value)
     found = Constant(value)
     kind = getattr(getattr(found.value, "dtype", None), "kind", None)
     if kind not in (None, "b", "i", "u", "f") or kind is None and not isinstance(

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import config
 from ..ops import elementwise, rearrange, reduction
 from .base import Apply, Expression, as_expression
 
@@ -20,12 +21,14 @@ __all__ = ["function_of_arrays", "elementwise_op", "unary", "plain", "compare",
            "reduce_with", "cast", "mean", "sum_of", "product", "variance", "part_of",
            "changed_part", "reshape",
            "flatten", "dimshuffle", "transpose", "dot", "clip", "norm", "argument",
-           "shape_of",
+           "shape_of", "stack", "as_dtype",
            "Comparison"]
 
 
 class Comparison(Apply):
     """A comparison, which is neither true nor false before its data are known."""
+
+    dtype = "bool"
 
     def __bool__(self):
         raise TypeError("a comparison of expressions is neither true nor false before "
@@ -89,9 +92,16 @@ def plain(function: Any, *values: Any, kind: type[Apply] = Apply) -> Apply:
 
 def cast(x: Any, dtype: Any) -> Expression:
     """``x`` in another dtype."""
-    x = as_expression(x)
-    return Apply(elementwise.cast_forward, elementwise.cast_backward, x,
+    x, dtype = as_expression(x), as_dtype(dtype)
+    made = Apply(elementwise.cast_forward, elementwise.cast_backward, x,
                  constants=(np.dtype(dtype),), ndim=x.ndim)
+    made.dtype = dtype
+    return made
+
+
+def as_dtype(dtype: Any) -> Any:
+    """A dtype as it is; what ``'floatX'`` stands for now."""
+    return config.floatX if isinstance(dtype, str) and dtype == "floatX" else dtype
 
 
 def clip(x: Any, low: Any, high: Any) -> Apply:
@@ -167,7 +177,19 @@ def argument(function: Any, x: Any, axis: Any = None, keepdims: bool = False) ->
 
 def shape_of(x: Any) -> Apply:
     """The shape, as whole numbers on the CPU."""
-    return Apply(_shape, None, as_expression(x), ndim=1)
+    return Shape(_shape, None, as_expression(x), ndim=1)
+
+
+class Shape(Apply):
+    """A shape, which can be taken apart where the number of its axes is known."""
+
+    dtype = "int64"
+
+    def __iter__(self):
+        axes = self.inputs[0].ndim
+        if axes is None:
+            return super().__iter__()
+        return iter([self[i] for i in range(axes)])
 
 
 def _shape(x):
@@ -219,6 +241,14 @@ def dot(a: Any, b: Any) -> Apply:
     if a.ndim is not None and b.ndim is not None:
         ndim = a.ndim + b.ndim - 2 if a.ndim and b.ndim else max(a.ndim, b.ndim)
     return Apply(rearrange.dot_forward, rearrange.dot_backward, a, b, ndim=ndim)
+
+
+def stack(values: Any, axis: int = 0) -> Apply:
+    """Expressions of one shape side by side, along a new axis."""
+    inputs = [as_expression(one) for one in values]
+    ndim = inputs[0].ndim
+    return Apply(rearrange.stack_forward, rearrange.stack_backward, *inputs,
+                 constants=(axis,), ndim=None if ndim is None else ndim + 1)
 
 
 # --- parts ---------------------------------------------------------------------

@@ -10,8 +10,9 @@ import numpy as np
 
 from .._types import Array
 from ..device.arrays import resolve, to_device, to_host
-from ..layers import (BatchNormLayer, EmbeddingLayer, InputLayer, Layer, forward,
-                      get_all_layers, get_all_params)
+from ..layers import (BatchNormLayer, EmbeddingLayer, Layer, forward, get_all_layers,
+                      get_all_params)
+from ..layers.input import takes_data
 from .probing import OUTSIDE, compare
 from .report import Report
 
@@ -174,7 +175,7 @@ def _differences(claimed, again, factor, wrong, note):
 def _batches(batch, order, inputs, deterministic):
     """The sizes of the batches to try, the main one first."""
     sizes = [batch] if isinstance(batch, int) else list(batch)
-    free = any(None in layer.shape for layer in order if isinstance(layer, InputLayer))
+    free = any(None in layer.shape for layer in order if takes_data(layer))
     if inputs is not None or not free:
         return sizes[:1]
     if not deterministic and any(isinstance(layer, BatchNormLayer) for layer in order):
@@ -183,7 +184,7 @@ def _batches(batch, order, inputs, deterministic):
 
 
 def _float64_inputs(order, inputs, batch, rng):
-    sources = [layer for layer in order if isinstance(layer, InputLayer)]
+    sources = [layer for layer in order if takes_data(layer)]
     if inputs is None:
         inputs = {}
         for layer in sources:

@@ -29,7 +29,7 @@ from typing import Any, NoReturn, Union
 
 from .._types import Shape
 from ..errors import ShapeError
-from ..expressions import Expression
+from ..expressions import DerivedParam, Expression
 from .pairs import ExpressionPair, NoExpression
 from .param import Param, Spec, create_param
 
@@ -136,12 +136,19 @@ class Layer:
         self.params[param] = {tag for tag, on in tags.items() if on}
         return param
 
-    def get_params(self, **tags: bool) -> list[Param]:
-        """This layer's parameters that have the True tags and not the False ones."""
+    def get_params(self, unwrap_shared: bool = True, **tags: bool) -> list[Param]:
+        """This layer's parameters that have the True tags and not the False ones.
+
+        In the place of one that is an expression stand those that it is made of, unless
+        ``unwrap_shared`` is False.
+        """
         wanted = {tag for tag, on in tags.items() if on}
         unwanted = {tag for tag, on in tags.items() if not on}
-        return [param for param, has in self.params.items()
-                if wanted <= has and not (unwanted & has)]
+        found = [param for param, has in self.params.items()
+                 if wanted <= has and not (unwanted & has)]
+        return [one for param in found for one in (
+            param.roots if unwrap_shared and isinstance(param, DerivedParam)
+            else [param])]
 
     def get_output_shape_for(self, input_shape):
         """The output's shape for an input of ``input_shape`` (default: the same)."""

@@ -1,8 +1,9 @@
 """Lasagne's layers for cuda-convnet, as the layers here.
 
 ``lasagne.layers.cuda_convnet`` differs from ``lasagne.layers`` in defaults: filters are
-not turned round, and pooling counts the border. Its order of axes in between, (C, H, W,
-N), does not exist here: ``dimshuffle=False`` is refused.
+not turned round, and pooling counts the border. No layer here works in its order of
+axes, (C, H, W, N), so that ``dimshuffle=False`` is refused; two bring images there and
+back.
 """
 
 from __future__ import annotations
@@ -18,8 +19,10 @@ from .base import Layer
 from .conv import Conv2DLayer
 from .param import Spec
 from .pool import MaxPool2DLayer
+from .shape import DimshuffleLayer
 
-__all__ = ["Conv2DCCLayer", "MaxPool2DCCLayer"]
+__all__ = ["Conv2DCCLayer", "MaxPool2DCCLayer", "ShuffleBC01ToC01BLayer",
+           "ShuffleC01BToBC01Layer", "bc01_to_c01b", "c01b_to_bc01"]
 
 
 def Conv2DCCLayer(incoming: Layer | Shape, num_filters: int,
@@ -74,8 +77,34 @@ def MaxPool2DCCLayer(incoming: Layer | Shape, pool_size: int | Sequence[int],
                           **kwargs)
 
 
+def ShuffleBC01ToC01BLayer(incoming: Layer | Shape, **kwargs: Any) -> DimshuffleLayer:
+    """Images (N, C, H, W) as (C, H, W, N).
+
+    Parameters
+    ----------
+    incoming, **kwargs
+        As for :class:`~minifer.layers.DimshuffleLayer`, which it returns.
+    """
+    return DimshuffleLayer(incoming, (1, 2, 3, 0), **kwargs)
+
+
+def ShuffleC01BToBC01Layer(incoming: Layer | Shape, **kwargs: Any) -> DimshuffleLayer:
+    """The way back: images (C, H, W, N) as (N, C, H, W).
+
+    Parameters
+    ----------
+    incoming, **kwargs
+        As for :class:`~minifer.layers.DimshuffleLayer`, which it returns.
+    """
+    return DimshuffleLayer(incoming, (3, 0, 1, 2), **kwargs)
+
+
+bc01_to_c01b = ShuffleBC01ToC01BLayer
+c01b_to_bc01 = ShuffleC01BToBC01Layer
+
+
 def _check_order(dimshuffle):
     if not dimshuffle:
-        raise SettingError("dimshuffle: expected True, got False. The order (C, H, W, "
-                           "N) does not exist here: leave the argument out, and the "
-                           "layers that change to it and back.")
+        raise SettingError("dimshuffle: expected True, got False. No convolution or "
+                           "pooling works in the order (C, H, W, N) here: leave the "
+                           "argument out, and the layers that change to it and back.")

@@ -90,8 +90,8 @@ def get_all_params(layer: Layers, unwrap_shared: bool = True,
     ----------
     layer : Layer or list of Layer
     unwrap_shared : bool, default True
-        Taken for Lasagne's sake, where a parameter might be an expression of others;
-        here each is a value of its own, and this makes no difference.
+        Whether, in the place of a parameter that is an expression (weights that are
+        tied: ``W=other.W.T``), those stand that it is made of.
     **tags : bool
         ``trainable=True`` keeps those with the tag, ``regularizable=False``
         those without. No tags: all, also running statistics.
@@ -101,7 +101,8 @@ def get_all_params(layer: Layers, unwrap_shared: bool = True,
     list of Param
         A shared parameter once, at its first place.
     """
-    params = [p for one in get_all_layers(layer) for p in one.get_params(**tags)]
+    params = [p for one in get_all_layers(layer)
+              for p in one.get_params(unwrap_shared, **tags)]
     return list(dict.fromkeys(params))
 
 

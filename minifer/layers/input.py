@@ -7,10 +7,10 @@ from typing import Any
 from .. import config
 from .._types import Shape
 from ..device.arrays import as_array
-from ..expressions import Expression, Variable, as_expression
+from ..expressions import Expression, Variable, as_expression, evaluate
 from .base import Layer
 
-__all__ = ["InputLayer"]
+__all__ = ["InputLayer", "ValueLayer", "takes_data", "values_of_expressions"]
 
 
 class InputLayer(Layer):
@@ -66,3 +66,37 @@ class InputLayer(Layer):
 
     def backward(self, dy, cache):
         return dy, {}
+
+
+class ValueLayer(InputLayer):
+    """What an expression gives, in the place of data: a length, or a first state.
+
+    Layers that are given an expression as an option read it below themselves. It is no
+    input of the network: its data are computed from those of the others.
+
+    Parameters
+    ----------
+    shape : tuple
+    expression : Expression
+    """
+
+    def forward(self, x):
+        return x, ()
+
+    def backward(self, dy, cache):
+        return dy, {}
+
+
+def takes_data(layer):
+    """Whether a layer is where data come in."""
+    return isinstance(layer, InputLayer) and not isinstance(layer, ValueLayer)
+
+
+def values_of_expressions(order, given):
+    """The values of all :class:`ValueLayer` in a network, by the data of its inputs."""
+    wanted = [one for one in order if isinstance(one, ValueLayer) and one not in given]
+    if not wanted:
+        return {}
+    done = evaluate([one.input_var for one in wanted], {
+        one.input_var: x for one, x in given.items() if isinstance(one, InputLayer)})
+    return {one: as_array(done[one.input_var][0]) for one in wanted}

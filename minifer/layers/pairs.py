@@ -69,7 +69,8 @@ class ExpressionPair:
     """
 
     def __init__(self, function, ndims):
-        self.variables = [Variable(f"x{i}", ndim) for i, ndim in enumerate(ndims)]
+        self.variables = [Variable(f"x{i}", ndim, "floatX")
+                          for i, ndim in enumerate(ndims)]
         self.expression = _built(function, self.variables)
 
     def forward(self, *xs):

@@ -10,13 +10,13 @@ import numpy as np
 from .. import config
 from .._types import Array
 from ..errors import ShapeError
-from ..expressions import Param
+from ..expressions import DerivedParam, Expression, Param
 
-__all__ = ["Param", "create_param", "device_of_params"]
+__all__ = ["Param", "DerivedParam", "create_param", "device_of_params"]
 
 
 #: What a parameter may be made of; see :func:`create_param`.
-Spec = Union[Param, Array, Callable[..., Any]]
+Spec = Union[Expression, Array, Callable[..., Any]]
 
 
 def device_of_params(params):
@@ -43,9 +43,10 @@ def create_param(spec: Spec, shape: Sequence[int], name: str | None = None) -> P
 
     Parameters
     ----------
-    spec : Param, array or callable
-        A parameter to share, a value to copy, or an initialiser that is
-        called with the shape, and gives one or the other.
+    spec : Param, Expression, array or callable
+        A parameter to share, an expression of parameters (such as ``other.W.T``), a
+        value to copy, or an initialiser that is called with the shape, and gives one of
+        these.
     shape : tuple of int
     name : str, optional
 
@@ -60,14 +61,17 @@ def create_param(spec: Spec, shape: Sequence[int], name: str | None = None) -> P
             f"parameter '{name}': expected a shape of whole numbers >= 1, got "
             f"{shape}. An axis that is None in the input shape cannot size a "
             "parameter: give its length.")
-    if isinstance(spec, Param):
-        param, came = spec, "a shared parameter"
+    came = "an array"
+    if isinstance(spec, Expression):
+        came = "a shared parameter" if isinstance(spec, Param) else "an expression"
     elif callable(spec):
-        value, came = spec(shape), "an initialiser"
-        param = (value if isinstance(value, Param)
-                 else Param(np.array(value, config.floatX), name))
+        spec, came = spec(shape), "an initialiser"
+    if isinstance(spec, Param):
+        param = spec
+    elif isinstance(spec, Expression):
+        param = DerivedParam(spec, name)
     else:
-        param, came = Param(np.array(spec, config.floatX), name), "an array"
+        param = Param(np.array(spec, config.floatX), name)
     if param.shape != shape:
         raise ShapeError(
             f"parameter '{name}': expected shape {shape}, got {came} that gives "

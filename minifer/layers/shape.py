@@ -8,7 +8,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from .._types import Shape
-from .base import Layer
+from ..expressions import Expression
+from ..expressions.functions import reshape as reshaped
+from .base import Layer, MergeLayer
+from .input import ValueLayer
 from .options import count
 
 __all__ = ["FlattenLayer", "flatten", "ReshapeLayer", "reshape", "DimshuffleLayer",
@@ -55,12 +58,18 @@ class ReshapeLayer(Layer):
     incoming : Layer or tuple
     shape : tuple
         An int is a length, ``[i]`` copies the length of the input's axis i,
-        and -1 (at most once) takes what is left: ``([0], -1)`` flattens.
+        and -1 (at most once) takes what is left: ``([0], -1)`` flattens. An expression,
+        such as ``l_in.input_var.shape[0]``, is a length that is known with the data.
     name : str, optional
     """
 
     def __init__(self, incoming: Layer | Shape, shape: Sequence[Any], *,
                  name: str | None = None):
+        if type(self) is ReshapeLayer and isinstance(shape, (tuple, list)) and any(
+                isinstance(part, Expression) for part in shape):
+            self.__class__ = SymbolicReshapeLayer
+            self.__init__(incoming, shape, name=name)  # type: ignore[misc]
+            return
         super().__init__(incoming, name)
         if not isinstance(shape, (tuple, list)):
             self.fail("shape as a tuple", repr(shape))
@@ -109,6 +118,50 @@ class ReshapeLayer(Layer):
     def backward(self, dy, cache):
         (shape,) = cache
         return dy.reshape(shape), {}
+
+
+class SymbolicReshapeLayer(MergeLayer, ReshapeLayer):
+    """A :class:`ReshapeLayer` some of whose lengths are expressions.
+
+    They are read as layers below, so that they are computed with the data.
+    """
+
+    def __init__(self, incoming, shape, *, name=None):
+        lengths = [part for part in shape if isinstance(part, Expression)]
+        MergeLayer.__init__(self, [incoming, *(ValueLayer((1,), reshaped(length, (1,)))
+                                               for length in lengths)], name)
+        for part in shape:
+            if not isinstance(part, (Expression, list)) and not _is_whole(part):
+                self.fail("shape parts > 0, -1, [i] or expressions", repr(part))
+        self.shape = tuple(shape)
+
+    def get_output_shape_for(self, input_shapes):
+        def length(part):
+            if isinstance(part, list):
+                return self._length(input_shapes[0], *part)
+            return None if isinstance(part, Expression) or part == -1 else int(part)
+
+        return tuple(map(length, self.shape))
+
+    def filled(self, input_shape, lengths):
+        """The output's shape, when the lengths are known."""
+        lengths = iter(lengths)
+        shape = [int(next(lengths)[0]) if isinstance(part, Expression)
+                 else self._length(input_shape, *part) if isinstance(part, list)
+                 else int(part) for part in self.shape]
+        has, wanted = math.prod(input_shape), math.prod(n for n in shape if n != -1)
+        fits = has == wanted if -1 not in shape else not has % (wanted or 1)
+        if shape.count(-1) > 1 or not fits:
+            self.fail(f"a shape that the elements of {tuple(input_shape)} fill",
+                      repr(tuple(shape)))
+        return tuple(has // (wanted or 1) if n == -1 else n for n in shape)
+
+    def forward(self, xs):
+        return xs[0].reshape(self.filled(xs[0].shape, xs[1:])), (xs[0].shape, len(xs))
+
+    def backward(self, dy, cache):
+        shape, count = cache
+        return [dy.reshape(shape), *[None] * (count - 1)], {}
 
 
 class DimshuffleLayer(Layer):

@@ -22,7 +22,7 @@ from ..device.arrays import as_array, to_device
 from ..errors import SettingError, ShapeError
 from ..ops.backpropagation import BackwardStep, collect, walk_back
 from .base import Layer, Layers, MergeLayer
-from .input import InputLayer
+from .input import InputLayer, takes_data, values_of_expressions
 from .param import Param, device_of_params
 
 __all__ = ["Tape", "Gradients", "get_all_layers", "forward", "run", "checked",
@@ -103,6 +103,7 @@ def forward(layer_or_layers: Layers, inputs: Array | dict[Layer, Array],
     outputs = as_list(layer_or_layers)
     given = {one: as_array(x) for one, x in as_inputs(outputs, inputs).items()}
     order = get_all_layers(outputs, treat_as_input=list(given))
+    given.update(values_of_expressions(order, given))
     device = device_of_params(p for one in order for p in one.params)
     if device != "cpu":
         given = {layer: to_device(x, device) for layer, x in given.items()}
@@ -175,7 +176,7 @@ class Tape:
             if layer in self.given:
                 return wrt_inputs
             return (layer.get_params(trainable=True) if params is None
-                    else any(p in params for p in layer.params))
+                    else any(p in params for p in layer.get_params()))
 
         learns = that_learn(self.order, wanted, self.given)
         if self.is_empty:
@@ -323,7 +324,7 @@ def as_inputs(outputs, inputs):
     """``inputs`` as a dict; a single array or shape belongs to the one InputLayer."""
     if isinstance(inputs, dict):
         return inputs
-    sources = [one for one in get_all_layers(outputs) if isinstance(one, InputLayer)]
+    sources = [one for one in get_all_layers(outputs) if takes_data(one)]
     if len(sources) != 1:
         raise SettingError(
             f"get_output: expected one InputLayer for one array of inputs, got "

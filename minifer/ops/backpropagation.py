@@ -70,7 +70,11 @@ def walk_back(steps, arrived, keep=None):
             continue
         dbottoms, found = step.backward(arrived.pop(step.top))
         for param, gradient in found.items():
-            keep(param, gradient)
+            if hasattr(param, "pull_back"):  # made of others, such as W.T
+                for root, part in param.pull_back(gradient).items():
+                    keep(root, part)
+            else:
+                keep(param, gradient)
         for bottom, gradient in zip(step.bottoms, dbottoms):
             if gradient is not None:
                 collect(arrived, bottom, gradient)

@@ -11,11 +11,11 @@ array([ 6., 26.])
 
 ``variables.py`` makes variables, ``arithmetic.py`` works element by element,
 ``reductions.py`` over axes, ``shapes.py`` on shapes and parts, and ``nnet.py`` is
-``theano.tensor.nnet``.
+``theano.tensor.nnet``, and ``shared_randomstreams.py`` draws.
 """
 
 from .. import _absent
-from . import nnet
+from . import nnet, shared_randomstreams
 from .arithmetic import (abs_, add, and_, arccos, arcsin, arctan, cast, ceil, clip, cos,
                          cosh, eq, exp, expm1, floor, ge, gt, inv, invert, isinf, isnan,
                          le, log, log1p, log2, log10, lt, maximum, minimum, mod, mul,
@@ -37,7 +37,8 @@ from .variables import __all__ as _variables
 abs = abs_
 __getattr__ = _absent.getter(__name__)
 
-__all__ = [*_variables, "nnet", "abs", "abs_", "add", "and_", "arccos", "arcsin",
+__all__ = [*_variables, "nnet", "shared_randomstreams", "abs", "abs_", "add",
+           "and_", "arccos", "arcsin",
            "arctan", "cast", "ceil", "clip", "cos", "cosh", "eq", "exp", "expm1",
            "floor", "ge", "gt", "inv", "invert", "isinf", "isnan", "le", "log", "log1p",
            "log2", "log10", "lt", "maximum", "minimum", "mod", "mul", "neg", "neq",

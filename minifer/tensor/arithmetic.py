@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from .. import config
 from ..expressions import Apply, Expression, as_expression
 from ..expressions import functions as f
 from ..ops import activation
@@ -262,7 +261,7 @@ def sigmoid(x: Any) -> Expression:
 
 def cast(x: Any, dtype: Any) -> Expression:
     """The values in another dtype; ``'floatX'`` is ``minifer.config.floatX``."""
-    return f.cast(x, config.floatX if dtype == "floatX" else dtype)
+    return f.cast(x, dtype)
 
 
 def clip(x: Any, min: Any, max: Any) -> Expression:

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from .. import config
 from ..errors import SettingError
 from ..expressions import Apply, Expression, as_expression
 from ..expressions import functions as f
@@ -26,8 +25,6 @@ __all__ = [
 
 def as_tensor_variable(x: Any, name: str | None = None, ndim: Any = None) -> Expression:
     """An expression as it is; numbers, arrays and lists as a constant."""
-    if isinstance(x, (list, tuple)) and any(isinstance(one, Expression) for one in x):
-        return stack(x)
     return as_expression(x)
 
 
@@ -62,13 +59,13 @@ def fill(a: Any, b: Any, dtype: Any = None) -> Expression:
     a = as_expression(a)
     if isinstance(b, Expression):
         return zeros_like(a, dtype) + b
-    return Apply(_filled_like, None, a, constants=(b, dtype), ndim=a.ndim)
+    return Apply(_filled_like, None, a, constants=(b, f.as_dtype(dtype)), ndim=a.ndim)
 
 
 def eye(n: Any, m: Any = None, k: int = 0, dtype: Any = None) -> Expression:
     """A matrix with ones on a diagonal, the k-th above the main one."""
     return Apply(_eye, None, as_expression(n), as_expression(n if m is None else m),
-                 constants=(k, dtype or config.floatX), ndim=2)
+                 constants=(k, f.as_dtype(dtype or "floatX")), ndim=2)
 
 
 def identity_like(x: Any) -> Expression:
@@ -82,7 +79,7 @@ def arange(start: Any, stop: Any = None, step: Any = 1,
     """Numbers from ``start`` on and below ``stop``; of one number, from 0 up to it."""
     start, stop = (0, start) if stop is None else (start, stop)
     ends = [as_expression(one) for one in (start, stop, step)]
-    return Apply(_arange, None, *ends, constants=(dtype,), ndim=1)
+    return Apply(_arange, None, *ends, constants=(f.as_dtype(dtype),), ndim=1)
 
 
 # --- other shapes -----------------------------------------------------------------
@@ -206,10 +203,7 @@ def stack(tensors: Any, *more: Any, axis: int = 0) -> Expression:
         inputs, axis = list(tensors), more[0] if more else axis
     else:
         inputs = [tensors, *more]
-    inputs = [as_expression(one) for one in inputs]
-    ndim = inputs[0].ndim
-    return Apply(rearrange.stack_forward, rearrange.stack_backward, *inputs,
-                 constants=(axis,), ndim=None if ndim is None else ndim + 1)
+    return f.stack(inputs, axis)
 
 
 def horizontal_stack(*args: Any) -> Expression:
@@ -273,9 +267,9 @@ def _full(shape, value, dtype):
     lengths = list(shape) if isinstance(shape, (tuple, list)) else [shape]
     if len(lengths) == 1 and isinstance(shape, Expression) and shape.ndim == 1:
         return Apply(_full_of_shape, None, shape,
-                     constants=(value, dtype or config.floatX))
+                     constants=(value, f.as_dtype(dtype or "floatX")))
     return Apply(_full_of, None, *map(as_expression, lengths),
-                 constants=(value, dtype or config.floatX), ndim=len(lengths))
+                 constants=(value, f.as_dtype(dtype or "floatX")), ndim=len(lengths))
 
 
 def _full_of(*args):

@@ -92,6 +92,10 @@ class AsDict:
         else:
             self.assigned[param] = as_expression(value)
 
+    def copy(self) -> dict[Param, Expression]:
+        """The parameters with their new values, as a dict of its own."""
+        return dict(self.items())
+
     def get(self, param: Param, default: Any = None) -> Any:
         """The parameter's new value, or a default where it has none."""
         return self[param] if param in self else default

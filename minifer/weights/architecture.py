@@ -16,7 +16,7 @@ from ..errors import WeightsError, one_line
 from ..layers.base import Layer
 from ..layers.helper import get_all_layers, get_all_params
 from ..layers.pairs import name_of
-from ..layers.param import Param, create_param
+from ..layers.param import DerivedParam, Param, create_param
 from ..layers.recurrent import Gate
 
 __all__ = ["to_dict", "from_dict"]
@@ -106,6 +106,11 @@ def _describe(layer, order, params):
 
 def _value(value, option, layer, params):
     """An option as plain data."""
+    if isinstance(value, DerivedParam):
+        raise WeightsError(
+            f"model: expected parameters with values of their own in {layer!r}, got "
+            f"{option}, an expression of others. Keep the values alone: "
+            "np.savez(path, *get_all_param_values(network)).")
     if isinstance(value, Param):
         return {"param": params.index(value)}
     if isinstance(value, nonlinearities.Nonlinearity):

@@ -12,6 +12,21 @@ from minifer.layers import InputLayer, NonlinearityLayer
 
 TABLE = [pytest.param(layer, id=title)
          for make in (convolutions, pools) for title, layer in make()]
+IMAGE = (None, 6, 5, 4)
+#: Layers whose options say whether they look at each image by itself, and one beside.
+ALONE = {
+    "response": lambda x: layers.LocalResponseNormalization2DLayer(x),
+    "padding": lambda x: layers.PadLayer(x, [(1, 2), 3], val=0.5),
+    "padded channels": lambda x: layers.PadLayer(x, 1, batch_ndim=1),
+    "standardised": lambda x: layers.StandardizationLayer(x, axes="spatial"),
+    "rectifier": lambda x: layers.ParametricRectifierLayer(x),
+}
+TOGETHER = {
+    "padded batch": lambda x: layers.PadLayer(x, 1, batch_ndim=0),
+    "over the batch": lambda x: layers.StandardizationLayer(x, axes=(0, 2)),
+    "slopes for each image": lambda x: layers.ParametricRectifierLayer(
+        layers.InputLayer((7, *IMAGE[1:])), shared_axes=(1, 2, 3)),
+}
 
 
 @pytest.fixture(autouse=True)
@@ -54,12 +69,20 @@ def test_a_plan_is_the_eager_pass(layer):
     below = layers.BatchNormLayer(source_of(layer), beta=None, name="below")
     top = NonlinearityLayer(layer, None)
     plan = planned(top)
-    assert "shared" in str(plan)
+    assert "shared" in str(plan) or "depthwise" in str(plan)
     for n in (7, 1, 4):
         compare(plan, top, images(top, n))
     again = type(layer)(below, **{
         name: getattr(layer, name) for name in options_of(type(layer))})
     compare(planned(again), again, images(again, 5))
+
+
+@pytest.mark.parametrize("name", [*ALONE, *TOGETHER])
+def test_options_say_whether_threads_share(name):
+    layer = {**ALONE, **TOGETHER}[name](InputLayer(IMAGE))
+    plan = planned(layer)
+    assert ("shared" in str(plan)) == (name in ALONE)
+    compare(plan, layer, images(layer, 7))
 
 
 def options_of(cls):

@@ -87,3 +87,18 @@ def test_the_distance_is_how_far_numbers_are_carried():
     distance = story("two_networks").distance
     a = np.array([[3.0], [1.0], [2.0]])
     assert distance(a, a[::-1]) == 0 and distance(a, a + 2) == 2
+
+
+def test_char_lstm_learns_words(tmp_path, capsys):
+    script = story("char_lstm")
+    found = script.main(steps=120, units=80, out=str(tmp_path))
+    (_, before, *_), (_, after, share, text) = found[0], found[-1]
+    assert math.isclose(before, math.log2(len(script.SIGNS)), rel_tol=0.02)
+    assert after < 2 and share > 0.4
+    assert f"\n    {text}\n" in capsys.readouterr().out
+    assert (tmp_path / "written.txt").read_text("utf-8").endswith(f"{text}\n")
+
+
+def test_words_of_the_tale_are_counted_without_those_given_and_the_last():
+    share = story("char_lstm").share_of_words
+    assert share("x y a lamp moom moon sl") == 0.75 and share("x y lamb sl") == 0

@@ -46,6 +46,14 @@ def test_the_order_of_cuda_convnet_is_refused(make, size):
         make(IMAGE, *size, dimshuffle=False)
 
 
+def test_images_are_shuffled_to_cuda_convnets_order_and_back():
+    there = cuda_convnet.ShuffleBC01ToC01BLayer(IMAGE, name="there")
+    back = cuda_convnet.c01b_to_bc01(there)
+    assert there.output_shape == (*IMAGE[1:], None) and back.output_shape == IMAGE
+    assert there.name == "there"
+    assert cuda_convnet.bc01_to_c01b is cuda_convnet.ShuffleBC01ToC01BLayer
+
+
 @pytest.mark.parametrize("name", dnn.__all__)
 def test_names_of_cudnn_stand_for_layers(name):
     plain = name.replace("DNN", "").replace("_dnn", "")

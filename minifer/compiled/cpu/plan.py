@@ -9,17 +9,22 @@ from ...device.threads import Workers
 from ...layers import (BatchNormLayer, Conv1DLayer, Conv2DLayer, Conv3DLayer,
                        DenseLayer, DilatedConv2DLayer, DropoutLayer, FeaturePoolLayer,
                        FeatureWTALayer, FrozenBatchNormLayer, GRULayer, LSTMLayer,
-                       LocallyConnected2DLayer, MaxPool1DLayer, MaxPool2DLayer,
-                       MaxPool3DLayer, NINLayer, NonlinearityLayer, Pool1DLayer,
-                       Pool2DLayer, Pool3DLayer, SpatialPyramidPoolingLayer,
+                       LocallyConnected2DLayer, LocalResponseNormalization2DLayer,
+                       MaxPool1DLayer, MaxPool2DLayer, MaxPool3DLayer, NINLayer,
+                       NonlinearityLayer, PadLayer, ParametricRectifierLayer,
+                       Pool1DLayer, Pool2DLayer, Pool3DLayer,
+                       SpatialPyramidPoolingLayer, StandardizationLayer,
                        TransposedConv2DLayer, TransposedConv3DLayer, Upscale1DLayer,
                        Upscale2DLayer, Upscale3DLayer)
 from ..plan import Plan, halves
 from ..steps import PlainStep
 from .conv_chain import ConvChain
+from .depthwise import DepthwiseStep, is_depthwise
 from .folding import Folding
 from .fused_conv import FusedConv
 from .image_steps import FixedNormStep, ImageStep, NormStep, PoolStep, ReluStep
+from .lstm import LSTMStep, is_usual
+from .rephrased import rephrased
 from .steps import DenseStep, DropoutStep, SequenceStep, SharedStep
 
 __all__ = ["CpuPlan"]
@@ -27,10 +32,22 @@ __all__ = ["CpuPlan"]
 #: Layers that look at each image by itself, so that threads can share a batch.
 IMAGE_BY_IMAGE = (Conv1DLayer, Conv2DLayer, Conv3DLayer, DilatedConv2DLayer,
                   FeaturePoolLayer, FeatureWTALayer, LocallyConnected2DLayer,
+                  LocalResponseNormalization2DLayer,
                   MaxPool1DLayer, MaxPool2DLayer, MaxPool3DLayer, NINLayer, Pool1DLayer,
                   Pool2DLayer, Pool3DLayer, SpatialPyramidPoolingLayer,
                   TransposedConv2DLayer, TransposedConv3DLayer, Upscale1DLayer,
                   Upscale2DLayer, Upscale3DLayer)
+
+
+def is_by_image(layer):
+    """Whether threads can share a batch for a layer, whose options may forbid it."""
+    if type(layer) is PadLayer:
+        return layer.batch_ndim > 0
+    if type(layer) is ParametricRectifierLayer:
+        return 0 in layer.shared_axes
+    if type(layer) is StandardizationLayer:
+        return 0 not in layer.axes
+    return type(layer) in IMAGE_BY_IMAGE
 
 
 class CpuPlan(Plan):
@@ -83,12 +100,22 @@ class CpuPlan(Plan):
             return DropoutStep([layer], bottoms, *flags, self.workers, self.batch)
         if type(layer) is DenseLayer:
             return DenseStep([layer], bottoms, *flags, self.workers, self.batch, logits)
+        if type(layer) is LSTMLayer and is_usual(layer):
+            return LSTMStep([layer], bottoms, *flags, self.options, self.workers)
         if type(layer) in (LSTMLayer, GRULayer):
             return SequenceStep([layer], bottoms, *flags, self.options, self.workers)
         Fast = self._between_convolutions(layer)
         if Fast is not None and not logits:
             return Fast([layer], bottoms, *flags, self.workers, self.batch)
-        if type(layer) in IMAGE_BY_IMAGE:
+        if type(layer) is Conv2DLayer and is_depthwise(layer):
+            return DepthwiseStep([layer], bottoms, *flags, logits, self.workers,
+                                 self.batch)
+        if type(layer) in (Conv2DLayer, DilatedConv2DLayer, TransposedConv2DLayer):
+            Rephrased = rephrased(layer)
+            if Rephrased is not None:
+                return Rephrased([layer], bottoms, *flags, logits, self.workers,
+                                 self.batch)
+        if is_by_image(layer):
             return SharedStep([layer], bottoms, *flags, self.options, logits,
                               self.workers, self.batch)
         return PlainStep([layer], bottoms, *flags, self.options, logits)

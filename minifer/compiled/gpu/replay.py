@@ -10,6 +10,7 @@ writes to before.
 from ...device.arrays import address
 from ...device.graphs import capture
 from ...errors import CaptureError
+from ...expressions import all_below
 
 __all__ = ["Replay"]
 
@@ -89,6 +90,8 @@ class Replay:
         for one in self.driver.planned_passes():
             if one.plan.why_not_captured():
                 return one.plan.why_not_captured()
+        if any(one.draws for one in all_below(self.driver.wanted)):
+            return "an expression draws numbers"
         update = self.driver.updates
         if update is not None and not update.buffers.may_be_captured:
             return f"{type(update).__name__} has a rule or constraint without a kernel"

@@ -11,7 +11,7 @@ from ...ops.backpropagation import collect
 from ...ops.sequence import (as_flags, batch_first, first_step, limited, time_first)
 from ..base import Layer
 from ..dense import DenseLayer
-from ..input import InputLayer
+from ..input import InputLayer, takes_data
 from ..options import count
 from ..param import Spec
 from ..tape import get_all_layers, run
@@ -27,7 +27,7 @@ class _Inside:
         if not isinstance(output, Layer):
             layer.fail(f"{option} as a network", repr(output))
         self.output, self.order = output, get_all_layers(output)
-        inputs = [one for one in self.order if isinstance(one, InputLayer)]
+        inputs = [one for one in self.order if takes_data(one)]
         if len(inputs) != 1:
             layer.fail(f"{option} as a network with one InputLayer", f"{len(inputs)}")
         self.input, = inputs

@@ -9,7 +9,9 @@ import numpy as np
 
 from ...device.arrays import contiguous
 from ...device.threads import Helper
+from ...expressions import Expression, Param
 from ..base import Layer, MergeLayer
+from ..input import ValueLayer
 from .gate import Gate
 
 __all__ = ["SequenceLayer", "GatedLayer"]
@@ -26,8 +28,12 @@ class SequenceLayer(MergeLayer):
                  gradient_steps, grad_clipping, unroll_scan, precompute_input,
                  only_return_final, name):
         below = {"incoming": incoming, "mask_input": mask_input}
-        below.update({option: spec for option, spec in states.items()
-                      if isinstance(spec, Layer)})
+        for option, spec in states.items():
+            if isinstance(spec, Expression) and not isinstance(spec, Param):
+                # Known with the data: what the last batch ended in, say.
+                spec = ValueLayer((None,) * (spec.ndim or 2), spec)
+            if isinstance(spec, Layer):
+                below[option] = spec
         below = {option: one for option, one in below.items() if one is not None}
         super().__init__(list(below.values()), name)
         self.places = {option: place for place, option in enumerate(below)}
@@ -68,9 +74,9 @@ class SequenceLayer(MergeLayer):
 
     def add_state(self, option, spec, shape):
         """An initial state: a layer's output (N, ...), or a parameter (1, ...)."""
-        if isinstance(spec, Layer):
+        if option in self.places:
             self._check_fits(option, (self.input_shapes[0][0], *shape))
-            return spec
+            return self.input_layers[self.places[option]]
         return self.add_param(spec, (1, *shape), option, trainable=self.learn_init,
                               regularizable=False)
 

@@ -1,0 +1,161 @@
+"""How fast are single layers? python examples/bench/layers.py
+
+Training of one layer, compiled, beside PyTorch's, on the same data and threads: forward
+and back, with the input's gradient. Both compute the same before anybody is timed.
+Rounds are interleaved, so that a noisy moment of the machine meets both alike; only the
+ratio means anything, the time of PyTorch over minifer's.
+"""
+
+import statistics
+import time
+
+import numpy as np
+
+import minifer
+from contest import cpu_facts
+from minifer import layers
+from minifer.commands.cli import ArgumentParser, run
+from minifer.device.threads import default_threads
+from minifer.errors import BackendUnavailable
+
+#: Name -> (input's shape, how minifer makes the layer, how PyTorch does).
+CASES = {
+    "LSTM, 50 steps, 128 units": (
+        (32, 50, 128), lambda x: layers.LSTMLayer(x, 128, peepholes=False),
+        lambda nn: nn.LSTM(128, 128, batch_first=True)),
+    "LSTM with peepholes, beside the same": (
+        (32, 50, 128), lambda x: layers.LSTMLayer(x, 128),
+        lambda nn: nn.LSTM(128, 128, batch_first=True)),
+    "GRU, 50 steps, 128 units": (
+        (32, 50, 128), lambda x: layers.GRULayer(x, 128),
+        lambda nn: nn.GRU(128, 128, batch_first=True)),
+    "depthwise 3x3, 64 channels of 48x48": (
+        (32, 64, 48, 48), lambda x: conv(x, 64, 3, pad=1, num_groups=64),
+        lambda nn: nn.Conv2d(64, 64, 3, padding=1, groups=64)),
+    "2 groups 3x3, 64 channels of 48x48": (
+        (16, 64, 48, 48), lambda x: conv(x, 64, 3, pad=1, num_groups=2),
+        lambda nn: nn.Conv2d(64, 64, 3, padding=1, groups=2)),
+    "8 groups 3x3, 64 channels of 48x48": (
+        (16, 64, 48, 48), lambda x: conv(x, 64, 3, pad=1, num_groups=8),
+        lambda nn: nn.Conv2d(64, 64, 3, padding=1, groups=8)),
+    "dilated 3x3, 32 channels of 48x48": (
+        (16, 32, 48, 48), lambda x: layers.DilatedConv2DLayer(
+            x, 32, 3, (2, 2), pad=2, nonlinearity=None, flip_filters=False),
+        lambda nn: nn.Conv2d(32, 32, 3, padding=2, dilation=2)),
+    "transposed 4x4, stride 2, 64 of 24x24": (
+        (16, 64, 24, 24), lambda x: layers.TransposedConv2DLayer(
+            x, 32, 4, stride=2, crop=1, nonlinearity=None, flip_filters=True),
+        lambda nn: nn.ConvTranspose2d(64, 32, 4, stride=2, padding=1)),
+    "3x3, 64 channels of 48x48": (
+        (16, 64, 48, 48), lambda x: conv(x, 64, 3, pad=1),
+        lambda nn: nn.Conv2d(64, 64, 3, padding=1)),
+    "1x1, 64 channels of 48x48": (
+        (16, 64, 48, 48), lambda x: conv(x, 64, 1),
+        lambda nn: nn.Conv2d(64, 64, 1)),
+}
+#: Largest difference of outputs and gradients, relative to the largest number.
+LARGEST_DIFFERENCE = 1e-3
+
+
+def conv(x, *args, **options):
+    """A convolution as PyTorch's: not flipped, and nothing behind it."""
+    return layers.Conv2DLayer(x, *args, nonlinearity=None, flip_filters=False,
+                              **options)
+
+
+def main(argv=None):
+    """Measure; print the table, and return its rows."""
+    parser = ArgumentParser(prog="layers.py", description=__doc__.split("\n")[0])
+    parser.add_argument("--only", default="", help="layers with this in their name")
+    parser.add_argument("--rounds", type=int, default=25, help="timings of each")
+    parser.add_argument("--threads", type=int, default=default_threads())
+    args = parser.parse_args(argv)
+    cases = {name: one for name, one in CASES.items() if args.only in name}
+    if args.rounds < 1 or args.threads < 1 or not cases:
+        parser.error("expected --rounds and --threads of 1 or more, and --only with a "
+                     f"part of: {'; '.join(CASES)}")
+    torch = _torch()
+    torch.set_num_threads(args.threads)
+    print(f"{cpu_facts()[0]}, {args.threads} threads, PyTorch {torch.__version__}, "
+          f"NumPy {np.__version__}; medians of {args.rounds} rounds, ms a step of "
+          "training\n"
+          f"{'':<40}{'minifer':>9}{'PyTorch':>9}{'ratio':>8}{'  10 % to 90 %':>16}")
+    return [_row(name, *one, torch, args) for name, one in cases.items()]
+
+
+def _torch():
+    try:
+        import torch
+    except ImportError:
+        raise BackendUnavailable("layers: expected PyTorch to compare with, got none. "
+                                 "pip install torch.") from None
+    return torch
+
+
+def _row(name, shape, make, make_theirs, torch, args):
+    """Compare one layer, time it, print its row."""
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal(shape).astype("float32")
+    net, theirs = make(layers.InputLayer((None, *shape[1:]))), make_theirs(torch.nn)
+    parameters = list(theirs.parameters())
+    y = layers.get_output(net)
+    out_shape = layers.get_output_shape(net, shape)
+    dy = rng.standard_normal(out_shape).astype("float32")
+    dy_var = minifer.expressions.Variable("dy", len(out_shape))
+    source = layers.get_all_layers(net)[0].input_var
+    params = layers.get_all_params(net, trainable=True)
+    loss = (y * dy_var).sum()
+    of_x, *of_params = minifer.grad(loss, [source, *params])
+    # Steps of size 0: gradients are computed and used, and nothing moves away.
+    step = minifer.function([source, dy_var], [loss, of_x],
+                            minifer.updates.sgd(of_params, params, 0.0),
+                            threads=args.threads)
+    there = torch.from_numpy(x).requires_grad_()
+    upstream = torch.from_numpy(dy)
+    rule = torch.optim.SGD(parameters, 0.0)
+
+    def ours():
+        return step(x, dy)
+
+    def torchs():
+        rule.zero_grad(set_to_none=True)
+        there.grad = None
+        out = theirs(there)
+        loss = ((out[0] if isinstance(out, tuple) else out) * upstream).sum()
+        loss.backward()
+        rule.step()
+        return loss
+
+    if not isinstance(theirs, torch.nn.RNNBase):
+        with torch.no_grad():
+            for mine, other in zip((net.W, net.b), parameters):
+                value = mine.get_value()
+                if isinstance(net, layers.DilatedConv2DLayer) and mine is net.W:
+                    value = value.swapaxes(0, 1)  # channels come first there
+                other.copy_(torch.tensor(value).reshape(other.shape))
+        torchs()
+        _compare(name, ours()[1], there.grad.numpy())
+    times = [[], []]
+    for one in (ours, torchs):
+        one(), one()
+    for _ in range(args.rounds):
+        for found, one in zip(times, (ours, torchs)):
+            began = time.perf_counter()
+            one()
+            found.append(1e3 * (time.perf_counter() - began))
+    a, b = map(statistics.median, times)
+    low, high = np.percentile(np.divide(times[1], times[0]), [10, 90])
+    print(f"{name:<40}{a:>9.2f}{b:>9.2f}{b / a:>8.2f}{low:>10.2f} … {high:.2f}",
+          flush=True)
+    return {"name": name, "minifer": a, "torch": b, "ratio": b / a}
+
+
+def _compare(name, ours, theirs):
+    off = np.abs(ours - theirs).max() / np.abs(theirs).max()
+    if not off < LARGEST_DIFFERENCE:
+        raise AssertionError(f"{name}: expected PyTorch's gradient of the input, got "
+                             f"one that differs by {off:.1e} of the largest number.")
+
+
+if __name__ == "__main__":
+    run(main)
