@@ -15,6 +15,9 @@ as on a processor without AVX-512, as far as each library can be told:
     AVX512_ICL AVX512_SPR" OPENBLAS_CORETYPE=Haswell ONEDNN_MAX_CPU_ISA=AVX2 \
     python examples/bench/bench.py --against torch
 
+With --epoch it times whole epochs of training instead, with all that belongs to them,
+against a loop of PyTorch's: see epoch.py.
+
 On a GPU (--device cuda) each contender comes in float32's precision and in TF32's,
 and times stand beside what this GPU could do at best; see gpu.py.
 """
@@ -28,6 +31,7 @@ import sys
 import tempfile
 
 import cpu_report
+import epoch
 import gpu
 import gpu_report
 from contenders import Minifer, Torch
@@ -61,10 +65,16 @@ def main(argv=None):
     with tempfile.TemporaryDirectory() as folder:
         weights = os.path.join(folder, "weights.npz")
         if args.device == "cpu":
-            contest = Contest(args, able(contenders(args, CONFIGS)), args.batches,
+            if args.epoch:
+                faces = os.path.join(folder, "faces.npz")
+                epoch.write_faces(faces, args.data, args.images)
+                args.more = ["--epoch", "--data", faces]
+            configs = epoch.CONFIGS if args.epoch else CONFIGS
+            contest = Contest(args, able(contenders(args, configs)), args.batches,
                               weights, clock)
-            report = cpu_report.summarise(args, contest.run(), contest.rounds)
-            shown = cpu_report.table
+            reporting = epoch if args.epoch else cpu_report
+            report = reporting.summarise(args, contest.run(), contest.rounds)
+            shown = reporting.table
         else:
             report = gpu_report.summarise(args, *on_gpu(args, weights))
             shown = gpu_report.table
@@ -116,15 +126,20 @@ def parse(argv):
     parser = ArgumentParser(prog=os.environ.get("MINIFER_PROG", "bench.py"),
                             description=__doc__.split("\n")[0])
     add = parser.add_argument
-    add("--net", choices=sorted(NETS), default="ck96")
+    add("--net", choices=sorted(NETS), help="default: ck96, and six-bn with --epoch")
     add("--batch", type=int, nargs="+", default=[128], dest="batches",
         help="one or more; on a GPU one")
     add("--device", choices=DEVICES, default="cpu",
         help="where both sides compute; emu only rehearses")
     add("--against", nargs="+", choices=PACKAGES, default=[],
         help="also time these, where they are installed")
-    add("--only", nargs="+", choices=cpu_report.KINDS, default=[*cpu_report.KINDS],
-        help="what to time on a CPU")
+    add("--only", nargs="+", choices=[*cpu_report.KINDS, *epoch.KINDS],
+        help="what to time on a CPU; with --epoch the last two")
+    add("--epoch", action="store_true",
+        help="time a whole epoch on 48×48 faces, and its steps alone")
+    add("--data", metavar="PATH", help="with --epoch: the faces, fer2013.csv or a "
+        "folder of class folders; unless given drawn ones")
+    add("--images", type=int, help="with --epoch: how many of them; a fifth validates")
     add("--threads", type=int, default=default_threads())
     add("--rounds", type=int, default=9, help="interleaved rounds")
     add("--minutes", type=float,
@@ -138,7 +153,8 @@ def parse(argv):
     add("--json", action="store_true", help="print JSON")
     add("--worker", help=argparse.SUPPRESS)
     args = parser.parse_args(argv)
-    args.batch = args.batches[0]
+    args.batch, args.more = args.batches[0], []
+    check_kinds(args, parser.error)
     if min(*args.batches, args.rounds, args.steps, args.threads) < 1:
         parser.error("expected numbers >= 1 for --batch, --rounds, --steps, --threads")
     if not (args.minutes is None or 0 < args.minutes < math.inf):
@@ -147,6 +163,25 @@ def parse(argv):
         parser.error(f"expected one --batch with --device {args.device}, got "
                      f"{len(args.batches)}")
     return args
+
+
+def check_kinds(args, error):
+    """Fill in which network is timed at what, and refuse what does not fit."""
+    kinds = [*(epoch if args.epoch else cpu_report).KINDS]
+    args.net = args.net or ("six-bn" if args.epoch else "ck96")
+    args.only = args.only or kinds
+    if not {*args.only} <= {*kinds}:
+        error(f"expected --only of {', '.join(kinds)}, got {' '.join(args.only)}")
+    if not args.epoch:
+        if args.data or args.images is not None:
+            error("expected --data and --images with --epoch, got them without it")
+    elif args.device != "cpu" or not epoch.suits(args.net):
+        error("expected --epoch with --device cpu and a --net of "
+              f"{', '.join(filter(epoch.suits, NETS))}, got {args.device}, {args.net}")
+    elif {*args.only} != {*kinds}:
+        error("expected an epoch and its steps, got --only")
+    elif args.images is not None and args.images < 2:
+        error(f"expected --images >= 2, got {args.images}")
 
 
 def is_installed(who, configs):
@@ -169,7 +204,9 @@ def work(args):
     who, config, weights = json.loads(args.worker)
     kinds = {"minifer": Minifer, "torch": Torch, "onnxruntime": OnnxRuntime,
              "openvino": OpenVino}
-    if args.device != "cpu":
+    if args.epoch:
+        kinds = {"minifer": epoch.MiniferEpochs, "torch": epoch.TorchEpochs}
+    elif args.device != "cpu":
         kinds = {"minifer": gpu.MiniferOnGpu, "torch": gpu.TorchOnGpu,
                  "exact": gpu.Exact, "ceilings": gpu.Ceilings}
     contender = kinds[who](args, config, weights)

@@ -92,7 +92,8 @@ class Process:
                    os.path.join(os.path.dirname(os.path.abspath(__file__)), "bench.py"),
                    "--worker", json.dumps([*contender, weights]), "--net", args.net,
                    "--batch", str(batch), "--threads", str(args.threads),
-                   "--device", args.device, "--only", *args.only]
+                   "--device", args.device, "--only", *args.only,
+                   *getattr(args, "more", [])]
         environment = dict(os.environ, MINIFER_NUM_THREADS=str(args.threads),
                            OMP_NUM_THREADS=str(args.threads),
                            OPENBLAS_NUM_THREADS=str(args.threads),
@@ -176,7 +177,7 @@ class Contest:
         self.args, self.clock = args, clock
         self.weights, self.rounds = weights, 0
         keys = [(*one, batch) for batch in batches for one in contenders]
-        self.results = {key: {"train": [], "infer": []} for key in keys}
+        self.results = {key: {kind: [] for kind in args.only} for key in keys}
         self.processes = {}
 
     def run(self):
@@ -220,7 +221,7 @@ class Contest:
         took = 0.0
         while self.rounds < self.args.rounds:
             steps = sum(statistics.median(one["train"]) for one in self.results.values()
-                        if one["train"])
+                        if one.get("train"))
             if self.rounds and not self.clock.has(took + 2 * LOSS_STEPS * steps):
                 break
             began = time.monotonic()

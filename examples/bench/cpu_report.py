@@ -41,7 +41,7 @@ def row_of(who, config, batch, result, first):
     """What is known of one contender."""
     row = {"who": who, "config": config, "batch": batch}
     for kind in KINDS:
-        if not result[kind]:
+        if not result.get(kind):
             continue
         ms = sorted(1e3 * t / batch for t in result[kind])
         row[f"{kind}_ms_per_image"] = round(statistics.median(ms), 4)
