@@ -264,7 +264,7 @@ def _pad_backward(dy, cache):
         whole = (slice(None),) * axis
         dx = np.zeros_like(dy, shape=(*dy.shape[:axis], n, *dy.shape[axis + 1:]))
         for place, source in enumerate(sources):
-            dx[(*whole, source)] += dy[(*whole, place)]
+            dx[whole + (source,)] += dy[whole + (place,)]
         dy = dx
     return dy
 
