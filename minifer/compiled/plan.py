@@ -129,9 +129,14 @@ class Plan:
                 for bottom, dx in zip(step.bottoms, dxs)], found
 
     def _check_rows(self, step, xs, most):
-        """Refuse more images than buffers are for: a layer's shape was not true."""
+        """Refuse more images than buffers are for: a layer's shape was not true.
+
+        Where an output is not (N, ...) of known lengths, as of a parameter or with time
+        first, its first axis need not be the images, and no buffer is made for it.
+        """
         for below, x in zip(step.bottoms, xs):
-            if len(x) > most:
+            first, *others = below.output_shape or (1,)
+            if first is None and None not in others and len(x) > most:
                 below.fail(f"at most {most} images, by its get_output_shape_for",
                            f"an output of shape {x.shape}")
 

@@ -246,20 +246,27 @@ def _pad(x, widths, mode, value):
     y = np.pad(x[cut], wide, mode=mode, **options)
     places = None
     if mode != "constant":  # where each element comes from, along each axis
-        places = [np.pad(np.arange(n)[c], w, mode=mode)
+        places = [np.pad(np.arange(n)[c], w, mode=mode).tolist()
                   for n, c, w in zip(x.shape, cut, wide)]
     return y, (x.shape, cut, wide, places)
 
 
 def _pad_backward(dy, cache):
     shape, cut, wide, places = cache
-    dx = np.zeros_like(dy, shape=shape)
     if places is None:
+        dx = np.zeros_like(dy, shape=shape)
         dx[cut] = dy[tuple(slice(left, n - right) for n, (left, right)
                            in zip(dy.shape, wide))]
-    else:
-        np.add.at(dx, np.ix_(*places), dy)
-    return dx
+        return dx
+    for axis, (n, sources) in enumerate(zip(shape, places)):
+        if sources == list(range(n)):
+            continue
+        whole = (slice(None),) * axis
+        dx = np.zeros_like(dy, shape=(*dy.shape[:axis], n, *dy.shape[axis + 1:]))
+        for place, source in enumerate(sources):
+            dx[whole + (source,)] += dy[whole + (place,)]
+        dy = dx
+    return dy
 
 
 def matmul(a: Any, b: Any) -> Expression:

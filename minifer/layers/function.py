@@ -118,11 +118,15 @@ class FunctionLayer(MergeLayer):
         return self._tried[key]
 
     def _try(self, shapes):
-        """The output's shape, None where it depends on what is not known."""
-        free = any(None in shape for shape in shapes)
+        """The output's shape, None where it depends on what is not known.
+
+        A batch without an image is tried with some: its output has none, either.
+        """
+        empty = any(0 in shape for shape in shapes)
+        free = empty or any(None in shape for shape in shapes)
         found = []
         for unknown in (2, 3)[:1 + free]:
-            xs = [np.zeros([unknown if n is None else n for n in shape], config.floatX)
+            xs = [np.zeros([n or unknown for n in shape], config.floatX)
                   for shape in shapes]
             try:
                 with np.errstate(all="ignore"):
@@ -133,7 +137,7 @@ class FunctionLayer(MergeLayer):
         if len({len(shape) for shape in found}) > 1:
             self.fail("an output of as many axes for any batch",
                       " and ".join(map(str, found)))
-        return tuple(lengths[0] if len(set(lengths)) == 1 else None
+        return tuple(lengths[0] if len(set(lengths)) == 1 else 0 if empty else None
                      for lengths in zip(*found))
 
     def forward(self, xs):

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from helpers.layers import check_layer, numbers, refused
-from minifer import gradcheck
-from minifer.layers import (FunctionLayer, InputLayer, ParamLayer,
+from minifer import function, gradcheck
+from minifer.layers import (DimshuffleLayer, FunctionLayer, InputLayer, ParamLayer,
                             get_all_params, get_output)
 
 X = (None, 3, 4)
@@ -66,6 +66,19 @@ def test_a_parameter_is_learnt_or_not():
     top = FunctionLayer([FunctionLayer([x, learnt], "add"), fixed], "multiply")
     assert [p.name for p in get_all_params(top, trainable=True)] == ["row.value"]
     check_layer(top, np.ones((3, 2)), np.tile([6.0, 9.0], (3, 1)))
+
+
+def test_parameters_and_time_first_in_a_plan():
+    """Axes that are no images may be longer than a batch."""
+    x = InputLayer((None, 5, 2))
+    turned = DimshuffleLayer(x, (1, 0, 2))  # five steps of two images
+    table = ParamLayer((5, 1, 2), np.arange(10.0).reshape(5, 1, 2))
+    top = FunctionLayer([FunctionLayer([turned, table], "add"),
+                         ParamLayer((), np.array(2.0))], "multiply")
+    top = DimshuffleLayer(top, (1, 0, 2))
+    values = numbers((2, 5, 2)).astype(np.float32)
+    compiled = function([x.input_var], get_output(top))
+    np.testing.assert_allclose(compiled(values), get_output(top, values), rtol=1e-6)
 
 
 def test_what_is_refused():

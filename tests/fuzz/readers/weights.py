@@ -12,6 +12,7 @@ from helpers.photos import draw_photo
 from minifer import layers
 from minifer.errors import NotFiniteError, WeightsError
 from minifer.faces.images import write_png
+from minifer.foreign import read_onnx, write_onnx
 from minifer.predict.predictor import Predictor
 from minifer.weights import architecture, foreign, load_params
 from minifer.weights.model_file import save_model
@@ -151,6 +152,24 @@ def keras():
             yield Reader(name, "hdf5", make_keras(root, leaf.format), read, "HDF5")
 
 
+def make_onnx(folder):
+    write_onnx(folder / "model.onnx", runs.model(runs.network(norm=True)))
+    return folder / "model.onnx"
+
+
+def read_graph(path):
+    """The network of a graph, on one picture; a graph may want another."""
+    network = read_onnx(path)
+    found = network if isinstance(network, list) else [network]
+    return [layers.get_output_shape(one) for one in found], finite(found)[1]
+
+
+def onnx():
+    """A reader of graphs, where the package onnx is installed."""
+    if importlib.util.find_spec("onnx"):
+        yield Reader("ONNX", "plain", make_onnx, read_graph)
+
+
 READ_TORCH = read_foreign(foreign.read_torch, foreign.load_torch_params)
 
 WEIGHTS = [
@@ -163,4 +182,4 @@ WEIGHTS = [
     Reader("TorchScript", "zip", make_torchscript, READ_TORCH),
     Reader("safetensors", "safetensors", make_safetensors,
            read_foreign(foreign.read_safetensors, foreign.load_torch_params)),
-    *keras()]
+    *keras(), *onnx()]

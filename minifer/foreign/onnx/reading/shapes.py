@@ -11,6 +11,8 @@ from .graph import LARGEST, UNKNOWN
 
 __all__ = ["TABLE"]
 
+#: Operators to which equal rows may come as one: states before the first step.
+STRETCHING = ("LSTM", "GRU", "RNN", "Slice", "Expand")
 UPSCALES = {1: Upscale1DLayer, 2: Upscale2DLayer, 3: Upscale3DLayer}
 
 
@@ -26,6 +28,8 @@ def constant(graph, node):
 def filled(graph, node):
     """An array of one value."""
     shape = [int(n) for n in graph.array(node, 0, "a shape")]
+    if all(one in STRETCHING for one in graph.users(node.outputs[0])):
+        shape = [1 if n == UNKNOWN else n for n in shape]
     if min(shape, default=0) < 0 or np.prod(shape, dtype=object) > LARGEST:
         node.fail("a shape of known lengths", str(shape))
     return np.full(shape, node.get("value", np.zeros(1, np.float32)).ravel()[0])
