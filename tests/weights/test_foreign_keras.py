@@ -9,7 +9,7 @@ import pytest
 
 from minifer import layers, models, nonlinearities
 from minifer.errors import BackendUnavailable, WeightsError
-from minifer.weights.foreign import keras_files, load_keras_params, read_keras
+from minifer.weights.foreign import keras_names, load_keras_params, read_keras
 
 RNG = np.random.default_rng(0)
 ARRAYS = {"conv/kernel": RNG.normal(size=(3, 3, 1, 2)).astype(np.float32),
@@ -198,7 +198,7 @@ def test_groups_within_one_another_end_soon(h5py, path, depth, fine):
 
 
 def test_a_file_of_very_many_groups_ends_soon(h5py, path, monkeypatch):
-    monkeypatch.setattr(keras_files, "MOST_ITEMS", 50)
+    monkeypatch.setattr(keras_names, "MOST_ITEMS", 50)
     with h5py.File(path, "w") as file:
         for number in range(60):
             file.create_group(f"layer{number}")
