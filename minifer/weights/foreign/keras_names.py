@@ -60,8 +60,8 @@ def named_arrays(file, description=None):
         if name in datasets:
             raise WeightsError(
                 f"expected layers of different names, got two with {quoted(name)}. "
-                "Name them in Keras, also those of inner models, and save it again with "
-                "Keras 3.6 or later.")
+                "Name them in Keras, also those of inner models, and save it again "
+                "with Keras 3.6 or later.")
         datasets[name] = item
     if not datasets:
         raise ValueError("no arrays")
