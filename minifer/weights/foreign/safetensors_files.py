@@ -57,7 +57,8 @@ def read_safetensors(path: FilePath) -> dict[str, np.ndarray]:
     """
     with reading(path, "a whole .safetensors file", WeightsError,
                  "Get it again.") as file:
-        if file.read(1) == b"{":
+        start = file.read(8)  # a length, in a file of tensors
+        if start[:1] == b"{" and b"\0" not in start:
             file.seek(0)
             found: dict = {}
             for part in beside(path, file, endings=(".safetensors",)):

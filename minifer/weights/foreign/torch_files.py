@@ -45,6 +45,8 @@ ASIDE = ("torch.device", "argparse.Namespace", "pathlib.PosixPath", "pathlib.Pat
              "int64", "uint8", "bool", "complex64", "complex128", "strided",
              "contiguous_format", "channels_last")),
          *(f"numpy.{core}.multiarray.scalar" for core in ("core", "_core")))
+#: Also what is empty has lengths that can be.
+MOST_NUMBERS = 1 << 48
 #: Tensors that share storages may have so many bytes together, or so many times the
 #: storages' own.
 SHARED, TIMES = 1 << 20, 16
@@ -251,6 +253,8 @@ def _tensor(storage, offset, shape, strides, requires_grad=False, hooks=None,
     whole = all(isinstance(part, tuple) and all(type(n) is int and n >= least
                                                 for n in part)
                 for part, least in ((shape, 0), (strides, 0), ((offset,), 0)))
+    whole = whole and (0 not in shape
+                       or math.prod(n or 1 for n in shape) < MOST_NUMBERS)
     if not (isinstance(storage, Storage) and whole and len(shape) == len(strides) <= 8):
         raise ValueError("a tensor without whole storage, offset, lengths and steps")
     return Tensor(storage, offset, shape, strides, _is_negative(marks))
