@@ -52,7 +52,7 @@ def pad_option(layer, option, value, lengths, reach, stride):
     option : str
     value : int, tuple of int or (int, int), or a rule
     lengths : tuple of int or None
-        Of the input, behind its channels.
+        Lengths of the input's axes behind its channels.
     reach, stride : tuple of int
 
     Returns
@@ -119,5 +119,5 @@ def add_border(x, sides, value=0.0):
 
 def cut_border(y, sides):
     """Take it off again: the gradient of :func:`add_border`."""
-    place = (slice(begin, n - end) for n, (begin, end) in zip(y.shape[2:], sides))
-    return y[(..., *place)]
+    place = tuple(slice(begin, n - end) for n, (begin, end) in zip(y.shape[2:], sides))
+    return y[(slice(None), slice(None)) + place]

@@ -32,7 +32,7 @@ def mobilenet_v2(input_var: Any = None, num_classes: int = 1000, size: int = 224
         Side of the square images, in pixels.
     channels : int, default 3
     layout : {'torch', 'keras'}, default 'torch'
-        Whose names the layers have, and whose padding and epsilon: torchvision's
+        The library whose names, padding and epsilon the layers have: torchvision's
         ``mobilenet_v2``, or ``keras.applications.MobileNetV2``, where a convolution of
         stride 2 has its zeros below and to the right only.
 

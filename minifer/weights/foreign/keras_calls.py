@@ -22,7 +22,7 @@ class Value(NamedTuple):
     ----------
     layer : Layer
     first : bool
-        Of an image or a sequence: False means that they are the last axis, as in Keras.
+        False means that those of an image or a sequence are the last axis, as in Keras.
     """
 
     layer: Layer

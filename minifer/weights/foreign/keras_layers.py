@@ -29,7 +29,7 @@ def make(kind, config, below, version):
     config : dict
     below : list of Value
     version : str
-        Of Keras.
+        Version of Keras.
 
     Returns
     -------

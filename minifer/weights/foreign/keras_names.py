@@ -40,7 +40,7 @@ def named_arrays(file, description=None):
     ----------
     file : h5py.File
     description : dict, optional
-        Of the network, which tells what counters mean.
+        Description of the network, which tells what counters mean.
 
     Returns
     -------

@@ -231,7 +231,7 @@ def _share(first, other):
 
 
 def _shape(config):
-    """Of a batch, or None."""
+    """Shape of a batch, or None."""
     if not isinstance(config, dict):
         return None
     shape = (config.get("batch_input_shape") or config.get("batch_shape")

@@ -62,7 +62,8 @@ class Rule:
 def turned(on):
     """Turn filters round along all their axes, if a layer has them so."""
     def turn(W):
-        return W[(..., *(slice(None, None, -1),) * (W.ndim - 2))]
+        backwards = (slice(None, None, -1),) * (W.ndim - 2)
+        return W[(slice(None), slice(None)) + backwards]
     return turn if on else None
 
 

@@ -23,7 +23,7 @@ def beside(path, file, endings):
     Parameters
     ----------
     path : str or path-like
-        Of the list.
+        Path of the list.
     file : file
         The list, opened.
     endings : tuple of str
