@@ -145,6 +145,19 @@ def test_compiled_and_on_a_device(device):
     assert_close(predict(x), get_output(network, x), "reference", "float32", "compiled")
 
 
+@pytest.mark.parametrize("make", [
+    lambda x: Conv2DLayer(x, 16, 3, 1, ((0, 2), 1), num_groups=16),
+    lambda x: Conv2DLayer(x, 32, 4, 1, "same_upper", num_groups=2),
+    lambda x: DilatedConv2DLayer(x, 16, 2, 3, "same_upper"),
+    lambda x: TransposedConv2DLayer(x, 16, 3, 2, "same_upper")])
+def test_plans_leave_the_quick_steps_to_even_sides(make):
+    images = tensor4("images")
+    network = make(InputLayer((None, 16, 7, 6), images))
+    x = numbers((2, 16, 7, 6)).astype(np.float32)
+    predict = minifer.function([images], get_output(network, deterministic=True))
+    assert_close(predict(x), get_output(network, x), "reference", "float32", "compiled")
+
+
 @pytest.mark.parametrize("pad", ["same_Upper", ((1, -1), 0), ((1, 2, 3), 0), (1, 1, 1),
                                  ((0.5, 1), 0)])
 def test_refused(pad):
