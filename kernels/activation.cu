@@ -131,6 +131,59 @@ extern "C" __global__ void softplus_backward(const real* dy /*[n]*/,
     if (i < n) dx[i] = dy[i] * sigmoid(x[i]);
 }
 
+extern "C" __global__ void clipped_rectify_forward(const real* x /*[n]*/,
+                                                   real* y /*[n]*/, real ceiling,
+                                                   index_t n)
+{
+    index_t i = GLOBAL_INDEX;
+    if (i < n) y[i] = x[i] <= 0 ? 0 : x[i] >= ceiling ? ceiling : x[i];
+}
+
+// The slope is 0 at both ends.
+extern "C" __global__ void clipped_rectify_backward(const real* dy /*[n]*/,
+                                                    const real* x /*[n]*/,
+                                                    real* dx /*[n]*/, real ceiling,
+                                                    index_t n)
+{
+    index_t i = GLOBAL_INDEX;
+    if (i < n) dx[i] = x[i] <= 0 || x[i] >= ceiling ? dy[i] * 0 : dy[i];
+}
+
+extern "C" __global__ void hard_sigmoid_forward(const real* x /*[n]*/, real* y /*[n]*/,
+                                                real slope, real shift, index_t n)
+{
+    index_t i = GLOBAL_INDEX;
+    if (i >= n) return;
+    real z = slope * x[i] + shift;
+    y[i] = z <= 0 ? 0 : z >= 1 ? 1 : z;
+}
+
+extern "C" __global__ void hard_sigmoid_backward(const real* dy /*[n]*/,
+                                                 const real* y /*[n]*/,
+                                                 real* dx /*[n]*/, real slope,
+                                                 index_t n)
+{
+    index_t i = GLOBAL_INDEX;
+    if (i < n) dx[i] = dy[i] * (y[i] <= 0 || y[i] >= 1 ? 0 : slope);
+}
+
+extern "C" __global__ void softsign_forward(const real* x /*[n]*/, real* y /*[n]*/,
+                                            index_t n)
+{
+    index_t i = GLOBAL_INDEX;
+    if (i < n) y[i] = x[i] / (1 + fabs(x[i]));
+}
+
+extern "C" __global__ void softsign_backward(const real* dy /*[n]*/,
+                                             const real* x /*[n]*/, real* dx /*[n]*/,
+                                             index_t n)
+{
+    index_t i = GLOBAL_INDEX;
+    if (i >= n) return;
+    real slope = 1 / (1 + fabs(x[i]));
+    dx[i] = dy[i] * slope * slope;
+}
+
 // --- biases: x is (N, C, S), one bias a channel; S = 1 for a dense layer ------
 
 // y = x + b; y may be x.

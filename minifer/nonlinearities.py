@@ -22,12 +22,13 @@ import numpy as np
 from ._types import Array
 from .errors import SettingError
 from .expressions import Apply, Expression, Variable, all_below, evaluate, pull_back
-from .ops import activation
+from .ops import activation, gated
 
 __all__ = ["Nonlinearity", "identity", "linear", "rectify", "LeakyRectify",
            "leaky_rectify", "very_leaky_rectify", "elu", "SELU", "selu", "tanh",
            "ScaledTanH", "ScaledTanh", "Softmax", "LogSoftmax", "sigmoid", "softplus",
-           "softmax",
+           "softmax", "ClippedRectify", "relu6", "HardSigmoid", "hard_sigmoid",
+           "softsign", "swish", "hard_swish", "gelu", "gelu_tanh", "mish",
            "as_nonlinearity"]
 
 
@@ -37,7 +38,8 @@ class Nonlinearity:
     Parameters
     ----------
     name : str
-        Its op is ``minifer.ops.activation.<name>_forward`` / ``_backward``.
+        Its op is ``<name>_forward`` / ``_backward`` of :mod:`minifer.ops.activation` or
+        :mod:`minifer.ops.gated`.
     **options : numbers
         Passed to the forward op.
     """
@@ -45,8 +47,9 @@ class Nonlinearity:
     def __init__(self, name: str, **options: float):
         self.name = name
         self.options = options
-        self._forward = getattr(activation, name + "_forward")
-        self._backward = getattr(activation, name + "_backward")
+        ops = gated if hasattr(gated, name + "_forward") else activation
+        self._forward = getattr(ops, name + "_forward")
+        self._backward = getattr(ops, name + "_backward")
 
     def forward(self, x: Array) -> tuple[Array, Any]:
         """Return ``y, cache``."""
@@ -105,6 +108,24 @@ class ScaledTanH(Nonlinearity):
 
     def __init__(self, scale_in: float = 1.0, scale_out: float = 1.0):
         super().__init__("scaled_tanh", scale_in=scale_in, scale_out=scale_out)
+
+
+class ClippedRectify(Nonlinearity):
+    """``min(max(0, x), ceiling)``; relu6 is that with 6 (Howard et al. 2017)."""
+
+    def __init__(self, ceiling: float = 6.0):
+        super().__init__("clipped_rectify", ceiling=ceiling)
+
+
+class HardSigmoid(Nonlinearity):
+    """``slope * x + shift`` within [0, 1].
+
+    Slope and shift are 1/6 and 1/2 in PyTorch and Keras 3, 1/5 and 1/2 in Keras 2,
+    Theano and ONNX.
+    """
+
+    def __init__(self, slope: float = 1 / 6, shift: float = 0.5):
+        super().__init__("hard_sigmoid", slope=slope, shift=shift)
 
 
 #: Lasagne's other spelling.
@@ -168,6 +189,14 @@ tanh = Nonlinearity("tanh")
 sigmoid = Nonlinearity("sigmoid")
 softplus = Nonlinearity("softplus")
 softmax = Nonlinearity("softmax")
+relu6 = ClippedRectify(6.0)
+hard_sigmoid = HardSigmoid()
+softsign = Nonlinearity("softsign")
+swish = Nonlinearity("swish")
+hard_swish = Nonlinearity("hard_swish")
+gelu = Nonlinearity("gelu")
+gelu_tanh = Nonlinearity("gelu_tanh")
+mish = Nonlinearity("mish")
 
 
 def as_nonlinearity(f: Any) -> Nonlinearity:

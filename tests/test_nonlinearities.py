@@ -19,7 +19,12 @@ CASES = {
     "very_leaky_rectify": lambda x: reference.leaky_rectify(x, 1 / 3),
     "elu": reference.elu, "selu": lambda x: reference.selu(x, *SELU),
     "tanh": reference.tanh, "sigmoid": reference.sigmoid,
-    "softplus": reference.softplus, "softmax": reference.softmax}
+    "softplus": reference.softplus, "softmax": reference.softmax,
+    "relu6": lambda x: reference.clipped_rectify(x, 6.0),
+    "hard_sigmoid": lambda x: reference.hard_sigmoid(x, 1 / 6, 0.5),
+    "softsign": reference.softsign, "swish": reference.swish,
+    "hard_swish": reference.hard_swish, "gelu": reference.gelu,
+    "gelu_tanh": reference.gelu_tanh, "mish": reference.mish}
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -45,6 +50,8 @@ def test_every_public_object_is_tested_above():
     (nonlinearities.LeakyRectify(0.3), lambda x: reference.leaky_rectify(x, 0.3)),
     (nonlinearities.SELU(), reference.elu),
     (nonlinearities.SELU(2.0, 0.5), lambda x: reference.selu(x, 2.0, 0.5)),
+    (nonlinearities.ClippedRectify(0.5), lambda x: reference.clipped_rectify(x, 0.5)),
+    (nonlinearities.HardSigmoid(0.2), lambda x: reference.hard_sigmoid(x, 0.2, 0.5)),
     (nonlinearities.ScaledTanH(), reference.tanh),
     (nonlinearities.ScaledTanH(2 / 3, 1.7159),
      lambda x: reference.scaled_tanh(x, 2 / 3, 1.7159))])

@@ -94,7 +94,8 @@ def layers():
     first = DenseLayer(InputLayer((None, 5)), 5, nonlinearity=f.tanh, name="shared")
     yield "a shared layer", DenseLayer(first, 5, W=first.W, b=first.b, name="twice")
     for name in ("rectify", "leaky_rectify", "elu", "selu", "tanh", "sigmoid",
-                 "softplus"):
+                 "softplus", "relu6", "hard_sigmoid", "softsign", "swish", "hard_swish",
+                 "gelu", "gelu_tanh", "mish"):
         yield f"nonlinearity {name}", NonlinearityLayer(x, getattr(f, name))
     yield "nonlinearity softmax", NonlinearityLayer(InputLayer((None, 7)), f.softmax)
 
@@ -118,6 +119,10 @@ def convolutions():
         x, stride=2, crop=1, untie_biases=True, output_size=(13, 11), **conv)
     yield "TransposedConv3DLayer", TransposedConv3DLayer(
         volume, 2, 2, stride=(2, 1, 1), name="conv")
+    yield "Conv2DLayer same_upper", Conv2DLayer(
+        x, 2, 3, 2, "same_upper", flip_filters=False, name="conv")
+    yield "TransposedConv2DLayer same_upper", TransposedConv2DLayer(
+        x, 2, 3, 2, "same_upper", name="conv")
     yield "LocallyConnected2DLayer", LocallyConnected2DLayer(x, 3, 3, name="local")
     yield "LocallyConnected2DLayer channelwise", LocallyConnected2DLayer(
         x, pad=0, stride=(2, 1), channelwise=True, **conv)
@@ -133,6 +138,9 @@ def pools():
     yield "MaxPool3DLayer", MaxPool3DLayer(volume, (2, 3, 2), 1, (1, 0, 1))
     yield "Pool3DLayer inc_pad", Pool3DLayer(volume, 2, 1, 1, mode="average_inc_pad")
     yield "Pool3DLayer exc_pad", Pool3DLayer(volume, 2, 1, 1, mode="average_exc_pad")
+    yield "Pool2DLayer same_upper", Pool2DLayer(x, 3, 2, "same_upper",
+                                                mode="average_exc_pad")
+    yield "Upscale2DLayer linear", Upscale2DLayer(x, (2, 3), "linear")
     yield "Upscale1DLayer", Upscale1DLayer(line, 3)
     yield "Upscale2DLayer", Upscale2DLayer(x, (2, 3))
     yield "Upscale3DLayer dilate", Upscale3DLayer(volume, (2, 1, 3), "dilate")

@@ -35,7 +35,7 @@ from ..predict.tracking import Tracker
 from ..predict.video import Video, follow
 from ..progress import Progress
 from ..report.annotate import Copies, annotate_faces
-from .box import MODEL, named
+from .box import MODEL, foreign_options, named, of_keras
 from .cli import StreamError
 
 BOX = ("left", "top", "width", "height")
@@ -46,6 +46,7 @@ def arguments(parser):
     add = parser.add_argument
     add("paths", nargs="+", metavar="PATH", help="photos, videos, folders, patterns")
     add("--model", metavar="FILE", help=MODEL)
+    foreign_options(parser)
     add("--out", metavar="FOLDER", help="write copies with boxes and labels there: "
         "NAME_faces.png of a photo, NAME_faces.webm of a video")
     add("--csv", metavar="FILE", help="write a table, whole or not at all")
@@ -76,7 +77,8 @@ def main(args):
         raise SettingError("--csv: expected photos or videos, whose tables differ, got "
                            f"{_count(photos, videos)}. Judge them in two calls.")
     _check(args)
-    predictor = Predictor.load(named(args.model), args.device, args.tta)
+    predictor = Predictor.load(named(args.model), args.device, args.tta,
+                               **of_keras(args))
     copies = Copies(args.out) if args.out else None
     statuses, results, args.unheard = collections.Counter(), [], None
     with contextlib.ExitStack() as stack:

@@ -20,13 +20,14 @@ from ..predict.predictor import Predictor
 from ..predict.recording import at_rate, write_video
 from ..predict.tracking import Tracker
 from ..predict.webcam import Camera, check_camera, live, open_window
-from .box import MODEL, named
+from .box import MODEL, foreign_options, named, of_keras
 
 
 def arguments(parser):
     """Add the options."""
     add = parser.add_argument
     add("--model", metavar="FILE", help=MODEL)
+    foreign_options(parser)
     add("--camera", type=int, metavar="N", default=0,
         help="which camera: 0 is the first")
     add("--record", metavar="FILE", help="write what the window shows to a "
@@ -46,7 +47,7 @@ def main(args):
     Tracker(args.smooth)
     if args.record:
         check_target(args.record)
-    predictor = Predictor.load(named(args.model), args.device)
+    predictor = Predictor.load(named(args.model), args.device, **of_keras(args))
     stopped = False
     try:
         camera = Camera(args.camera)

@@ -17,6 +17,7 @@ from .. import nonlinearities
 from ..device.arrays import as_array
 from ..layers import (Conv2DLayer, InputLayer, MaxPool2DLayer, NonlinearityLayer,
                       Pool2DLayer, get_all_layers)
+from ..layers.padding import is_even
 from ..layers.tape import checked, that_learn
 from ..ops.backpropagation import BackwardStep, collect, walk_back
 
@@ -206,7 +207,7 @@ class Plan:
     def _can_fuse(self, layer):
         """Whether a layer is a convolution that can be fused with its neighbours."""
         return (type(layer) is Conv2DLayer and not layer.untie_biases
-                and layer.num_groups == 1
+                and layer.num_groups == 1 and is_even(layer.pad)
                 and None not in layer.input_shape[1:]
                 and layer.nonlinearity in (nonlinearities.rectify,
                                            nonlinearities.identity))

@@ -18,6 +18,9 @@ __all__ = [
     "scaled_tanh_forward", "scaled_tanh_backward",
     "sigmoid_forward", "sigmoid_backward",
     "softplus_forward", "softplus_backward",
+    "clipped_rectify_forward", "clipped_rectify_backward",
+    "hard_sigmoid_forward", "hard_sigmoid_backward",
+    "softsign_forward", "softsign_backward",
     "bias_add", "bias_rectify_forward", "bias_rectify_backward"]
 
 
@@ -108,6 +111,39 @@ def softplus_forward(x):
 def softplus_backward(dy, cache):
     """``dx = dy * sigmoid(x)``."""
     return _each("softplus_backward", dy, *cache)
+
+
+def clipped_rectify_forward(x, ceiling=6.0):
+    """``y = min(max(0, x), ceiling)``; the cache holds x."""
+    return _each("clipped_rectify_forward", x, options=(ceiling,)), (x, ceiling)
+
+
+def clipped_rectify_backward(dy, cache):
+    """``dx = dy`` where ``0 < x < ceiling``."""
+    x, ceiling = cache
+    return _each("clipped_rectify_backward", dy, x, options=(ceiling,))
+
+
+def hard_sigmoid_forward(x, slope=1 / 6, shift=0.5):
+    """``y = slope * x + shift`` within [0, 1]; the cache holds y."""
+    y = _each("hard_sigmoid_forward", x, options=(slope, shift))
+    return y, (y, slope)
+
+
+def hard_sigmoid_backward(dy, cache):
+    """``dx = dy * slope`` where ``0 < y < 1``."""
+    y, slope = cache
+    return _each("hard_sigmoid_backward", dy, y, options=(slope,))
+
+
+def softsign_forward(x):
+    """``y = x / (1 + |x|)``; the cache holds x."""
+    return _each("softsign_forward", x), (x,)
+
+
+def softsign_backward(dy, cache):
+    """``dx = dy / (1 + |x|)²``."""
+    return _each("softsign_backward", dy, *cache)
 
 
 def bias_add(x, b, out=None):

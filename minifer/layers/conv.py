@@ -15,6 +15,7 @@ from ..ops.conv import conv2d_backward, conv2d_forward
 from ..ops.conv_nd import conv_backward, conv_forward
 from .base import Layer
 from .options import count, several, shaped
+from .padding import RULES, add_border, cut_border, is_even, pad_option, sides_of
 from .param import Spec
 from .special import ActivatedLayer
 
@@ -23,27 +24,29 @@ __all__ = ["BaseConvLayer", "Conv1DLayer", "Conv2DLayer", "Conv3DLayer",
 
 
 def conv_output_length(input_length: int | None, filter_size: int, stride: int,
-                       pad: int | str = 0) -> int | None:
+                       pad: int | tuple[int, int] | str = 0) -> int | None:
     """Length of a convolution's output along one axis.
 
     Parameters
     ----------
     input_length : int or None
     filter_size, stride : int >= 1
-    pad : int, 'valid', 'full' or 'same', default 0
-        Zeros on each side. 'same' keeps the length at stride 1, also for an even
-        filter, as Lasagne's function has it.
+    pad : int, (int, int), 'valid', 'full', 'same' or a rule, default 0
+        Zeros on each side, or at the beginning and at the end. 'same' keeps the length
+        at stride 1, also for an even filter, as Lasagne's function has it, and so do
+        'same_upper' and 'same_lower'.
 
     Returns
     -------
     int or None
-        ``(input_length + 2*pad - filter_size) // stride + 1``; None for None.
+        ``(input_length + zeros - filter_size) // stride + 1``; None for None.
     """
     if input_length is None:
         return None
-    if isinstance(pad, str) and pad == "same":
+    if isinstance(pad, str) and pad in ("same", *RULES):
         return (input_length - 1) // stride + 1
-    return (input_length + 2 * _zeros(pad, filter_size) - filter_size) // stride + 1
+    zeros = sum(pad) if isinstance(pad, tuple) else 2 * _zeros(pad, filter_size)
+    return (input_length + zeros - filter_size) // stride + 1
 
 
 def conv_input_length(output_length: int | None, filter_size: int, stride: int,
@@ -128,13 +131,15 @@ flip_filters, num_groups, name
         return tuple((k - 1) * d + 1 for k, d in zip(self.filter_size, self.dilation))
 
     def _padding(self, pad):
-        if not isinstance(pad, str):
-            return several(self, "pad", pad, self.n, least=0)
+        if not isinstance(pad, str) or pad in RULES:
+            return pad_option(self, "pad", pad, self.input_shape[2:], self.reach,
+                              self.stride)
         if pad == "same" and any(r % 2 == 0 for r in self.reach):
             self.fail("odd filter sizes for pad='same'", str(self.filter_size),
-                      "Use an odd size, or give pad in numbers.")
+                      "Use an odd size, 'same_upper', or give pad in numbers.")
         if pad not in ("valid", "full", "same"):
-            self.fail("pad as a number, a tuple, 'valid', 'same' or 'full'", repr(pad))
+            self.fail("pad as a number, a tuple, 'valid', 'same' or 'full', or "
+                      f"{' or '.join(RULES)}", repr(pad))
         return tuple(_zeros(pad, r) for r in self.reach)
 
     def _check_size(self):
@@ -150,9 +155,10 @@ flip_filters, num_groups, name
                 *self.filter_size)
 
     def get_output_shape_for(self, input_shape):
+        pads = (self.pad,) * self.n if isinstance(self.pad, str) else self.pad
         return (input_shape[0], self.num_filters) + tuple(
             conv_output_length(*axis) for axis in zip(input_shape[2:], self.reach,
-                                                      self.stride, self.pad))
+                                                      self.stride, pads))
 
     @property
     def bias(self) -> Any:
@@ -160,11 +166,27 @@ flip_filters, num_groups, name
         return None if self.b is None else self.b.value
 
     def linear_forward(self, x):
-        return conv_forward(x, self.W.value, self.bias, self.stride, self.pad,
-                            self.dilation, self.num_groups, self.flip_filters)
+        if is_even(self.pad):
+            return self.convolve(x, self.pad)
+        sides = sides_of(self.pad, x.shape[2:], self.reach, self.stride)
+        z, cache = self.convolve(add_border(x, sides), (0,) * self.n)
+        return z, (sides, cache)
 
     def linear_backward(self, dz, cache, need_dx=True):
-        return self._gradients(*conv_backward(dz, cache, need_dx))
+        if is_even(self.pad):
+            return self._gradients(*self.convolve_backward(dz, cache, need_dx))
+        sides, cache = cache
+        dx, dW, db = self.convolve_backward(dz, cache, need_dx)
+        return self._gradients(cut_border(dx, sides) if need_dx else None, dW, db)
+
+    def convolve(self, x, pad):
+        """The convolution alone, and a cache, with a number of zeros for each axis."""
+        return conv_forward(x, self.W.value, self.bias, self.stride, pad,
+                            self.dilation, self.num_groups, self.flip_filters)
+
+    def convolve_backward(self, dz, cache, need_dx=True):
+        """Gradients of :meth:`convolve`: dx, dW, db."""
+        return conv_backward(dz, cache, need_dx)
 
     def _gradients(self, dx, dW, db):
         """What ``linear_backward`` returns."""
@@ -228,9 +250,13 @@ class Conv2DLayer(BaseConvLayer):
     filter_size : int or (int, int)
         (kh, kw).
     stride : int or (int, int), default (1, 1)
-    pad : int, (int, int), 'valid', 'same' or 'full', default 0
+    pad : int, (int, int), 'valid', 'same', 'full', or sides that differ, default 0
         Zeros on each side. 'valid' is 0, 'full' is k - 1, 'same' is k // 2
-        (odd filters only), which keeps the size at stride 1.
+        (odd filters only), which keeps the size at stride 1. A pair in the place of a
+        number is what stands at an axis's beginning and at its end. 'same_upper' and
+        'same_lower' give ⌈size / stride⌉ outputs; where the zeros for that do not
+        halve, the odd one is at the end (so Keras and TensorFlow have "same") or at the
+        beginning.
     untie_biases : bool, default False
         One bias for each output position, (F, Ho, Wo), in place of (F,).
     W : Param, array or initialiser, default GlorotUniform()
@@ -259,16 +285,16 @@ class Conv2DLayer(BaseConvLayer):
                          W, b, nonlinearity, flip_filters, num_groups, 2, name=name)
         self._no_choice(convolution)
 
-    def linear_forward(self, x):
+    def convolve(self, x, pad):
         if self.num_groups > 1:
-            return super().linear_forward(x)
-        return conv2d_forward(x, self.W.value, self.bias, self.stride, self.pad,
+            return super().convolve(x, pad)
+        return conv2d_forward(x, self.W.value, self.bias, self.stride, pad,
                               self.flip_filters)
 
-    def linear_backward(self, dz, cache, need_dx=True):
+    def convolve_backward(self, dz, cache, need_dx=True):
         if self.num_groups > 1:
-            return super().linear_backward(dz, cache, need_dx)
-        return self._gradients(*conv2d_backward(dz, cache, need_dx))
+            return super().convolve_backward(dz, cache, need_dx)
+        return conv2d_backward(dz, cache, need_dx)
 
 
 class Conv3DLayer(BaseConvLayer):
@@ -351,10 +377,10 @@ class DilatedConv2DLayer(BaseConvLayer):
         """Shape of the filters, (C, F, kh, kw)."""
         return (self.input_shape[1], self.num_filters, *self.filter_size)
 
-    def linear_forward(self, x):
+    def convolve(self, x, pad):
         return conv_forward(x, self.W.value.swapaxes(0, 1), self.bias, self.stride,
-                            self.pad, self.dilation, 1, self.flip_filters)
+                            pad, self.dilation, 1, self.flip_filters)
 
-    def linear_backward(self, dz, cache, need_dx=True):
+    def convolve_backward(self, dz, cache, need_dx=True):
         dx, dW, db = conv_backward(dz, cache, need_dx)
-        return self._gradients(dx, contiguous(dW.swapaxes(0, 1)), db)
+        return dx, contiguous(dW.swapaxes(0, 1)), db

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from .. import init, nonlinearities
 from .._types import Shape
+from ..device.arrays import contiguous
 from ..nonlinearities import Nonlinearity
 from ..ops.conv_nd import transposed_conv_backward, transposed_conv_forward
 from .base import Layer
 from .conv import BaseConvLayer, conv_input_length, conv_output_length
 from .options import several
+from .padding import (RULES, add_border, cut_border, is_even, pad_option, sides_of,
+                      total)
 from .param import Spec
 
 __all__ = ["TransposedConv2DLayer", "Deconv2DLayer", "TransposedConv3DLayer",
@@ -25,11 +29,27 @@ class _TransposedConvLayer(BaseConvLayer):
         super().__init__(*args, **options)
 
     @property
-    def crop(self) -> tuple[int, ...]:
-        """Pixels cut off the output on each side."""
+    def crop(self) -> tuple[Any, ...]:
+        """Pixels cut off the output on each side, or at both ends of an axis."""
         return self.pad
 
+    def _padding(self, pad):
+        if not isinstance(pad, str) or pad not in RULES:
+            return super()._padding(pad)
+        wanted = tuple(n and n * s for n, s in zip(self.input_shape[2:], self.stride))
+        if self.output_size is None and any(
+                r < s for r, s in zip(self.reach, self.stride)):
+            if None in wanted:
+                self.fail(f"output_size beside crop={pad!r}, where a filter is smaller "
+                          "than its stride", "None")
+            self.output_size = wanted
+        # How much is cut off depends on the strides alone.
+        return pad_option(self, "crop", pad, self.stride, self.reach, self.stride)
+
     def _check_size(self):
+        if self.untie_biases and not is_even(self.crop):
+            self.fail("the same crop on both sides with untie_biases=True",
+                      str(self.crop))
         if self.output_size is not None:
             self.output_size = several(self, "output_size", self.output_size, self.n)
             for length, given, *how in zip(
@@ -49,8 +69,9 @@ class _TransposedConvLayer(BaseConvLayer):
                 *self.filter_size)
 
     def _least(self, input_shape):
-        return tuple(conv_input_length(*axis) for axis in zip(
-            input_shape[2:], self.filter_size, self.stride, self.crop))
+        return tuple(conv_input_length(length, size, stride) and conv_input_length(
+            length, size, stride) - total(crop) for length, size, stride, crop in zip(
+                input_shape[2:], self.filter_size, self.stride, self.crop))
 
     def get_output_shape_for(self, input_shape):
         lengths = (self._least(input_shape) if self.output_size is None
@@ -58,11 +79,20 @@ class _TransposedConvLayer(BaseConvLayer):
         return (input_shape[0], self.num_filters, *lengths)
 
     def linear_forward(self, x):
-        return transposed_conv_forward(
-            x, self.W.value, self.bias, self.stride, self.crop, None, self.num_groups,
-            self.flip_filters, self.output_size)
+        even = is_even(self.crop)
+        size, sides = self.output_size, sides_of(self.crop, (), (), ())
+        if not even:
+            out = self.get_output_shape_for(x.shape)[2:]
+            size = tuple(n + sum(one) for n, one in zip(out, sides))
+        z, cache = transposed_conv_forward(
+            x, self.W.value, self.bias, self.stride, self.crop if even else None, None,
+            self.num_groups, self.flip_filters, size)
+        return (z if even else contiguous(cut_border(z, sides))), (sides, cache)
 
     def linear_backward(self, dz, cache, need_dx=True):
+        sides, cache = cache
+        if not is_even(self.crop):
+            dz = add_border(dz, sides)
         return self._gradients(*transposed_conv_backward(dz, cache, need_dx))
 
 
@@ -83,9 +113,11 @@ class TransposedConv2DLayer(_TransposedConvLayer):
         (kh, kw).
     stride : int or (int, int), default (1, 1)
         Steps in the output from one pixel to the next.
-    crop : int, (int, int), 'valid', 'same' or 'full', default 0
+    crop : int, (int, int), 'valid', 'same', 'full', or sides that differ, default 0
         Cut off the output on each side: the padding of the convolution whose gradient
-        this is. 'full' is k - 1, 'same' is k // 2 (odd filters only).
+        this is. 'full' is k - 1, 'same' is k // 2 (odd filters only). Pairs and rules
+        as for :class:`Conv2DLayer`: 'same_upper', Keras's "same", makes the output
+        stride times as large.
     untie_biases : bool, default False
         One bias for each output position, (F, Ho, Wo), in place of (F,).
     W : Param, array or initialiser, default GlorotUniform()

@@ -15,6 +15,7 @@ from ..ops.pool_nd import pool_backward, pool_forward
 from ..ops.unpooling import global_pool_tangent, pool_tangent
 from .base import Layer, MergeLayer
 from .border import PadLayer, SliceLayer
+from .padding import is_even
 from .pool import GlobalPoolLayer, Pool1DLayer, Pool2DLayer, Pool3DLayer
 from .scaling import BiasLayer, ScaleLayer
 from .shape import DimshuffleLayer, FlattenLayer, ReshapeLayer
@@ -38,8 +39,9 @@ class InverseLayer(MergeLayer):
         Output shape as that of ``layer``.
     layer : Layer
         A dense or convolutional layer or another with a nonlinearity of minifer but
-        softmax, pooling, or one that reshapes, pads, cuts, shifts or scales. Its
-        nonlinearity counts, too: the derivative is taken where the layer works.
+        softmax and those with a gate (swish, gelu, …), pooling, or one that reshapes,
+        pads, cuts, shifts or scales. Its nonlinearity counts, too: the derivative is
+        taken where the layer works.
     name : str, optional
 
     Notes
@@ -186,7 +188,7 @@ def _(layer):
         pool_forward, pool_size=layer.pool_size, stride=layer.stride, pad=layer.pad,
         ignore_border=layer.ignore_border, mode=layer.mode)
     return _Pooling(pool, pool_backward, pool_tangent) if (
-        _is_as_written(layer)) else None
+        _is_as_written(layer) and is_even(layer.pad)) else None
 
 
 @way_back_of.register

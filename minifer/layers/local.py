@@ -71,14 +71,12 @@ class LocallyConnected2DLayer(BaseConvLayer):
         channels = () if self.channelwise else (self.input_shape[1],)
         return (self.num_filters, *channels, *self.filter_size, *self.output_shape[2:])
 
-    def linear_forward(self, x):
-        z, cache = local_forward(x, self.W.value, self.stride, self.pad,
-                                 self.flip_filters)
+    def convolve(self, x, pad):
+        z, cache = local_forward(x, self.W.value, self.stride, pad, self.flip_filters)
         if self.b is not None:
             z += self.b.value if self.untie_biases else self.b.value[:, None, None]
         return z, cache
 
-    def linear_backward(self, dz, cache, need_dx=True):
+    def convolve_backward(self, dz, cache, need_dx=True):
         dx, dW = local_backward(dz, cache, need_dx)
-        db = None if self.b is None else bias_gradient(dz, self.b.value.ndim)
-        return self._gradients(dx, dW, db)
+        return dx, dW, None if self.b is None else bias_gradient(dz, self.b.value.ndim)

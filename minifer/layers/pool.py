@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+import numpy as np
+
 from .._types import Shape
+from ..device.arrays import contiguous
 from ..errors import SettingError
 from ..ops.pool import (GLOBAL_MODES, POOL_MODES, global_pool_backward,
                         global_pool_forward, pool_length)
 from ..ops.pool_nd import pool_backward, pool_forward
 from .base import Layer
+from .conv import conv_output_length
 from .options import several, shaped
+from .padding import add_border, cut_border, is_even, pad_option, sides_of
 
 __all__ = ["Pool1DLayer", "Pool2DLayer", "Pool3DLayer", "MaxPool1DLayer",
            "MaxPool2DLayer", "MaxPool3DLayer", "GlobalPoolLayer", "pool_output_length",
@@ -51,14 +56,16 @@ class _PoolLayer(Layer):
         self.pool_size = several(self, "pool_size", pool_size, self.n)
         self.stride = (self.pool_size if stride is None
                        else several(self, "stride", stride, self.n))
-        self.pad = several(self, "pad", pad, self.n, least=0)
+        self.pad = pad_option(self, "pad", pad, self.input_shape[2:], self.pool_size,
+                              self.stride)
         self.ignore_border = bool(ignore_border)
         if mode not in POOL_MODES:
             self.fail(f"mode as one of {', '.join(POOL_MODES)}", repr(mode))
         self.mode = mode
-        if any(p >= k for p, k in zip(self.pad, self.pool_size)):
+        sides = () if isinstance(self.pad, str) else sides_of(self.pad, (), (), ())
+        if any(max(p) >= k for p, k in zip(sides, self.pool_size)):
             self.fail(f"pad smaller than pool_size {self.pool_size}", str(self.pad))
-        if not ignore_border and any(self.pad):
+        if not ignore_border and (isinstance(self.pad, str) or any(self.pad)):
             self.fail("pad = 0 with ignore_border=False", str(self.pad))
         if any(n is not None and n < 1 for n in self.output_shape[2:]):
             self.fail(f"an image of at least {self.pool_size} pixels once padded by "
@@ -66,16 +73,42 @@ class _PoolLayer(Layer):
                       "Use a smaller window or ignore_border=False.")
 
     def get_output_shape_for(self, input_shape):
+        if not is_even(self.pad):
+            pads = (self.pad,) * self.n if isinstance(self.pad, str) else self.pad
+            return tuple(input_shape[:2]) + tuple(
+                conv_output_length(*axis) for axis in zip(
+                    input_shape[2:], self.pool_size, self.stride, pads))
         return tuple(input_shape[:2]) + tuple(
             pool_length(*axis, self.ignore_border) for axis in zip(
                 input_shape[2:], self.pool_size, self.stride, self.pad))
 
     def forward(self, x):
-        return pool_forward(x, self.pool_size, self.stride, self.pad,
-                            self.ignore_border, self.mode)
+        if not is_even(self.pad):
+            return self._forward_in_border(x)
+        y, cache = self.pool(x, self.pad)
+        return y, (None, None, cache)
 
     def backward(self, dy, cache):
-        return pool_backward(dy, cache), {}
+        sides, share, cache = cache
+        dx = pool_backward(dy if share is None else dy / share, cache)
+        return (dx if sides is None else contiguous(cut_border(dx, sides))), {}
+
+    def pool(self, x, pad):
+        """The pooling alone, and a cache, with a number of pixels for each axis."""
+        return pool_forward(x, self.pool_size, self.stride, pad, self.ignore_border,
+                            self.mode)
+
+    def _forward_in_border(self, x):
+        """Sides that differ stand around the image before it is pooled."""
+        sides = sides_of(self.pad, x.shape[2:], self.pool_size, self.stride)
+        nothing = (0,) * self.n
+        y, cache = self.pool(
+            add_border(x, sides, -np.inf if self.mode == "max" else 0.0), nothing)
+        if self.mode != "average_exc_pad":
+            return y, (sides, None, cache)
+        real = add_border(np.ones_like(x, shape=(1, 1, *x.shape[2:])), sides)
+        share, _ = self.pool(real, nothing)  # of a window's pixels that are the image's
+        return y / share, (sides, share, cache)
 
 
 class Pool1DLayer(_PoolLayer):
@@ -130,8 +163,10 @@ class Pool2DLayer(_PoolLayer):
         Window (kh, kw).
     stride : int, (int, int) or None
         Step; None (default) means the window, so that windows do not overlap.
-    pad : int or (int, int), default (0, 0)
-        Smaller than the window. Minus infinity for 'max', zeros for the means.
+    pad : int, (int, int), or sides that differ, default (0, 0)
+        Smaller than the window. Minus infinity for 'max', zeros for the means. Pairs,
+        'same_upper' and 'same_lower' as for :class:`~minifer.layers.Conv2DLayer`; with
+        'average_exc_pad' the first is Keras's "same".
     ignore_border : bool, default True
         False also pools the incomplete windows at the bottom and right;
         ``pad`` must then be 0.

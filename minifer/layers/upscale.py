@@ -47,9 +47,10 @@ class Upscale1DLayer(_UpscaleLayer):
         Output shape (N, C, L).
     scale_factor : int or (int,)
         At least 1.
-    mode : {'repeat', 'dilate'}, default 'repeat'
+    mode : {'repeat', 'dilate', 'linear'}, default 'repeat'
         'dilate' puts the pixel in the first place of its box, and zeros elsewhere. With
-        a convolution behind it, a transposed one does the same with less work.
+        a convolution behind it, a transposed one does the same with less work. 'linear'
+        joins the pixels' centres by straight lines (bilinear interpolation in 2D).
     name : str, optional
     """
 
@@ -65,9 +66,10 @@ class Upscale2DLayer(_UpscaleLayer):
         Output shape (N, C, H, W).
     scale_factor : int or (int, int)
         At least 1.
-    mode : {'repeat', 'dilate'}, default 'repeat'
+    mode : {'repeat', 'dilate', 'linear'}, default 'repeat'
         'dilate' puts the pixel in the first place of its box, and zeros elsewhere. With
-        a convolution behind it, a transposed one does the same with less work.
+        a convolution behind it, a transposed one does the same with less work. 'linear'
+        joins the pixels' centres by straight lines (bilinear interpolation in 2D).
     name : str, optional
     """
 
@@ -83,9 +85,10 @@ class Upscale3DLayer(_UpscaleLayer):
         Output shape (N, C, D, H, W).
     scale_factor : int or (int, int, int)
         At least 1.
-    mode : {'repeat', 'dilate'}, default 'repeat'
+    mode : {'repeat', 'dilate', 'linear'}, default 'repeat'
         'dilate' puts the pixel in the first place of its box, and zeros elsewhere. With
-        a convolution behind it, a transposed one does the same with less work.
+        a convolution behind it, a transposed one does the same with less work. 'linear'
+        joins the pixels' centres by straight lines (bilinear interpolation in 2D).
     name : str, optional
     """
 

@@ -6,7 +6,9 @@ from .densenet import densenet
 from .fcn48 import FCN48_L2, fcn48, fcn48_dense, fcn48_penalty
 from .googlenet import googlenet
 from .inception import inception_v3
+from .mini_xception import mini_xception
 from .mlp import mlp
+from .mobilenet import mobilenet_v2
 from .nin import nin_cifar10
 from .pretrained import PRETRAINED, pretrained
 from .r_cnn import r1, r2
@@ -19,6 +21,7 @@ from .resnet_lasagne import lasagne_resnet50
 from .six_conv import six_conv
 from .small_resnet import small_resnet
 from .vgg import vgg16, vgg19
+from .vgg_face_like import vgg_face_like
 
 __all__ = [
     "ck96", "fcn48", "fcn48_dense", "fcn48_penalty", "FCN48_L2", "r1", "r2",
@@ -27,4 +30,5 @@ __all__ = [
     "s_resnet50", "r_resnet50", "r_resnet101", "r_resnet152", "freeze_to_layer3",
     "small_resnet", "PRETRAINED", "pretrained",
     "caffenet", "vgg_cnn_s", "densenet", "googlenet", "inception_v3", "nin_cifar10",
-    "lasagne_resnet50", "vgg16", "vgg19"]
+    "lasagne_resnet50", "vgg16", "vgg19", "mini_xception", "mobilenet_v2",
+    "vgg_face_like"]

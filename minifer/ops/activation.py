@@ -23,7 +23,10 @@ __all__ = [
     "scaled_tanh_forward", "scaled_tanh_backward",
     "sigmoid_forward", "sigmoid_backward",
     "softplus_forward", "softplus_backward",
-    "softmax_forward", "softmax_backward"]
+    "softmax_forward", "softmax_backward",
+    "clipped_rectify_forward", "clipped_rectify_backward",
+    "hard_sigmoid_forward", "hard_sigmoid_backward",
+    "softsign_forward", "softsign_backward"]
 
 
 @on_device(activation_kernels)
@@ -164,3 +167,45 @@ def softmax_backward(dy, cache):
     """``dx = y * (dy - sum over k of dy * y)``, row by row."""
     (y,) = cache
     return y * (dy - (dy * y).sum(axis=1, keepdims=True))
+
+
+@on_device(activation_kernels)
+def clipped_rectify_forward(x, ceiling=6.0):
+    """``y = min(max(0, x), ceiling)``."""
+    ceiling = float(ceiling)
+    return np.minimum(np.maximum(x, 0), ceiling), (x, ceiling)
+
+
+@on_device(activation_kernels)
+def clipped_rectify_backward(dy, cache):
+    """``dx = dy`` where ``0 < x < ceiling``, else 0."""
+    x, ceiling = cache
+    return dy * ((x > 0) & (x < ceiling))
+
+
+@on_device(activation_kernels)
+def hard_sigmoid_forward(x, slope=1 / 6, shift=0.5):
+    """``y = slope * x + shift``, within [0, 1]."""
+    slope, shift = float(slope), float(shift)
+    y = np.minimum(np.maximum(x * slope + shift, 0), 1)
+    return y, (y, slope)
+
+
+@on_device(activation_kernels)
+def hard_sigmoid_backward(dy, cache):
+    """``dx = dy * slope`` where ``0 < y < 1``, else 0."""
+    y, slope = cache
+    return dy * ((y > 0) & (y < 1)) * slope
+
+
+@on_device(activation_kernels)
+def softsign_forward(x):
+    """``y = x / (1 + |x|)``, in (-1, 1)."""
+    return x / (1 + np.abs(x)), (x,)
+
+
+@on_device(activation_kernels)
+def softsign_backward(dy, cache):
+    """``dx = dy / (1 + |x|)²``."""
+    (x,) = cache
+    return dy / (1 + np.abs(x)) ** 2

@@ -26,7 +26,12 @@ def _softplus(x):
     return y * (1 - y)
 
 
+def _softsign(x):
+    return -2 * np.sign(x) / (1 + np.abs(x)) ** 3
+
+
 #: By the nonlinearity's name ``f''(x, **options)``; None where it is 0 but at kinks.
 CURVATURES = {"identity": None, "rectify": None, "leaky_rectify": None, "elu": _elu,
               "selu": _elu, "tanh": _tanh, "scaled_tanh": _tanh, "sigmoid": _sigmoid,
-              "softplus": _softplus}
+              "softplus": _softplus, "clipped_rectify": None, "hard_sigmoid": None,
+              "softsign": _softsign}

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import itertools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -26,7 +26,8 @@ from ..faces.images import read_image
 from ..faces.preprocessing import Preprocessing
 from ..faces.views import mean_of_views
 from ..files import naming
-from ..weights.model_file import Model, load_model
+from ..weights.model_file import Model
+from .opening import open_model
 
 __all__ = ["Face", "Photo", "Predictor"]
 
@@ -138,10 +139,15 @@ class Predictor:
         self._compute = function([source.input_var], saturations)
 
     @classmethod
-    def load(cls, path: FilePath, device: str = "cpu",
-             tta: bool = False) -> Predictor:
-        """A predictor from a model file. Raises WeightsError if it is not one."""
-        model = load_model(path)
+    def load(cls, path: FilePath, device: str = "cpu", tta: bool = False,
+             classes: Sequence[str] | None = None,
+             pixels: Sequence[float] | None = None) -> Predictor:
+        """A predictor from a model file. Raises WeightsError if it is not one.
+
+        ``classes`` and ``pixels`` are for models of Keras:
+        see :func:`minifer.predict.opening.open_model`.
+        """
+        model = open_model(path, classes, pixels)
         with naming(path):
             Preprocessing.from_dict(model.preprocessing)
         return cls(model, device, tta)

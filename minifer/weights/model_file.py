@@ -26,7 +26,7 @@ from ..files.arrays import open_arrays
 from . import architecture
 
 __all__ = ["Model", "save_model", "load_model", "load_params", "check_readable",
-           "read_arrays", "write_arrays"]
+           "check_classes", "read_arrays", "write_arrays"]
 
 FORMAT = "minifer-model-1"
 META = "minifer.json"
@@ -76,7 +76,7 @@ def save_model(path: FilePath, model: Model, dtype: Any = None) -> None:
     OutputError
         If it cannot be written.
     """
-    _check_classes("save_model", model)
+    check_classes("save_model", model)
     meta = {"format": FORMAT, "minifer": __version__,
             "classes": list(model.classes), "preprocessing": model.preprocessing,
             "notes": model.notes, "architecture": architecture.to_dict(model.network)}
@@ -121,7 +121,7 @@ def load_model(path: FilePath, custom_layers: dict[str, type] | None = None) -> 
         network = architecture.from_dict(meta["architecture"], custom_layers, room)
         _set(path, network, file)
     model = Model(network, tuple(meta["classes"]), meta["preprocessing"], meta["notes"])
-    _check_classes(path, model)
+    check_classes(path, model)
     return model
 
 
@@ -145,7 +145,8 @@ def check_parts(path, meta, parts, kind, remedy):
                 f"{one_line(repr(meta.get(name)))} as {name}. {remedy}")
 
 
-def _check_classes(where, model):
+def check_classes(where, model):
+    """Raise WeightsError unless each output has a name of its own."""
     outputs = model.network.output_shape[1]
     if len(model.classes) != outputs:
         raise WeightsError(

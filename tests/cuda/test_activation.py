@@ -11,7 +11,7 @@ from minifer.cuda.activation import (bias_add, bias_rectify_backward,
                                      bias_rectify_forward)
 from minifer.device.arrays import to_device, to_host
 from minifer.errors import KernelError
-from minifer.ops import activation
+from minifer.ops import activation, gated
 from minifer.ops.dense import dense_backward, dense_forward
 
 on_each_device = pytest.mark.parametrize("device", DEVICES)
@@ -20,12 +20,18 @@ each_nonlinearity = pytest.mark.parametrize("name, options", [
     ("rectify", {}), ("leaky_rectify", {"leakiness": 1 / 3}),
     ("leaky_rectify", {"leakiness": 0}), ("elu", {}), ("selu", SELU), ("tanh", {}),
     ("scaled_tanh", {"scale_in": 2 / 3, "scale_out": 1.7159}), ("sigmoid", {}),
-    ("softplus", {})])
+    ("softplus", {}), ("clipped_rectify", {"ceiling": 1.5}),
+    ("hard_sigmoid", {"slope": 0.3, "shift": 0.4}), ("softsign", {}), ("swish", {}),
+    ("hard_swish", {}), ("gelu", {}), ("gelu_tanh", {}), ("mish", {})])
+
+
+def ops_of(name):
+    ops = gated if hasattr(gated, name + "_forward") else activation
+    return getattr(ops, name + "_forward"), getattr(ops, name + "_backward")
 
 
 def pair(name, device):
-    return on_device(getattr(activation, name + "_forward"),
-                     getattr(activation, name + "_backward"), device)
+    return on_device(*ops_of(name), device)
 
 
 # --- nonlinearities -----------------------------------------------------------
@@ -60,8 +66,7 @@ def test_nan_stays_visible(device, name, options, dtype):
 @on_each_device
 @each_nonlinearity
 def test_views_and_empty_arrays(device, name, options):
-    forward, backward = (getattr(activation, f"{name}_{way}")
-                         for way in ("forward", "backward"))
+    forward, backward = ops_of(name)
     x, dy = off_zero((4, 5, 6)), normal((3, 6, 2))
     y, cache = forward(to_device(x, device).transpose(1, 2, 0)[::2, :, ::2], **options)
     dx = backward(to_device(dy.T, device).transpose(2, 1, 0), cache)

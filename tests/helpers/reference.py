@@ -235,6 +235,40 @@ def softplus(x):
         lambda v: max(v, 0.0) + math.log1p(math.exp(-abs(v))), x)
 
 
+def clipped_rectify(x, ceiling):
+    return elementwise(lambda v: min(max(v, 0.0), ceiling), x)
+
+
+def hard_sigmoid(x, slope, shift):
+    return elementwise(lambda v: min(max(slope * v + shift, 0.0), 1.0), x)
+
+
+def softsign(x):
+    return elementwise(lambda v: v / (1 + abs(v)), x)
+
+
+def swish(x):
+    return elementwise(lambda v: v * _sigmoid(v), x)
+
+
+def hard_swish(x):
+    return elementwise(lambda v: v * min(max(v + 3, 0.0), 6.0) / 6, x)
+
+
+def gelu(x):
+    return elementwise(lambda v: v * math.erfc(-v / math.sqrt(2)) / 2, x)
+
+
+def gelu_tanh(x):
+    return elementwise(lambda v: v / 2 * (1 + math.tanh(
+        math.sqrt(2 / math.pi) * (v + 0.044715 * v ** 3))), x)
+
+
+def mish(x):
+    return elementwise(lambda v: v * math.tanh(
+        max(v, 0.0) + math.log1p(math.exp(-abs(v)))), x)
+
+
 def log_softmax(x):
     """z_k - log(sum over l of exp(z_l)), row by row; x (N, K)."""
     y = np.zeros(x.shape)

@@ -52,6 +52,14 @@ def test_upscale(Upscale, shape, factor, mode):
         (None, 2) + (None,) * (len(shape) - 2))
 
 
+@pytest.mark.parametrize("Upscale, shape, factor", [
+    (Upscale1DLayer, LINE, 3), (Upscale2DLayer, IMAGE, (2, 3)),
+    (Upscale2DLayer, (2, 3, 1, 2), (4, 1)), (Upscale3DLayer, VOLUME, 2)])
+def test_upscale_by_lines(Upscale, shape, factor):
+    layer, x = Upscale(below(shape), factor, "linear"), numbers(shape)
+    check_layer(layer, x, reference.joined(x, layer.scale_factor))
+
+
 @pytest.mark.parametrize("shape, axis", [((3, 8), 1), (IMAGE, 1), (IMAGE, 2),
                                          (IMAGE, -1)])
 def test_across_channels(shape, axis):

@@ -6,7 +6,7 @@ from hypothesis import given, strategies as st
 
 from helpers import reference
 from helpers.checking import RANDOM_SHAPES, check_op, normal, off_zero
-from minifer.ops import activation
+from minifer.ops import activation, gated
 
 SELU = {"scale": 1.0507009873554805, "scale_neg": 1.6732632423543772}
 OPTIONS = [("rectify", {}), ("leaky_rectify", {"leakiness": 0.01}),
@@ -14,12 +14,15 @@ OPTIONS = [("rectify", {}), ("leaky_rectify", {"leakiness": 0.01}),
            ("elu", {}), ("selu", SELU), ("selu", {"scale": 2.0, "scale_neg": 0.5}),
            ("tanh", {}), ("scaled_tanh", {"scale_in": 2 / 3, "scale_out": 1.7159}),
            ("scaled_tanh", {"scale_in": 2.0, "scale_out": 0.5}),
-           ("sigmoid", {}), ("softplus", {})]
+           ("sigmoid", {}), ("softplus", {}), ("clipped_rectify", {"ceiling": 1.5}),
+           ("hard_sigmoid", {"slope": 0.3, "shift": 0.4}), ("softsign", {}),
+           ("swish", {}), ("hard_swish", {}), ("gelu", {}), ("gelu_tanh", {}),
+           ("mish", {})]
 
 
 def pair(name):
-    return (getattr(activation, name + "_forward"),
-            getattr(activation, name + "_backward"))
+    ops = gated if hasattr(gated, name + "_forward") else activation
+    return getattr(ops, name + "_forward"), getattr(ops, name + "_backward")
 
 
 def check_activation(name, x, **options):
@@ -98,6 +101,18 @@ def test_smooth_ones_at_zero():
     assert (y, dx) == (0.5, 0.25)
     y, dx = slope("softplus", [0.0])
     np.testing.assert_allclose([y, dx], [[np.log(2)], [0.5]])
+
+
+def test_clipped_ones_have_no_slope_at_their_ends():
+    _, dx = slope("clipped_rectify", [0.0, 6.0, 3.0], ceiling=6.0)
+    np.testing.assert_array_equal(dx, [0, 0, 1])
+    _, dx = slope("hard_swish", [-3.0, 3.0, 0.0])
+    np.testing.assert_array_equal(dx, [0, 1, 0.5])
+
+
+def test_gelu_is_exact_far_below_zero():
+    y, _ = slope("gelu", [-10.0])
+    np.testing.assert_allclose(y, -10 * 7.61985302416052e-24, rtol=1e-9)
 
 
 def test_elu_and_selu_are_exact_near_zero():

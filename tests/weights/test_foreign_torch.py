@@ -197,7 +197,7 @@ LIES = {
     "huge count": (tensor(storage("FloatStorage", "0", 2 ** 62), [1], [1]),
                    "expected 18446744|numbers for 4611686"),
     "no count": (tensor(storage("FloatStorage", "0", 0), [1], [1]),
-                 "without type, key"),
+                 "of 0 numbers|16 bytes in|for 0"),
     "true": (tensor(of_type(name("torch", "ByteStorage"), b"\x88"), [1], [1]),
              "without type, key"),
     "objects": (tensor(of_type(text("|O")), [2], [1]), "without type, key"),
@@ -227,6 +227,27 @@ LIES = {
                 "no item named|other storages"),
     "view": (tensor(storage("FloatStorage", "0", 4, numbers([1, 2, 2])), [2], [1]),
              "a view of")}
+
+
+@pytest.mark.parametrize("form", ["zip", "legacy"])
+def test_a_tensor_of_no_numbers_is_read(path, form):
+    body = mapping({"w": tensor(storage("FloatStorage", "0", 0), [0, 3], [3, 1])})
+    if form == "zip":
+        write_zip(path, body, {"0": b""})
+    else:
+        write_legacy(path, body, {"0": b""}, {"0": 0})
+    assert read_torch(path)["w"].shape == (0, 3)
+
+
+@pytest.mark.parametrize("aside", [
+    lambda: call(name("torch", "device"), text("cpu")),
+    lambda: name("torch", "float32"),
+    lambda: call(name("numpy", "dtype"), text("f8")),
+    lambda: call(name("argparse", "Namespace"))])
+def test_what_stands_beside_weights_is_passed_over(path, aside):
+    body = mapping({"w": plain(np.ones(4, "<f4"), "0"), "args": aside()})
+    write_zip(path, body, {"0": np.ones(4, "<f4").tobytes()})
+    assert set(read_torch(path)) == {"w"}
 
 
 @pytest.mark.parametrize("form", ["zip", "legacy"])

@@ -11,6 +11,7 @@ import itertools
 
 import numpy as np
 
+from ...layers.padding import is_even
 from ...nonlinearities import identity, rectify
 from ..steps import PlainStep, pieces
 from .program import ZERO
@@ -30,7 +31,7 @@ def is_depthwise(layer):
     return (None not in shape[1:] and len(shape) == 4 and layer.num_groups == shape[1]
             and layer.num_filters <= MOST_FILTERS * shape[1]
             and np.prod(size) <= MOST_ELEMENTS and layer.stride == (1, 1)
-            and not layer.untie_biases and not isinstance(layer.pad, str)
+            and not layer.untie_biases and is_even(layer.pad)
             and all(p < k for p, k in zip(layer.pad, size))
             and layer.nonlinearity in (identity, rectify))
 

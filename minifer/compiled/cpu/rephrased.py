@@ -17,6 +17,7 @@ import itertools
 import numpy as np
 
 from ...layers import Conv2DLayer, DilatedConv2DLayer
+from ...layers.padding import is_even
 from ...layers.param import Param
 from ...nonlinearities import identity, rectify
 from ..steps import PlainStep
@@ -33,7 +34,7 @@ ENOUGH = 8
 def rephrased(layer):
     """The step for a layer of these kinds, if it pays; or None."""
     if len(layer.input_shape) != 4 or None in layer.input_shape[1:] or (
-            layer.untie_biases or isinstance(getattr(layer, "pad", 0), str)):
+            layer.untie_biases or not is_even(getattr(layer, "pad", ()))):
         return None
     C, F, groups = layer.input_shape[1], layer.num_filters, layer.num_groups
     if type(layer) is Conv2DLayer:

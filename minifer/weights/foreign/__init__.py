@@ -11,10 +11,12 @@ the file's own size contradicts.
 """
 
 from .keras_files import read_keras
+from .keras_network import read_keras_model
 from .lasagne_files import read_lasagne
 from .parameters import load_keras_params, load_torch_params
 from .safetensors_files import read_safetensors
 from .torch_files import read_torch
 
-__all__ = ["read_torch", "read_safetensors", "read_keras", "read_lasagne",
+__all__ = ["read_torch", "read_safetensors", "read_keras", "read_keras_model",
+           "read_lasagne",
            "load_torch_params", "load_keras_params"]

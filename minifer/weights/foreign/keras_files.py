@@ -1,51 +1,53 @@
-"""Weights that Keras saved: ``.h5`` and ``.weights.h5``, read with h5py.
+"""Weights that Keras saved: ``.h5``, ``.weights.h5`` and ``.keras``, read with h5py.
 
-Both are HDF5, a file of folders ("groups") that hold arrays. Up to Keras 2, and in
-the downloads of ``keras.applications``, an array lies at
-``conv1_conv/conv1_conv/kernel:0``, in a whole model below ``model_weights``. Keras 3
-writes ``layers/conv2d/vars/0``, with the layer's name as an attribute of ``vars``
-and its arrays by number.
+The first two are HDF5, a file of folders ("groups") that hold arrays; which layer each
+is of, :mod:`minifer.weights.foreign.keras_names` tells. A ``.keras`` file is a zip
+archive of such a file and the network's description. Weights in several files are
+listed in a ``.weights.json``.
 """
 
 from __future__ import annotations
 
+import contextlib
+import io
 import math
 import mmap
 import os
-import re
 import struct
 
 import numpy as np
 
 from ..._types import FilePath
 from ...errors import BackendUnavailable, WeightsError, quoted
-from ...files import reading
+from ...files import open_zip, parse_json, read_bytes, reading
+from .keras_names import attribute, named_arrays
+from .shards import beside
 
-__all__ = ["read_keras"]
+__all__ = ["read_keras", "description_of"]
 
-#: What a compiled model saves beside its layers.
-NO_LAYERS = ("optimizer", "optimizer_weights", "metrics")
+WEIGHTS, CONFIG, METADATA = "model.weights.h5", "config.json", "metadata.json"
 #: How a heap begins: its name, version 1, and three bytes of nothing.
 HEAP = b"GCOL\1\0\0\0"
-LONGEST_NAME = 1 << 16
-#: Groups within one another, and items in all: ResNet-152 has 3 and some 1,800.
-DEEPEST, MOST_ITEMS = 32, 10_000
+#: Bytes of a description: that of ResNet-152 has some 400,000.
+LONGEST_CONFIG = 1 << 26
 
 
 def read_keras(path: FilePath) -> dict[str, np.ndarray]:
-    """Read the weights in an ``.h5`` or ``.weights.h5`` file of Keras.
+    """Read the weights in a file of Keras.
 
     Parameters
     ----------
     path : str or path-like
-        Written by ``model.save_weights`` or, in HDF5, ``model.save``.
+        ``.h5`` or ``.weights.h5`` of ``model.save_weights``, a whole model in ``.h5``,
+        ``.hdf5`` or ``.keras``, or the ``.weights.json`` of weights in several files,
+        which lie beside it.
 
     Returns
     -------
     dict of str -> array
         ``"conv1_conv/kernel"`` or, from a ``.weights.h5`` of Keras 3,
-        ``"conv1_conv/0"``; :func:`load_keras_params` takes both. bfloat16 becomes
-        float32.
+        ``"conv1_conv/0"``; :func:`load_keras_params` takes both. Layers of inner models
+        stand beside the others. bfloat16 becomes float32.
 
     Raises
     ------
@@ -58,30 +60,118 @@ def read_keras(path: FilePath) -> dict[str, np.ndarray]:
 
     Notes
     -----
-    A ``.keras`` file is a zip archive: take ``model.weights.h5`` out of it.
+    Keras 3.0 to 3.5 and TensorFlow 2.15 write counters in the place of names into
+    ``.weights.h5``. In a ``.keras`` file the description beside the weights tells which
+    layer is meant.
     """
+    h5py = _h5py(path)
+    with reading(path, "a whole HDF5 file of Keras", WeightsError) as file:
+        start = file.read(4)
+        if start.lstrip()[:1] == b"{":
+            file.seek(0)
+            found: dict = {}
+            for part in beside(path, file, endings=(".weights.h5",)):
+                _add(found, read_keras(part))
+            return found
+        if start != b"PK\3\4":
+            return _arrays_of(h5py, path, file)
+        description, weights = _unpacked(file)
+        return _arrays_of(h5py, io.BytesIO(weights), io.BytesIO(weights), description)
+
+
+def description_of(path: FilePath) -> dict | None:
+    """What a file says of its network: None if it has weights alone.
+
+    Parameters
+    ----------
+    path : str or path-like
+
+    Returns
+    -------
+    dict
+        ``class_name`` and ``config`` as Keras writes them, and ``keras_version``.
+
+    Raises
+    ------
+    WeightsError, BackendUnavailable
+        As :func:`read_keras`.
+    """
+    h5py = _h5py(path)
+    with reading(path, "a whole file of Keras", WeightsError) as file:
+        if file.read(4) == b"PK\3\4":
+            return _unpacked(file)[0]
+        _check_heaps(file)
+        with h5py.File(path, "r") as opened:
+            text = _text(opened, "model_config")
+            if text is None:
+                return None
+            return _described(parse_json(text), _text(opened, "keras_version"))
+
+
+def _described(config, version):
+    if not isinstance(config, dict) or not isinstance(config.get("class_name"), str):
+        raise ValueError("a description that is none of Keras")
+    return {**config, "keras_version": version if isinstance(version, str) else "?"}
+
+
+def _text(opened, name):
+    """A long text of the whole file; it may lie in bytes."""
+    try:
+        found = attribute(opened, name, LONGEST_CONFIG)
+    except ValueError:
+        return None
+    return found.decode("utf-8") if isinstance(found, bytes) else found
+
+
+def _h5py(path):
     try:
         import h5py
     except ImportError as error:
         raise BackendUnavailable(
             f"{path}: expected h5py, which reads HDF5 files, got none. Install it: "
             "pip install minifer[keras].") from error
-    with reading(path, "a whole HDF5 file of Keras", WeightsError) as file:
-        if file.read(4) == b"PK\3\4":
-            raise WeightsError(
-                "expected a whole HDF5 file of Keras, got a zip archive. Of a .keras "
-                "file take model.weights.h5: unzip FILE model.weights.h5.")
-        size = file.seek(0, os.SEEK_END)
-        _check_heaps(file)
-        with h5py.File(path, "r") as opened:
-            datasets = _named(opened)
-            for name, item in datasets.items():
-                _check(name, item)
-            # A header can promise more than the file holds.
-            total = sum(map(_nbytes, datasets.values()))
-            if total > size:
-                raise ValueError(f"{total} bytes of arrays in a file of {size} bytes")
-            return {name: _array(item) for name, item in datasets.items()}
+    return h5py
+
+
+def _unpacked(file):
+    """The description and the HDF5 file in a ``.keras`` archive, as bytes."""
+    with open_zip(file) as archive:
+        there = {one.filename: one for one in archive.infolist()}
+        if not {WEIGHTS, CONFIG} <= set(there):
+            raise ValueError(f"a zip archive without {CONFIG} and {WEIGHTS}")
+        if there[WEIGHTS].file_size > 64 * there[WEIGHTS].compress_size + 4096:
+            raise ValueError(f"{WEIGHTS} of {there[WEIGHTS].file_size:,} bytes, packed "
+                             "beyond what numbers can be")
+
+        def json_of(name):
+            with archive.open(name) as member:
+                return parse_json(read_bytes(member, LONGEST_CONFIG, name))
+
+        metadata = json_of(METADATA) if METADATA in there else {}
+        version = metadata.get("keras_version") if isinstance(metadata, dict) else None
+        return _described(json_of(CONFIG), version), archive.read(WEIGHTS)
+
+
+def _arrays_of(h5py, source, file, description=None):
+    """All arrays of an HDF5 file; ``file`` are its bytes."""
+    size = file.seek(0, os.SEEK_END)
+    _check_heaps(file)
+    with h5py.File(source, "r") as opened:
+        datasets = named_arrays(opened, description)
+        for name, item in datasets.items():
+            _check(name, item)
+        # A header can promise more than the file holds.
+        total = sum(map(_nbytes, datasets.values()))
+        if total > size:
+            raise ValueError(f"{total} bytes of arrays in a file of {size} bytes")
+        return {name: _array(item) for name, item in datasets.items()}
+
+
+def _add(found, more):
+    twice = found.keys() & more.keys()
+    if twice:
+        raise ValueError(f"two arrays named {quoted(min(twice))}")
+    found.update(more)
 
 
 def _check_heaps(file):
@@ -92,7 +182,8 @@ def _check_heaps(file):
     users and a length; number 0 is the free rest. A name is told by its length, the
     heap's place in the file, and its number there.
     """
-    with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+    with (contextlib.nullcontext(file.getvalue()) if isinstance(file, io.BytesIO)
+          else mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)) as content:
         for start in _places(content, HEAP):
             (length,) = struct.unpack_from("<Q", content[start:start + 16], 8)
             place, end, numbers = start + 16, start + length, set()
@@ -119,79 +210,6 @@ def _places(content, wanted):
         place = content.find(wanted, place + 1)
 
 
-def _named(file):
-    """All arrays of layers by the names that we give them."""
-    datasets, nameless = {}, {}
-    for place, item in _walk(file, ""):
-        layer, array = _name(place, item)
-        name = f"{layer}/{array}"
-        if name in datasets:
-            raise ValueError(f"two arrays named {quoted(name)}")
-        datasets[name] = item
-        if "/vars/" in place and "name" not in item.parent.attrs:
-            nameless.setdefault(layer, {})[array] = item.shape
-    if not datasets:
-        raise ValueError("no arrays")
-    _check_alike(nameless)
-    return datasets
-
-
-def _walk(group, place, seen=None, depth=0):
-    """Yield (place, dataset) of all below a group, each once, in order of names.
-
-    Links to other files are not followed; a group may hold itself.
-    """
-    seen = set() if seen is None else seen
-    if depth > DEEPEST or len(seen) + len(group) > MOST_ITEMS:
-        raise ValueError(f"more than {DEEPEST} groups within one another, or "
-                         f"{MOST_ITEMS:,} items")
-    for name in sorted(group):
-        if (not place and name in NO_LAYERS
-                or type(group.get(name, getlink=True)).__name__ != "HardLink"):
-            continue
-        item = group[name]
-        where = f"{place}/{name}".lstrip("/")
-        if item in seen:
-            continue
-        seen.add(item)
-        if hasattr(item, "shape"):
-            yield where, item
-        elif hasattr(item, "keys"):
-            yield from _walk(item, where, seen, depth + 1)
-
-
-def _check_alike(nameless):
-    """Refuse layers of a file without names that could be taken for one another.
-
-    Keras before 3.4 numbers layers of a kind in the order of ``model.layers``, which
-    need not be the order in which they were made and named.
-    """
-    known = {}
-    for layer, shapes in nameless.items():
-        kind = re.sub(r"_\d+$", "", layer), tuple(sorted(shapes.items()))
-        other = known.setdefault(kind, layer)
-        if other != layer:
-            raise WeightsError(
-                f"expected the names of the layers, got numbers of which {other} and "
-                f"{layer} have the same shapes and could be mistaken for one another. "
-                "Save it again with a newer Keras, or in the old form: "
-                "model.save_weights('weights.h5').")
-
-
-def _name(place, item):
-    """The layer and the array, of ``…/layer/array:0`` or ``…/layer/vars/number``."""
-    parts = place.split("/")
-    if len(parts) < 2:
-        raise ValueError(f"{quoted(place)} outside of any layer")
-    layer, array = parts[-2], parts[-1].split(":")[0]
-    if layer == "vars":
-        layer = _attribute(item.parent, "name") or (
-            parts[-3] if len(parts) > 2 else "")
-    if not isinstance(layer, str):
-        raise ValueError(f"{quoted(place)} of a layer without a name")
-    return layer, array
-
-
 def _check(name, item):
     """Refuse all but plain arrays of numbers in this file, as Keras writes them."""
     if item.dtype.kind not in "fiu" and not _is_bfloat16(item):
@@ -202,20 +220,7 @@ def _check(name, item):
 
 def _is_bfloat16(item):
     """Two bytes that neither HDF5 nor NumPy has a type for."""
-    return item.dtype == "V2" and _attribute(item, "dtype") == "bfloat16"
-
-
-def _attribute(item, name):
-    """The text that is noted of a group or an array; None if there is none."""
-    if name not in item.attrs:
-        return None
-    import h5py
-    found = item.attrs.get_id(name)
-    # Damaged types can end the process where they are read.
-    if found.shape != () or found.dtype.itemsize > LONGEST_NAME or (
-            h5py.check_string_dtype(found.dtype) is None):
-        raise ValueError(f"{quoted(name)} of {quoted(item.name)}, expected a text")
-    return item.attrs[name]
+    return item.dtype == "V2" and attribute(item, "dtype") == "bfloat16"
 
 
 def _array(item):

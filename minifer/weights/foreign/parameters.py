@@ -1,62 +1,25 @@
 """Other libraries' weights into minifer's networks, layer by layer, by name.
 
-Each library has its own layout; a :class:`Rule` says how one array becomes one
-parameter. Everything is fitted first and set last: a network is loaded whole or
-left as it was.
+Each library has its own layout, in :mod:`minifer.weights.foreign.torch_rules` and
+``keras_rules``; a rule says how one array becomes one parameter. Everything is fitted
+first and set last: a network is loaded whole or left as it was.
 """
 
 from __future__ import annotations
 
 import difflib
-import math
+import functools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Callable
 
 import numpy as np
 
 from ... import layers
 from ...errors import SettingError, WeightsError, one_line
 from ...layers import Layer
-from ...layers.param import Param
+from .keras_rules import keras_rules
+from .torch_rules import torch_rules
 
-__all__ = ["load_torch_params", "load_keras_params"]
-
-
-@dataclass(frozen=True)
-class Rule:
-    """How an array becomes a parameter's value.
-
-    Attributes
-    ----------
-    names : tuple of str
-        What the array may be called; its layer's name is put before it.
-    param : Param or None
-        None where the layer does without.
-    axes : tuple of int, optional
-        The array's axes in the order in which ours has them.
-    change : callable, optional
-        What happens to the values then.
-    """
-
-    names: tuple
-    param: Param | None
-    axes: tuple | None = None
-    change: Callable | None = None
-
-    @property
-    def shape(self):
-        """The shape that the array must have."""
-        ours = self.param.shape
-        axes = range(len(ours)) if self.axes is None else self.axes
-        return tuple(ours[axes.index(axis)] for axis in range(len(ours)))
-
-    def value_of(self, array):
-        """The parameter's value, in its dtype."""
-        value = array if self.axes is None else array.transpose(self.axes)
-        with np.errstate(all="ignore"):  # the caller looks for NaN and infinity
-            value = value if self.change is None else self.change(value)
-            return value.astype(self.param.dtype)
+__all__ = ["load_torch_params", "load_keras_params", "fit_keras_params"]
 
 
 def load_torch_params(arrays: dict[str, np.ndarray], network: Layer,
@@ -103,7 +66,8 @@ def load_torch_params(arrays: dict[str, np.ndarray], network: Layer,
     >>> network.W.value.shape
     (3, 2)
     """
-    _load("load_torch_params", arrays, network, skip, ".", _torch_rules,
+    where = "load_torch_params"
+    _load(where, arrays, _named_layers(where, network), skip, ".", torch_rules,
           unused=".num_batches_tracked")
 
 
@@ -138,36 +102,51 @@ def load_keras_params(arrays: dict[str, np.ndarray], network: Layer,
     - Padding is the network's business: with a stride, Keras's ``"same"`` puts the odd
       row of zeros below and to the right only.
     """
-    _load("load_keras_params", arrays, network, skip, "/", _keras_rules)
+    where = "load_keras_params"
+    _load(where, arrays, _named_layers(where, network), skip, "/", keras_rules)
 
 
-def _load(where, arrays, network, skip, separator, rules_of, unused=()):
+def fit_keras_params(arrays: dict[str, np.ndarray], named: dict[str, Layer]) -> None:
+    """Set the parameters of layers whose inputs are in Keras's own order.
+
+    Parameters
+    ----------
+    arrays : dict of str -> array
+    named : dict of str -> Layer
+    """
+    _load("read_keras_model", arrays, named, (), "/",
+          functools.partial(keras_rules, reordered=False))
+
+
+def _load(where, arrays, named, skip, separator, rules_of, unused=()):
     """Fit every array to its parameter; set them all, or raise."""
     if not isinstance(arrays, Mapping):
         raise WeightsError(f"{where}: expected a dict of name -> array, got "
                            f"{type(arrays).__name__}. Read the file first.")
-    named = _named_layers(where, network)
     skip = _checked_skip(where, skip, separator, named, arrays)
     left = {name: np.asarray(array) for name, array in arrays.items()
             if not name.endswith(unused) and not _is_in(name, skip, separator)}
-    rules = [(name + separator, rule) for name, layer in named.items()
-             if not _is_in(name, skip, separator)
-             for rule in rules_of(where, layer) if rule.param is not None]
-    values, missing, misshapen, not_finite = {}, [], [], []
-    for before, rule in rules:
-        names = [before + name for name in rule.names]
-        name = next((name for name in names if name in left), None)
-        if name is None:
-            missing.append(names[0])
+    values, used, missing, misshapen, not_finite = {}, set(), [], [], []
+    rules = [rule for name, layer in named.items() if not _is_in(name, skip, separator)
+             for rule in rules_of(where, name, layer) if rule.param is not None]
+    for rule in rules:
+        found = [next((name for name in names if name in left), None)
+                 for names in rule.names]
+        if None in found:
+            missing.append(rule.names[found.index(None)][0])
             continue
-        array = left.pop(name)
-        if array.shape != rule.shape or array.dtype.kind not in "fiu":
-            misshapen.append(f"{name}: expected numbers {rule.shape}, got "
-                             f"{array.dtype} {array.shape}")
+        used.update(found)
+        wrong = [f"{name}: expected numbers {' or '.join(map(str, rule.shapes))}, got "
+                 f"{left[name].dtype} {left[name].shape}" for name in found
+                 if left[name].shape not in rule.shapes
+                 or left[name].dtype.kind not in "fiu"]
+        if wrong:
+            misshapen += wrong
             continue
-        values[rule.param] = rule.value_of(array)
+        values[rule.param] = rule.value_of([left[name] for name in found])
         if not np.isfinite(values[rule.param]).all():
-            not_finite.append(name)
+            not_finite.append(found[0])
+    left = [name for name in left if name not in used]
     _raise_if_any(where, {
         "missing": missing, "of no layer": [one_line(name) for name in left],
         "of another shape": misshapen,
@@ -215,93 +194,3 @@ def _checked_skip(where, skip, separator, *places):
 
 def _is_in(name, roots, separator):
     return any(name == root or name.startswith(root + separator) for root in roots)
-
-
-# --- PyTorch ------------------------------------------------------------------
-
-def _torch_rules(where, layer):
-    match layer:
-        case layers.Conv2DLayer():
-            return [Rule(("weight",), layer.W, change=_filters_of(layer)),
-                    Rule(("bias",), layer.b)]
-        case layers.DenseLayer():
-            return [Rule(("weight",), layer.W, axes=(1, 0)), Rule(("bias",), layer.b)]
-        case layers.BatchNormLayer():
-            return [Rule(("weight",), layer.gamma), Rule(("bias",), layer.beta),
-                    Rule(("running_mean",), layer.mean),
-                    Rule(("running_var",), layer.inv_std, change=_inv_std_of(layer))]
-    raise _unknown(where, layer)
-
-
-# --- Keras --------------------------------------------------------------------
-
-def _keras_rules(where, layer):
-    match layer:
-        case layers.Conv2DLayer():
-            rules = [Rule(("kernel",), layer.W, (3, 2, 0, 1), _filters_of(layer)),
-                     Rule(("bias",), layer.b)]
-        case layers.DenseLayer():
-            rules = [Rule(("kernel",), layer.W, change=_channels_first(where, layer)),
-                     Rule(("bias",), layer.b)]
-        case layers.BatchNormLayer():
-            order = _channels_first(where, layer)
-            rules = [Rule(("gamma",), layer.gamma, change=order),
-                     Rule(("beta",), layer.beta, change=order),
-                     Rule(("moving_mean",), layer.mean, change=order),
-                     Rule(("moving_variance",), layer.inv_std,
-                          change=_inv_std_of(layer, order))]
-        case _:
-            raise _unknown(where, layer)
-    # Keras 3 numbers the arrays that a layer has.
-    there = [rule for rule in rules if rule.param is not None]
-    return [replace(rule, names=rule.names + (str(number),))
-            for number, rule in enumerate(there)]
-
-
-def _channels_first(where, layer):
-    """Bring rows that count (H, W, C) into the order (C, H, W), behind an image."""
-    if isinstance(layer, layers.BatchNormLayer) and len(layer.input_shape) > 2:
-        return None
-    shape = _flattened_image(where, layer)
-    if shape is None:
-        return None
-    C, H, W = shape
-    order = np.arange(H * W * C).reshape(H, W, C).transpose(2, 0, 1).ravel()
-    return lambda values: values[order]
-
-
-def _flattened_image(where, layer):
-    """(C, H, W) if the layer's input is a flattened image, else None."""
-    if len(layer.input_shape) == 4:
-        return layer.input_shape[1:]
-    below = layer.input_layer
-    while below is not None and not isinstance(
-            below, (layers.DenseLayer, layers.InputLayer, layers.GlobalPoolLayer)):
-        if len(below.incomings) != 1:
-            raise WeightsError(
-                f"{where}: expected one image or vector below {layer!r}, got "
-                f"{below!r}, which Keras may order otherwise. Set its parameters by "
-                "hand, with its name in skip.")
-        if len(below.input_shape) == 4:
-            return below.input_shape[1:]
-        below = below.input_layer
-    return None
-
-
-# --- both ---------------------------------------------------------------------
-
-def _filters_of(layer):
-    return (lambda W: W[:, :, ::-1, ::-1]) if layer.flip_filters else None
-
-
-def _inv_std_of(layer, order=None):
-    def inv_std(variance):
-        variance = variance if order is None else order(variance)
-        return 1 / np.sqrt(np.where(variance < 0, math.nan, variance) + layer.epsilon)
-    return inv_std
-
-
-def _unknown(where, layer):
-    return WeightsError(
-        f"{where}: expected convolutions, dense layers and batch norms, got "
-        f"{layer!r}. Set its parameters by hand, with its name in skip.")

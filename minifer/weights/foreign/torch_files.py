@@ -32,7 +32,21 @@ STORAGES = {"torch.DoubleStorage": "<f8", "torch.FloatStorage": "<f4",
             "torch.HalfStorage": "<f2", "torch.BFloat16Storage": BFLOAT16,
             "torch.LongStorage": "<i8", "torch.IntStorage": "<i4",
             "torch.ShortStorage": "<i2", "torch.CharStorage": "|i1",
-            "torch.ByteStorage": "|u1", "torch.BoolStorage": "|b1"}
+            "torch.ByteStorage": "|u1", "torch.BoolStorage": "|b1",
+            "torch.ComplexFloatStorage": "<c8", "torch.ComplexDoubleStorage": "<c16",
+            "torch.storage.UntypedStorage": "|u1"}
+#: Types whose tensors lie in storages of bytes.
+UNTYPED = {"torch.uint16": "<u2", "torch.uint32": "<u4", "torch.uint64": "<u8"}
+#: What may stand beside weights, and is passed over: settings, devices, types.
+ASIDE = ("torch.device", "argparse.Namespace", "pathlib.PosixPath", "pathlib.Path",
+         "pathlib.WindowsPath", "datetime.datetime", "numpy.dtype",
+         *(f"torch.{name}" for name in (
+             "float16", "bfloat16", "float32", "float64", "int8", "int16", "int32",
+             "int64", "uint8", "bool", "complex64", "complex128", "strided",
+             "contiguous_format", "channels_last")),
+         *(f"numpy.{core}.multiarray.scalar" for core in ("core", "_core")))
+#: Also what is empty has lengths that can be.
+MOST_NUMBERS = 1 << 48
 #: Tensors that share storages may have so many bytes together, or so many times the
 #: storages' own.
 SHARED, TIMES = 1 << 20, 16
@@ -71,6 +85,8 @@ class Tensor:
 
     def of(self, numbers):
         """The array, as a view of the storage's ``numbers``."""
+        if 0 in self.shape:
+            return np.empty(self.shape, numbers.dtype)
         last = self.offset + sum((n - 1) * s for n, s in zip(self.shape, self.strides))
         if last >= len(numbers):
             raise ValueError(f"a tensor of shape {self.shape} in a storage of "
@@ -192,12 +208,38 @@ def _read_legacy(data, entry):
 
 def _names():
     """All that a pickle of tensors may name."""
-    return {"collections.OrderedDict": _ordered_dict,
+    return {**{name: _Aside for name in ASIDE}, **{name: name for name in UNTYPED},
+            "_codecs.encode": lambda text, encoding="latin1": b"",
+            "torch._utils._rebuild_tensor_v3": _untyped_tensor,
+            "collections.OrderedDict": _ordered_dict,
             "torch._utils._rebuild_tensor": _tensor,
             "torch._utils._rebuild_tensor_v2": _tensor,
             "torch._utils._rebuild_parameter": _parameter,
             "torch.nn.parameter.Parameter": _parameter,
             "torch.Size": _size, **STORAGES}
+
+
+class _Aside:
+    """Something beside the weights, of which nothing is kept."""
+
+    def __init__(self, *parts):
+        pass
+
+    def set_state(self, state):
+        """Passed over."""
+
+
+def _untyped_tensor(storage, offset, shape, strides, requires_grad, hooks, dtype,
+                    marks=None):
+    """A tensor of a type without storages of its own: its offset is in bytes' place."""
+    if not isinstance(storage, Storage) or dtype not in UNTYPED or (
+            storage.dtype != "|u1"):
+        raise Refused(f"a tensor of type {quoted(str(dtype))}")
+    size = np.dtype(UNTYPED[dtype]).itemsize
+    if storage.count % size:
+        raise ValueError("a storage that holds no whole numbers")
+    whole = Storage(storage.key, UNTYPED[dtype], storage.count // size)
+    return _tensor(whole, offset, shape, strides, requires_grad, hooks, marks)
 
 
 def _ordered_dict(pairs=()):
@@ -210,7 +252,9 @@ def _tensor(storage, offset, shape, strides, requires_grad=False, hooks=None,
             marks=None):
     whole = all(isinstance(part, tuple) and all(type(n) is int and n >= least
                                                 for n in part)
-                for part, least in ((shape, 1), (strides, 0), ((offset,), 0)))
+                for part, least in ((shape, 0), (strides, 0), ((offset,), 0)))
+    whole = whole and (0 not in shape
+                       or math.prod(n or 1 for n in shape) < MOST_NUMBERS)
     if not (isinstance(storage, Storage) and whole and len(shape) == len(strides) <= 8):
         raise ValueError("a tensor without whole storage, offset, lengths and steps")
     return Tensor(storage, offset, shape, strides, _is_negative(marks))
@@ -246,7 +290,7 @@ def _storage(identity):
         raise Refused("a persistent id that is no storage")
     _, dtype, key, _, count, *view = identity
     if not (isinstance(dtype, str) and dtype in STORAGES.values()
-            and isinstance(key, str) and type(count) is int and count >= 1):
+            and isinstance(key, str) and type(count) is int and count >= 0):
         raise ValueError("a storage without type, key and size")
     if view not in ([], [None]):
         raise ValueError("a view of a storage: save it again with a newer PyTorch")
