@@ -18,8 +18,9 @@ _HOMES = dict.fromkeys([
     "layers", "models", "nonlinearities", "objectives", "ops", "random",
     "regularization", "tensor", "training", "updates", "utils", "weights"])
 _INSIDE = dict.fromkeys([
-    "commands", "compiled", "cuda", "device", "exercises", "expressions", "files",
-    "gui", "predict", "progress", "ranks", "report", "runs", "search"])
+    "commands", "compiled", "cuda", "device", "estimator", "exercises", "expressions",
+    "files",
+    "gui", "notebook", "predict", "progress", "ranks", "report", "runs", "search"])
 
 #: What ``theano`` itself had.
 _THEANO = {"function": "compiled", "shared": "expressions", "grad": "tensor"}

@@ -6,6 +6,7 @@ from . import cuda as cuda
 from . import data as data
 from . import device as device
 from . import errors as errors
+from . import estimator as estimator
 from . import evaluation as evaluation
 from . import exercises as exercises
 from . import expressions as expressions
@@ -18,6 +19,7 @@ from . import init as init
 from . import layers as layers
 from . import models as models
 from . import nonlinearities as nonlinearities
+from . import notebook as notebook
 from . import objectives as objectives
 from . import ops as ops
 from . import predict as predict
