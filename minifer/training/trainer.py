@@ -207,8 +207,7 @@ class Trainer:
         TrainingInterrupted
             On Ctrl-C, after the batch at hand has been finished and saved.
         NotFiniteError
-            If the loss is not finite; it names the layer. The checkpoint of the
-            epoch before stands.
+            If the loss is not finite; it names the layer. The last checkpoint stands.
         OutputError
             If the folder cannot be written, or another run is at work in it.
         """
@@ -241,8 +240,9 @@ class Trainer:
                 mixing=self.mixing)
             batches.sizes(len(batches))  # refuses to drop all
             valid = valid and self._mine(*valid)
-            while not self.ranks.lead(lambda: ends(place["history"])):
-                self._epoch(batches, valid, place, folder, interrupted)
+            with together.in_common(self.functions.train, self.average):
+                while not self.ranks.lead(lambda: ends(place["history"])):
+                    self._epoch(batches, valid, place, folder, interrupted)
             place["finished"] = True
             self._save(folder, place)
         self.average.take_place()
