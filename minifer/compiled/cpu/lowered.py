@@ -31,6 +31,8 @@ class LoweredFilters:
         The last row is the bias.
     rows : array, shape (kh, kw*C, F)
         The same without the bias, by rows of the filter.
+    back : array of flat's shape
+        What the gradient of the input is made with.
     """
 
     def __init__(self, geometry, training=True):
@@ -38,12 +40,19 @@ class LoweredFilters:
         self.gradient_shape = g.kh, g.kw * g.C, g.F
         self.flat = np.empty((g.kh * g.kw * g.C + 1, g.F), np.float32)
         self.rows = self.flat[:-1].reshape(self.gradient_shape)
+        self.back = self.flat
 
     def set(self, W, bias):
         """Lay out correlation filters W (F, C, kh, kw) and bias (F,)."""
         # (kh, kw*C, F)
         self.rows[...] = W.transpose(2, 3, 1, 0).reshape(self.rows.shape)
         self.flat[-1] = bias
+
+    def scale(self, slope):
+        """Let gradients of the input count by slope (F,) for each filter."""
+        if self.back is self.flat:
+            self.back = np.empty_like(self.flat)
+        np.multiply(self.flat, slope, out=self.back)
 
     def gradient(self, dU):
         """Filter gradients (F, C, kh, kw) from a kernel's ``dU``."""
@@ -156,7 +165,7 @@ class ColumnKernel(_Kernel):
         if self.dcolumns is None:
             self.dcolumns = empty(self.columns[self.k][:-1].size)
         d = cut(self.dcolumns, g.kh * g.kw * g.C, len(dY))  # (kh*kw*C, m*m*k*th*tw)
-        do(np.matmul, filters.flat[:-1], dY.T, out=d)
+        do(np.matmul, filters.back[:-1], dY.T, out=d)
         d = d.reshape(g.kh, g.kw, g.C, m, m, k, self.th, self.tw)
         dx = cut(self.dx, k, self.Hp, self.Wp, g.C)
         do(np.copyto, dx, ZERO)
@@ -220,7 +229,7 @@ class RowKernel(_Kernel):
             return None
         dL, part = cut(self.dlowered, *L.shape), cut(self.dlowered_part, *L.shape)
         do(np.copyto, dL, ZERO)
-        for u, rows in enumerate(filters.rows):
+        for u, rows in enumerate(filters.back[:-1].reshape(filters.rows.shape)):
             target, add = self._shift(dL, u), self._shift(part, u)
             do(np.matmul, dY, rows.T, out=add)
             do(np.add, target, add, out=target)

@@ -17,6 +17,10 @@ from .program import ZERO, cut, empty
 
 __all__ = ["WinogradFilters", "WinogradKernel"]
 
+# Products up to which OpenBLAS multiplies matrices where they are. Beyond, it first
+# copies them to another order, which takes longer than to multiply by a few rows.
+UNPACKED = 10 ** 6
+
 
 class WinogradFilters:
     """What all threads share of one step: the transformed filters.
@@ -41,6 +45,10 @@ class WinogradFilters:
         self.U[...] = filter_transform(W, self.geometry.m)
         if self.UT is not None:
             self.UT[...] = self.U.transpose(0, 2, 1)
+
+    def scale(self, slope):
+        """Let gradients of the input count by slope (F,) for each filter."""
+        np.multiply(self.U.transpose(0, 2, 1), slope[:, None], out=self.UT)
 
     def gradient(self, dU):
         """Filter gradients (F, C, r, r) from a kernel's ``dU``."""
@@ -110,8 +118,8 @@ class WinogradKernel:
         Z = cut(self.tile, m, n * T * F)
         Y = cut(self.y, m, m, T * F)
         do(np.matmul, V, filters.U, out=M)
-        do(np.matmul, self.AT, M.reshape(n, -1), out=Z)
-        do(np.matmul, self.AT, Z.reshape(m, n, -1), out=Y)
+        _transform(do, self.AT, M.reshape(n, -1), Z)
+        _transform(do, self.AT, Z.reshape(m, n, -1), Y)
         return Y.reshape(m, m, k, self.th, self.tw, F)
 
     def gradient_buffer(self, k):
@@ -140,8 +148,8 @@ class WinogradKernel:
         V = self._transform_input(do, x)  # (n*n, T, C)
         Z = cut(self.tile, n, m * T * g.F)
         E = cut(self.two, n, n, T * g.F)
-        do(np.matmul, self.A, dY.reshape(m, -1), out=Z)
-        do(np.matmul, self.A, Z.reshape(n, m, -1), out=E)
+        _transform(do, self.A, dY.reshape(m, -1), Z)
+        _transform(do, self.A, Z.reshape(n, m, -1), E)
         E = E.reshape(n * n, T, g.F)  # one product for each of the n*n points
         sums.add(do, sums.dU, self.dU_part, np.matmul, V.transpose(0, 2, 1), E)
         if not need_dx:
@@ -157,14 +165,14 @@ class WinogradKernel:
         tiles = as_strided(x, (k, self.th, n, row),
                            (x.strides[0], m * x.strides[1], x.strides[1], 4))
         R = cut(self.rows, k, self.th, n, row)
-        do(np.matmul, self.BT, tiles, out=R)
+        _transform(do, self.BT, tiles, R)
         s = (4 * self.th * n * row, 4 * n * row, 4 * row, 4 * g.C)
         shape = (n, n, k, self.th, self.tw, g.C)  # (row, column in the tile, ...)
         columns = cut(self.two, *shape)
         windows = as_strided(R, shape, (s[2], s[3], s[0], s[1], m * s[3], 4))
         do(np.copyto, columns, windows)
         V = cut(self.one, n, n, k * self.th * self.tw * g.C)
-        do(np.matmul, self.BT, columns.reshape(V.shape), out=V)
+        _transform(do, self.BT, columns.reshape(V.shape), V)
         return V.reshape(n * n, -1, g.C)
 
     def _input_gradient(self, do, dV, k):
@@ -172,16 +180,28 @@ class WinogradKernel:
         g, m, n = self.geometry, self.m, self.n
         th, tw, Hp, Wp = self.th, self.tw, self.Hp, self.Wp
         Z = cut(self.one, n, n, k * th * tw * g.C)
-        do(np.matmul, self.B, dV.reshape(n, n, -1), out=Z)
+        _transform(do, self.B, dV.reshape(n, n, -1), Z)
         # (k, th, n, tw, n, C): rows of tiles, rows in them, then the same of columns
         Z = Z.reshape(n, n, k, th, tw, g.C).transpose(2, 3, 0, 4, 1, 5)
         wide = cut(self.rows, k, th, n, Wp, g.C)  # columns added up, rows not yet
         _overlap_add(do, wide, Z, 3, tw, m, n)
         R = cut(self.two, k, th, n, Wp * g.C)
-        do(np.matmul, self.B, wide.reshape(k, th, n, -1), out=R)
+        _transform(do, self.B, wide.reshape(k, th, n, -1), R)
         dx = cut(self.dx, k, Hp, Wp * g.C)
         _overlap_add(do, dx, R, 1, th, m, n)
         return dx.reshape(k, Hp, Wp, g.C)
+
+
+def _transform(do, matrix, rows, out):
+    """Note ``out = matrix @ rows``, of long rows in pieces that BLAS likes best."""
+    length = rows.shape[-1]
+    pieces = -(-matrix.size * length // UNPACKED)
+    while length % pieces:
+        pieces += 1
+    if pieces > 1:
+        rows, out = (a.reshape(*a.shape[:-1], pieces, -1).swapaxes(-2, -3)
+                     for a in (rows, out))
+    do(np.matmul, matrix, rows, out=out)
 
 
 def _overlap_add(do, out, tiles, axis, count, m, n):
