@@ -95,7 +95,7 @@ def filter_gradient(dU, m, r):
     n, (_, C, F) = m + r - 1, dU.shape
     G = matrices(m, r)[1].astype(dU.dtype)
     dW = _both_ways(G.T, dU.reshape(n, n, -1)).reshape(r, r, C, F)
-    return np.ascontiguousarray(dW.transpose(3, 2, 0, 1))
+    return dW.transpose(3, 2, 0, 1)
 
 
 def _both_ways(M, x):

@@ -9,7 +9,8 @@ from .program import Program
 
 __all__ = ["ConvChain"]
 
-CHUNKS = 8  # for each thread
+CHUNKS = 8  # for each thread, at most
+SUM_BYTES = 2 ** 25  # of all chunks' sums of a convolution, if threads need no more
 
 
 class ConvChain(Step):
@@ -32,8 +33,10 @@ class ConvChain(Step):
         most = max(1, batch // (2 * workers.count))
         self.group = min(most, max(conv.group for conv in convs))
         # Chunks are what threads take from one another: enough of them to end
-        # together, but no more, as each has sums of its own.
-        self.chunk = self.group * -(-batch // (CHUNKS * workers.count * self.group))
+        # together, but no more, as each has sums of its own, which are added up.
+        size = max(conv.filters.gradient_bytes for conv in convs)
+        chunks = min(CHUNKS, max(1, SUM_BYTES // (workers.count * size)))
+        self.chunk = self.group * -(-batch // (chunks * workers.count * self.group))
         count = min(workers.count, -(-batch // self.chunk))
         for conv in convs:
             conv.make_workers(count, min(self.group, conv.group), self.chunk)
@@ -64,7 +67,7 @@ class ConvChain(Step):
 
     def forward(self, xs):
         self.N = len(xs[0])
-        if any([conv.begin() for conv in self.convs]):
+        if any([conv.begin(self.workers) for conv in self.convs]):
             self.programs.clear()
         # (N, H, W, C)
         source = None if self.fed or self.below else xs[0].transpose(0, 2, 3, 1)

@@ -11,7 +11,7 @@ from numpy.lib.stride_tricks import as_strided
 from ...errors import SettingError
 from .folding import Kept
 from .geometry import Geometry
-from .lowered import ColumnKernel, LoweredFilters, RowKernel
+from .lowered import ColumnKernel, LoweredFilters, RowKernel, WindowKernel
 from .program import ZERO, cut, empty
 from .sums import ChunkSums
 from .winograd import WinogradFilters, WinogradKernel
@@ -19,6 +19,9 @@ from .winograd import WinogradFilters, WinogradKernel
 __all__ = ["FusedConv", "ALGORITHMS", "choose"]
 
 ALGORITHMS = ("auto", "im2col", "row", "winograd")
+
+# Windows of an image up to which all images share a product, rather than one each.
+FEW_WINDOWS = 64
 
 #: Sides of Winograd's tiles of outputs, by the side of the filters.
 TILES = {3: (2, 3, 4, 6), 5: (2, 4)}
@@ -65,7 +68,9 @@ def choose(layer, pool, algorithm="auto"):
 
         return "winograd", min((m for m in TILES[kh] if not (pool and m % 2)),
                                key=products)
-    if algorithm == "im2col" or (algorithm == "auto" and C * kw < 32 and kh * kw > 1):
+    suits = (C * kw < 32 or kh * kw == 1 or layer.stride != (1, 1)
+             or Ho * Wo <= FEW_WINDOWS)
+    if algorithm == "im2col" or (algorithm == "auto" and suits):
         return "im2col", 2 if pool else 1
     return "row", 2 if pool else 1
 
@@ -161,8 +166,9 @@ class FusedConv:
         overlap its neighbour.
         """
         g, th = self.geometry, self.geometry.tiles[0]
-        Kernel = {"winograd": WinogradKernel, "im2col": ColumnKernel,
-                  "row": RowKernel}[self.algorithm]
+        few = g.C * g.kw < 32 and g.kh * g.kw > 1  # numbers in a window's row
+        Kernel = {"winograd": WinogradKernel, "row": RowKernel,
+                  "im2col": ColumnKernel if few else WindowKernel}[self.algorithm]
         kernel = Kernel(g, k, self.training)
         bands = 1
         if self.batch == 1 and not self.training:
@@ -183,7 +189,7 @@ class FusedConv:
             if self.below:
                 self.below.write_back(count, k, chunks, chunk)
 
-    def begin(self):
+    def begin(self, workers):
         """Take over the parameters' current values, if they have changed.
 
         Returns
@@ -201,12 +207,12 @@ class FusedConv:
             self.low[...] = np.where(self.turned, -np.inf, 0)
             self.high[...] = np.where(self.turned, 0, np.inf)
         self.bias[...] = b
-        self._set_filters(W)
+        self._set_filters(W, workers)
         return bool(self.relu and self.turned.any() != before.any())
 
-    def _set_filters(self, W):
+    def _set_filters(self, W, workers, back=True):
         self.filters.set(W[:, :, ::-1, ::-1] if self.conv.flip_filters else W,
-                         self.bias[0])
+                         self.bias[0], workers.run, back)
 
     def forward(self, do, worker, images):
         """Note the calls that fill ``out[images]`` from ``x[images]``."""
@@ -319,7 +325,7 @@ class FusedConv:
     def gradients(self, images, workers):
         """Parameter gradients of the first ``images`` images."""
         sums = self.sums.in_all(images, workers)
-        dW = self.filters.gradient(sums.dU)  # (F, C, kh, kw)
+        dW = self.filters.gradient(sums.dU, workers.run)  # (F, C, kh, kw)
         if self.conv.flip_filters:
             dW = np.ascontiguousarray(dW[:, :, ::-1, ::-1])
         found = {self.conv.W: dW}

@@ -40,16 +40,18 @@ class NormedConv(FusedConv):
                 scratch.part = empty(size)
         self.norm.make_workers(count, k, -(-self.batch // chunk), chunk)
 
-    def begin(self):
+    def begin(self, workers):
         turned = self.norm.turn()
         changed = bool(self.relu and turned.any() != self.turned.any())
         self.turned = turned
         self.low[...], self.high[...] = np.where(turned, -np.inf, 0), np.where(
             turned, 0, np.inf)
-        sign = self.norm.statistics.sign
+        W, sign = self.conv.W.value, self.norm.statistics.sign
         b = 0 if self.conv.b is None else self.conv.b.value
         self.bias[...] = b * sign
-        self._set_filters(self.conv.W.value * sign[:, None, None, None])
+        if turned.any():
+            W = W * sign[:, None, None, None]
+        self._set_filters(W, workers, back=False)
         return changed
 
     def _forward(self, do, worker, images, x, out):
@@ -83,7 +85,7 @@ class NormedConv(FusedConv):
         if not self.norm.joined:
             self.norm.run_back(dy, workers, chunk)
         gradients = self.norm.settle_back(images)
-        self.filters.scale(self.norm.statistics.slope)
+        self.filters.scale(self.norm.statistics.slope, workers.run)
         return gradients
 
     def backward(self, do, worker, images, dout):

@@ -9,10 +9,14 @@ Axes: k images of a group; th, tw rows and columns of tiles, T = k·th·tw of th
 n, the side of a tile of outputs and of inputs; r = kh = kw; Hp, Wp the padded input.
 """
 
+import math
+
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
+from ...device.threads import Workers
 from ...ops.winograd import filter_gradient, filter_transform, matrices
+from ..steps import pieces
 from .program import ZERO, cut, empty
 
 __all__ = ["WinogradFilters", "WinogradKernel"]
@@ -20,6 +24,10 @@ __all__ = ["WinogradFilters", "WinogradKernel"]
 # Products up to which OpenBLAS multiplies matrices where they are. Beyond, it first
 # copies them to another order, which takes longer than to multiply by a few rows.
 UNPACKED = 10 ** 6
+# Numbers of transformed filters that are made at a time.
+PIECE = 1 << 16
+
+ALONE = Workers(1).run
 
 
 class WinogradFilters:
@@ -40,19 +48,57 @@ class WinogradFilters:
         self.U = np.empty(self.gradient_shape, np.float32)  # (n*n, C, F)
         self.UT = np.empty((n * n, g.F, g.C), np.float32) if training else None
 
-    def set(self, W, bias):
-        """Transform correlation filters W (F, C, r, r); the bias is added later."""
-        self.U[...] = filter_transform(W, self.geometry.m)
-        if self.UT is not None:
-            self.UT[...] = self.U.transpose(0, 2, 1)
+    @property
+    def gradient_bytes(self):
+        """Bytes of the filters' gradient as kernels compute it."""
+        return 4 * math.prod(self.gradient_shape)
 
-    def scale(self, slope):
+    def set(self, W, bias, run=ALONE, back=True):
+        """Transform correlation filters W (F, C, r, r); the bias is added later.
+
+        Parameters
+        ----------
+        W : array
+        bias : array, shape (F,)
+        run : function
+            Shares a range among threads; see :meth:`minifer.device.threads.Workers.run`.
+        back : bool
+            Whether to make what gradients of the input need, too.
+        """
+        self.W = W
+        self._transform(W, self.U, run)
+        if back and self.UT is not None:
+            self._transform(W.swapaxes(0, 1), self.UT, run)
+
+    def scale(self, slope, run=ALONE):
         """Let gradients of the input count by slope (F,) for each filter."""
-        np.multiply(self.U.transpose(0, 2, 1), slope[:, None], out=self.UT)
+        W = self.W * slope[:, None, None, None].astype(self.W.dtype)
+        self._transform(W.swapaxes(0, 1), self.UT, run)
 
-    def gradient(self, dU):
+    def gradient(self, dU, run=ALONE):
         """Filter gradients (F, C, r, r) from a kernel's ``dU``."""
-        return filter_gradient(dU, self.geometry.m, self.geometry.kh)
+        g = self.geometry
+        dW = np.empty((g.F, g.C, g.kh, g.kw), np.float32)
+
+        def share(worker, start, stop):
+            for some in pieces(start, stop, self._few(g.F)):
+                dW[:, some] = filter_gradient(dU[:, some], g.m, g.kh)
+
+        run(share, g.C, least=self._few(g.F))
+        return dW
+
+    def _transform(self, W, U, run):
+        """Fill ``U`` (n*n, C, F), some channels at a time: they stay in the cache."""
+        few = self._few(U.shape[2])
+
+        def share(worker, start, stop):
+            for some in pieces(start, stop, few):
+                U[:, some] = filter_transform(W[:, some], self.geometry.m)
+
+        run(share, U.shape[1], least=few)
+
+    def _few(self, width):
+        return max(1, PIECE // (self.gradient_shape[0] * width))
 
 
 class WinogradKernel:
