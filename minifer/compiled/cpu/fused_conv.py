@@ -8,7 +8,7 @@ tile before and after pooling; Hp, Wp the padded input (see
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from ...errors import SettingError
+from .choice import choose
 from .folding import Kept
 from .geometry import Geometry
 from .lowered import ColumnKernel, LoweredFilters, RowKernel, WindowKernel
@@ -16,63 +16,13 @@ from .program import ZERO, cut, empty
 from .sums import ChunkSums
 from .winograd import WinogradFilters, WinogradKernel
 
-__all__ = ["FusedConv", "ALGORITHMS", "choose"]
-
-ALGORITHMS = ("auto", "im2col", "row", "winograd")
-
-# Windows of an image up to which all images share a product, rather than one each.
-FEW_WINDOWS = 64
-
-#: Sides of Winograd's tiles of outputs, by the side of the filters.
-TILES = {3: (2, 3, 4, 6), 5: (2, 4)}
+__all__ = ["FusedConv"]
 
 # A thread's buffers for one group of images should about fill its own cache.
 CACHE_BYTES = 4 * 2 ** 20
 # Those for a band of an image that is predicted alone: so few that what else is read
 # again at each call, such as a dense layer's weights, stays in the cache behind it.
 BAND_BYTES = 2 ** 20
-
-
-def choose(layer, pool, algorithm="auto"):
-    """Pick the algorithm for a convolution by its shape.
-
-    Winograd needs stride 1 and square filters of side 3 or 5, and pays where
-    there are enough channels for its products to outweigh its transforms. Its tiles
-    are those that need the fewest products to cover the output, and of these the
-    smallest, which are the most accurate.
-
-    Parameters
-    ----------
-    layer : Conv2DLayer
-    pool : bool
-        Whether a 2×2 max-pooling follows.
-    algorithm : {'auto', 'im2col', 'row', 'winograd'}
-        A wish; 'winograd' falls back to 'row' where it is not possible.
-
-    Returns
-    -------
-    name : str
-    m : int
-        Side of a tile.
-    """
-    if algorithm not in ALGORITHMS:
-        raise SettingError(
-            f"algorithm: expected one of {', '.join(ALGORITHMS)}, got {algorithm!r}.")
-    C, (kh, kw) = layer.input_shape[1], layer.filter_size
-    Ho, Wo = layer.output_shape[2:]
-    fits = layer.stride == (1, 1) and kh == kw and kh in (3, 5)
-    pays = C >= 8 and layer.num_filters >= 8 and min(Ho, Wo) >= 2
-    if fits and (algorithm == "winograd" or (algorithm == "auto" and pays)):
-        def products(m):
-            return (m + kh - 1) ** 2 * -(-Ho // m) * -(-Wo // m)
-
-        return "winograd", min((m for m in TILES[kh] if not (pool and m % 2)),
-                               key=products)
-    suits = (C * kw < 32 or kh * kw == 1 or layer.stride != (1, 1)
-             or Ho * Wo <= FEW_WINDOWS)
-    if algorithm == "im2col" or (algorithm == "auto" and suits):
-        return "im2col", 2 if pool else 1
-    return "row", 2 if pool else 1
 
 
 class FusedConv:
@@ -93,7 +43,7 @@ class FusedConv:
     need_dx : bool
         Whether anything below learns.
     algorithm : str
-        See :func:`choose`.
+        See :func:`minifer.compiled.cpu.choice.choose`.
     below : BatchNorm, optional
         Whose output it reads, a few images at a time.
     """
@@ -282,16 +232,16 @@ class FusedConv:
         array, shape (k, H, W, C), or None
             The buffer that will hold dx, if it is needed.
         """
-        g, s, kernel = self.geometry, self.scratch[worker], self.kernels[worker]
-        k = images.stop - images.start
-        dp = cut(s.small, g.step, g.step, k, *g.tiles, g.F)
+        g, kernel, k = self.geometry, self.kernels[worker], len(dout)
+        dp = dy = kernel.gradient_buffer(k)  # (m, m, k, th, tw, F)
+        if self.pool or not dy.flags.c_contiguous:
+            dp = cut(self.scratch[worker].small, g.step, g.step, *dy.shape[2:])
         self._read(do, dout, dp)
         if self.relu:
             do(np.multiply, dp, self._mask("on", dp, images), out=dp)
-        dy = kernel.gradient_buffer(k)  # (m, m, k, th, tw, F)
         if self.pool:
             self._unpool(do, worker, images, dp, dy)
-        else:
+        elif dp is not dy:
             do(np.copyto, dy, dp)
         return self._gradients(do, worker, images, dy, dp.reshape(-1, g.F))
 
@@ -336,8 +286,8 @@ class FusedConv:
     @property
     def nbytes(self):
         """Bytes in all buffers."""
-        arrays = [self.x, *self.inputs] + ([] if self.own_out is None else [self.own_out])
-        arrays += self.masks.values()
+        arrays = [self.x, *self.inputs, *self.masks.values()]
+        arrays += [] if self.own_out is None else [self.own_out]
         for kernel, scratch in zip(self.kernels, self.scratch):
             arrays += kernel.buffers + scratch.buffers
         arrays += [self.sums] if self.training else [self.kept]

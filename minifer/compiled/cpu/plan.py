@@ -44,7 +44,7 @@ class CpuPlan(Plan):
         As for :class:`minifer.compiled.plan.Plan`.
     threads : int
     algorithm : str
-        See :func:`minifer.compiled.cpu.fused_conv.choose`.
+        See :func:`minifer.compiled.cpu.choice.choose`.
     """
 
     def __init__(self, outputs, options, logits, batch, training, threads,

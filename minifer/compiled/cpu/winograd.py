@@ -61,7 +61,8 @@ class WinogradFilters:
         W : array
         bias : array, shape (F,)
         run : function
-            Shares a range among threads; see :meth:`minifer.device.threads.Workers.run`.
+            Shares a range among threads: ``run`` of
+            :class:`minifer.device.threads.Workers`.
         back : bool
             Whether to make what gradients of the input need, too.
         """
