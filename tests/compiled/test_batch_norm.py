@@ -53,15 +53,18 @@ def pass_through(top, x, threads=2, algorithm="auto", planned=True):
     return plan, y, after, {p: np.array(g) for p, g in gradients.items()}
 
 
-def check(top, x, tolerance=1e-4, **options):
-    """A plan and layer by layer agree; biases below batch norm have no gradient."""
+def check(top, x, tolerance=1e-4, rounding=0.03, **options):
+    """A plan and layer by layer agree; biases below batch norm have no gradient.
+
+    ``rounding`` is what counts as none, as a share of the largest of all gradients.
+    """
     plan, *found = pass_through(top, x, **options)
     _, *expected = pass_through(top, x, planned=False)
     largest = max(np.abs(g).max() for g in expected[2].values())
     pairs = [(found[0], expected[0], 0), *((a, b, 0) for a, b in zip(*(
         one[1] for one in (found, expected))))]
     assert set(found[2]) == set(expected[2])
-    pairs += [(found[2][p], expected[2][p], 0.03 * largest) for p in expected[2]]
+    pairs += [(found[2][p], expected[2][p], rounding * largest) for p in expected[2]]
     for one, other, size in pairs:
         assert one.shape == other.shape and one.dtype == other.dtype == np.float32
         scale = max(np.abs(other).max(), size)
@@ -111,11 +114,13 @@ def test_nothing_is_kept_but_what_the_convolution_wrote():
                       filter_size=3, pad=1)
     plan = CpuPlan([DenseLayer(top, 7)], {}, (), 64, True, 2)
     assert [type(step) for step in plan.steps[:-1]] == [ConvChain] * 4
-    assert plan.steps[0].name == "conv1 + conv1.norm1"
+    assert plan.steps[0].name == "conv1 + NonlinearityLayer + conv1.norm1"
     joined = [step.norm.joined for step in plan.steps[:-1]]
     assert joined == [True, True, True, False]
-    floats = [step.norm.z[0].size for step in plan.steps[:-1]]
-    assert plan.nbytes < 64 * 4 * 2.2 * sum(floats)
+    assert [step.convs[0].x.size > 0 for step in plan.steps[:-1]] == [
+        True, False, False, False]  # images as the convolution reads them
+    assert all(step.norm.y is None and "on" not in step.convs[0].masks
+               for step in plan.steps[:-1])
 
 
 @pytest.mark.parametrize("order", ["N", "RN", "NR", "RNP"])
@@ -123,7 +128,7 @@ def test_a_mean_far_from_0_loses_nothing(order):
     minifer.random.set_rng(3)
     top = stacked(InputLayer((None, 8, 12, 12)), order, "conv", num_filters=8,
                   filter_size=3, pad=0, b=minifer.init.Constant(3000))
-    check(DenseLayer(top, 3), normal((6, 8, 12, 12)), tolerance=2e-3)
+    check(DenseLayer(top, 3), normal((6, 8, 12, 12)), tolerance=2e-3, rounding=1)
 
 
 def test_a_channel_that_never_varies():
@@ -159,7 +164,7 @@ def trained(order, steps, mode="compiled", sizes=(12,), **options):
     loss = objectives.categorical_crossentropy(layers.get_output(top), y).mean()
     params = layers.get_all_params(top, trainable=True)
     train = minifer.function([x, y], loss, updates.nesterov_momentum(
-        loss, params, 0.05, 0.9), mode=mode, **options)
+        loss, params, 0.002, 0.9), mode=mode, **options)
     data, labels = normal((12, 8, 12, 12)), np.arange(12) % 3
     losses = [train(data[:sizes[i % len(sizes)]], labels[:sizes[i % len(sizes)]])
               for i in range(steps)]
