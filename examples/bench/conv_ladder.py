@@ -21,6 +21,7 @@ from minifer.compiled.cpu.geometry import Geometry
 from minifer.compiled.cpu.lowered import LoweredFilters, RowKernel
 from minifer.compiled.cpu.program import Program
 from minifer.compiled.cpu.winograd import WinogradFilters, WinogradKernel
+from minifer.device.threads import Workers
 from minifer.layers import Conv2DLayer, InputLayer
 from minifer.ops.activation import rectify_forward
 from minifer.ops.conv import conv2d_forward
@@ -152,7 +153,7 @@ def fused_layer(x, W, b):
                      training=False, need_dx=False)
     step.make_workers(count=1, k=1, chunk=1)
     step.write_to()
-    step.begin()
+    step.begin(Workers(1))
     step.inside[0] = x.transpose(1, 2, 0)
     do = Program()
     step.forward(do, 0, slice(0, 1))

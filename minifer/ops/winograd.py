@@ -28,7 +28,8 @@ __all__ = ["matrices", "filter_transform", "filter_gradient"]
 # Points close to 1 in size keep the transforms well-conditioned; the point at
 # infinity always comes last.
 HALF = Fraction(1, 2)
-POINTS = {4: (0, 1, -1), 6: (0, 1, -1, HALF, -2), 8: (0, 1, -1, 2, -2, HALF, -HALF)}
+POINTS = {4: (0, 1, -1), 5: (0, 1, -1, 2), 6: (0, 1, -1, HALF, -2),
+          8: (0, 1, -1, 2, -2, HALF, -HALF)}
 
 
 @functools.lru_cache(maxsize=None)
@@ -38,9 +39,9 @@ def matrices(m, r):
     Parameters
     ----------
     m : int
-        Outputs of a tile: 2 or 4.
+        Outputs of a tile.
     r : int
-        Taps of the filter: 3 or 5; n = m + r - 1 must be 4, 6 or 8.
+        Taps of the filter: 3 or 5; n = m + r - 1 must be 4, 5, 6 or 8.
 
     Returns
     -------
@@ -94,7 +95,7 @@ def filter_gradient(dU, m, r):
     n, (_, C, F) = m + r - 1, dU.shape
     G = matrices(m, r)[1].astype(dU.dtype)
     dW = _both_ways(G.T, dU.reshape(n, n, -1)).reshape(r, r, C, F)
-    return np.ascontiguousarray(dW.transpose(3, 2, 0, 1))
+    return dW.transpose(3, 2, 0, 1)
 
 
 def _both_ways(M, x):

@@ -173,7 +173,7 @@ def test_a_frozen_body_is_folded_in_training_too():
     layers.freeze(body)
     top = DenseLayer(stacked(body, "RN", "b", num_filters=8, filter_size=3), 3)
     plan = CpuPlan([top], {}, (), 5, True, 2)
-    assert isinstance(plan.steps[0], ConvChain) and len(plan.steps) == 3
+    assert isinstance(plan.steps[0], ConvChain) and len(plan.steps) == 2
     assert [len(conv.norms.layers) for conv in plan.steps[0].convs] == [1, 0]
     x = normal((5, 2, 10, 10))
     source = layers.get_all_layers(top)[0]

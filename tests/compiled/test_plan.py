@@ -7,7 +7,7 @@ from hypothesis import given, settings, strategies as st
 import minifer
 from minifer import layers, models, nonlinearities as f, objectives, tensor, updates
 from minifer.compiled.cpu import fused_conv
-from minifer.compiled.cpu.fused_conv import choose
+from minifer.compiled.cpu.choice import choose
 from minifer.compiled.cpu.plan import CpuPlan
 from minifer.device.threads import default_threads
 from minifer.errors import SettingError
@@ -323,8 +323,19 @@ def test_the_plan_and_the_profile_print_a_table():
 def test_algorithms_are_chosen_by_shape():
     assert choose(Conv2DLayer(image(1, 96, 96), 32, 5), True)[0] == "im2col"
     assert choose(Conv2DLayer(image(32, 46, 46), 32, 5), True) == ("winograd", 4)
-    assert choose(Conv2DLayer(image(32, 46, 46), 32, 5, stride=2), True)[0] == "row"
-    assert choose(Conv2DLayer(image(32, 46, 46), 32, 1), False)[0] == "row"
+    assert choose(Conv2DLayer(image(32, 46, 46), 32, 5, stride=2), True)[0] == "im2col"
+    assert choose(Conv2DLayer(image(32, 46, 46), 32, 1), False)[0] == "im2col"
+    assert choose(Conv2DLayer(image(32, 46, 46), 32, 7), True)[0] == "row"
+    assert choose(Conv2DLayer(image(32, 4, 4), 32, 4), False)[0] == "im2col"
+
+
+@pytest.mark.parametrize("side, pool, m", [(1, False, 0), (2, False, 2), (3, False, 3),
+                                           (4, False, 4), (12, True, 6), (14, True, 4),
+                                           (48, False, 6), (9, False, 3), (6, True, 6)])
+def test_tiles_are_those_with_the_fewest_products(side, pool, m):
+    layer = Conv2DLayer(image(32, side, side), 32, 3, pad=1)
+    name, found = choose(layer, pool)
+    assert (name, found) == (("winograd", m) if m else ("im2col", 1))
 
 
 @pytest.mark.parametrize("options", [{"mode": "fast"}, {"algorithm": "fft"}])

@@ -15,7 +15,8 @@ from minifer.compiled.cpu.sums import ChunkSums
 from minifer.compiled.cpu.winograd import WinogradFilters, WinogradKernel
 from minifer.ops.winograd import filter_gradient, filter_transform, matrices
 
-TILES = [(2, 3), (4, 3), (2, 5), (4, 5)]  # (m, r): outputs of a tile, taps
+# (m, r): outputs of a tile, taps
+TILES = [(2, 3), (3, 3), (4, 3), (6, 3), (2, 5), (4, 5)]
 
 
 # --- one dimension, exact ----------------------------------------------------
@@ -169,11 +170,15 @@ def check_kernel(C, H, Wd, F, r, pad, m):
 @pytest.mark.parametrize("layer", LAYERS.values(), ids=LAYERS)
 def test_float32_is_close_at_the_layers_we_have(layer):
     check_kernel(*layer, m=4)
+    if layer[4] == 3:
+        check_kernel(*layer, m=6)
 
 
+@pytest.mark.parametrize("m", [2, 3])
 @pytest.mark.parametrize("layer", ["ck96 conv2", "six conv6", "odd", "oblong"])
-def test_tiles_of_two_as_well(layer):
-    check_kernel(*LAYERS[layer], m=2)
+def test_small_tiles_as_well(layer, m):
+    layer = LAYERS[layer]
+    check_kernel(*layer, m=m if layer[4] == 3 else 2)
 
 
 def test_gradients_of_several_groups_add_up():

@@ -9,7 +9,8 @@ from .program import Program
 
 __all__ = ["ConvChain"]
 
-CHUNKS = 8  # for each thread
+CHUNKS = 8  # for each thread, at most
+SUM_BYTES = 2 ** 25  # of all chunks' sums of a convolution, if threads need no more
 
 
 class ConvChain(Step):
@@ -21,6 +22,7 @@ class ConvChain(Step):
     Parameters
     ----------
     convs : list of FusedConv
+        The last may be a NormedConv.
     workers : Workers
     """
 
@@ -31,19 +33,23 @@ class ConvChain(Step):
         most = max(1, batch // (2 * workers.count))
         self.group = min(most, max(conv.group for conv in convs))
         # Chunks are what threads take from one another: enough of them to end
-        # together, but no more, as each has sums of its own.
-        self.chunk = self.group * -(-batch // (CHUNKS * workers.count * self.group))
+        # together, but no more, as each has sums of its own, which are added up.
+        size = max(conv.filters.gradient_bytes for conv in convs)
+        chunks = min(CHUNKS, max(1, SUM_BYTES // (workers.count * size)))
+        self.chunk = self.group * -(-batch // (chunks * workers.count * self.group))
         count = min(workers.count, -(-batch // self.chunk))
         for conv in convs:
             conv.make_workers(count, min(self.group, conv.group), self.chunk)
         for conv, following in zip(convs, convs[1:]):
             conv.write_to(following.inside)
         convs[-1].write_to()
-        out, inside = convs[-1].out, convs[0].inside
-        # Zeros beyond the edges, over which tiles may hang, stay as they are.
-        self.dout = np.zeros_like(out) if learns else None  # (N, >= Ho, >= Wo, F)
-        # (N, H, W, C)
-        self.dx = np.empty(inside.shape, np.float32) if need_dx else None
+        self.below, self.norm = convs[0].below, getattr(convs[-1], "norm", None)
+        self.dout = self.dx = None
+        if learns and self.norm is None:
+            # Zeros beyond the edges, over which tiles may hang, stay as they are.
+            self.dout = np.zeros_like(convs[-1].out)  # (N, >= Ho, >= Wo, F)
+        if need_dx and self.below is None:
+            self.dx = np.empty(convs[0].inside.shape, np.float32)  # (N, H, W, C)
         # Whether the steps below and above write into its buffers by themselves.
         self.fed = self.fed_back = False
         self.programs, self.joined = {}, {}
@@ -61,26 +67,34 @@ class ConvChain(Step):
 
     def forward(self, xs):
         self.N = len(xs[0])
-        if any([conv.begin() for conv in self.convs]):
+        if any([conv.begin(self.workers) for conv in self.convs]):
             self.programs.clear()
         # (N, H, W, C)
-        source = None if self.fed else xs[0].transpose(0, 2, 3, 1)
+        source = None if self.fed or self.below else xs[0].transpose(0, 2, 3, 1)
         self._in_groups(0, self._note_forward, self.input, source)
+        if self.norm:
+            self.norm.settle(self.N, self.workers)
+            return self.norm.run_on(self.N, self.workers, self.chunk)
         return self.convs[-1].result[:self.N].transpose(0, 3, 1, 2)  # (N, F, Ho, Wo)
 
     def backward(self, dy):
-        # (N, Ho, Wo, F)
-        source = None if self.fed_back else dy.transpose(0, 2, 3, 1)
-        self._in_groups(1, self._note_backward, self.output_gradient, source)
-        gradients = {}
+        if self.norm:
+            gradients = self.convs[-1].begin_back(self.N, dy, self.workers, self.chunk)
+            self._in_groups(1, self._note_backward)
+        else:
+            # (N, Ho, Wo, F)
+            source, gradients = None if self.fed_back else dy.transpose(0, 2, 3, 1), {}
+            self._in_groups(1, self._note_backward, self.output_gradient, source)
         for conv in self.convs:
             if conv.training:
                 gradients.update(conv.gradients(self.N, self.workers))
+        if self.below:
+            return [self.below.d[:self.N].transpose(0, 3, 1, 2)], gradients
         if self.dx is None:
             return [None], gradients
         return [self.dx[:self.N].transpose(0, 3, 1, 2)], gradients  # (N, C, H, W)
 
-    def _in_groups(self, way, note, target, source):
+    def _in_groups(self, way, note, target=None, source=None):
         """Copy ``source``, if any, to ``target``; run the programs of every group.
 
         Groups begin at the same images whatever the batch, so that programs
@@ -110,7 +124,7 @@ class ConvChain(Step):
         return parts
 
     def _note_backward(self, worker, images):
-        parts, dout = [], self.dout[images]
+        parts, dout = [], None if self.norm else self.dout[images]
         for place, conv in reversed(list(enumerate(self.convs))):
             if not conv.training:
                 break  # frozen from here down
@@ -118,7 +132,10 @@ class ConvChain(Step):
             below = self._below(worker, place, images)
             for some in pieces(images.start, images.stop, conv.group):
                 here = slice(some.start - images.start, some.stop - images.start)
-                dx = conv.backward(do, worker, some, dout[here])
+                dx = conv.backward(do, worker, some, None if dout is None else
+                                   dout[here])
+                if conv.below:
+                    continue
                 if dx is not None and (place == 0 or self.group > conv.group):
                     do(np.copyto, below[here], dx)
                 else:

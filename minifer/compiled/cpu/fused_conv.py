@@ -8,57 +8,21 @@ tile before and after pooling; Hp, Wp the padded input (see
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from ...errors import SettingError
+from .choice import choose
 from .folding import Kept
 from .geometry import Geometry
-from .lowered import ColumnKernel, LoweredFilters, RowKernel
+from .lowered import ColumnKernel, LoweredFilters, RowKernel, WindowKernel
 from .program import ZERO, cut, empty
 from .sums import ChunkSums
 from .winograd import WinogradFilters, WinogradKernel
 
-__all__ = ["FusedConv", "ALGORITHMS", "choose"]
-
-ALGORITHMS = ("auto", "im2col", "row", "winograd")
+__all__ = ["FusedConv"]
 
 # A thread's buffers for one group of images should about fill its own cache.
 CACHE_BYTES = 4 * 2 ** 20
 # Those for a band of an image that is predicted alone: so few that what else is read
 # again at each call, such as a dense layer's weights, stays in the cache behind it.
 BAND_BYTES = 2 ** 20
-
-
-def choose(layer, pool, algorithm="auto"):
-    """Pick the algorithm for a convolution by its shape.
-
-    Winograd needs stride 1 and square filters of side 3 or 5, and pays where
-    there are enough channels for its products to outweigh its transforms.
-
-    Parameters
-    ----------
-    layer : Conv2DLayer
-    pool : bool
-        Whether a 2×2 max-pooling follows.
-    algorithm : {'auto', 'im2col', 'row', 'winograd'}
-        A wish; 'winograd' falls back to 'row' where it is not possible.
-
-    Returns
-    -------
-    name : str
-    m : int
-        Side of a tile.
-    """
-    if algorithm not in ALGORITHMS:
-        raise SettingError(
-            f"algorithm: expected one of {', '.join(ALGORITHMS)}, got {algorithm!r}.")
-    C, (kh, kw) = layer.input_shape[1], layer.filter_size
-    Ho, Wo = layer.output_shape[2:]
-    fits = layer.stride == (1, 1) and kh == kw and kh in (3, 5)
-    pays = C >= 8 and layer.num_filters >= 8 and min(Ho, Wo) >= 4
-    if fits and (algorithm == "winograd" or (algorithm == "auto" and pays)):
-        return "winograd", 4
-    if algorithm == "im2col" or (algorithm == "auto" and C * kw < 32 and kh * kw > 1):
-        return "im2col", 2 if pool else 1
-    return "row", 2 if pool else 1
 
 
 class FusedConv:
@@ -79,20 +43,24 @@ class FusedConv:
     need_dx : bool
         Whether anything below learns.
     algorithm : str
-        See :func:`choose`.
+        See :func:`minifer.compiled.cpu.choice.choose`.
+    below : BatchNorm, optional
+        Whose output it reads, a few images at a time.
     """
 
     def __init__(self, conv, relu, pool, norms, batch, training, need_dx,
-                 algorithm="auto"):
+                 algorithm="auto", below=None):
         self.conv, self.relu, self.pool, self.norms = conv, relu, pool, norms
         self.training, self.need_dx = training, need_dx
+        self.batch, self.below = batch, below
         self.algorithm, m = choose(conv, pool, algorithm)
         _, C, H, Wd = conv.input_shape
         self.geometry = g = Geometry(H, Wd, C, conv.num_filters, *conv.filter_size,
                                      *conv.stride, *conv.pad, pool, m)
-        Hp, Wp = g.padded
-        self.x = np.zeros((batch, Hp, Wp, C), np.float32)
-        self.inside = self.x[:, g.ph:g.ph + H, g.pw:g.pw + Wd]  # (N, H, W, C)
+        self.m = m
+        # (N, Hp, Wp, C); for what a batch norm hands on, images of a group will do
+        self.x = self._images(0 if below else batch)
+        self.inside = self._inside(self.x)  # (N, H, W, C)
         self.own_out = self.out = None
         self.filters = (WinogradFilters if self.algorithm == "winograd"
                         else LoweredFilters)(g, training)
@@ -132,7 +100,7 @@ class FusedConv:
         """
         if target is None:
             g = self.geometry
-            shape = (len(self.x), g.tiles[0] * g.step, g.tiles[1] * g.step, g.F)
+            shape = (self.batch, g.tiles[0] * g.step, g.tiles[1] * g.step, g.F)
             target = self.own_out = np.empty(shape, np.float32)
         self.out, self.result = target, self.within_edges(target)
 
@@ -148,11 +116,12 @@ class FusedConv:
         overlap its neighbour.
         """
         g, th = self.geometry, self.geometry.tiles[0]
-        Kernel = {"winograd": WinogradKernel, "im2col": ColumnKernel,
-                  "row": RowKernel}[self.algorithm]
+        few = g.C * g.kw < 32 and g.kh * g.kw > 1  # numbers in a window's row
+        Kernel = {"winograd": WinogradKernel, "row": RowKernel,
+                  "im2col": ColumnKernel if few else WindowKernel}[self.algorithm]
         kernel = Kernel(g, k, self.training)
         bands = 1
-        if len(self.x) == 1 and not self.training:
+        if self.batch == 1 and not self.training:
             size = sum(one.nbytes for one in kernel.buffers)
             bands = min(th, -(-size // BAND_BYTES))
         rows = -(-th // bands)
@@ -163,11 +132,14 @@ class FusedConv:
         self.kernels = [Kernel(g, k, self.training) for _ in range(count)]
         pooled = k * g.tiles[0] * g.tiles[1] * g.F * g.step ** 2
         self.scratch = [_Scratch(pooled, g) for _ in range(count)]
+        self.inputs = [self._images(k) for _ in range(count * bool(self.below))]
         if self.training:
-            self.sums = ChunkSums(self.filters.gradient_shape,
-                                  -(-len(self.x) // chunk), chunk)
+            chunks = -(-self.batch // chunk)
+            self.sums = ChunkSums(self.filters.gradient_shape, chunks, chunk)
+            if self.below:
+                self.below.write_back(count, k, chunks, chunk)
 
-    def begin(self):
+    def begin(self, workers):
         """Take over the parameters' current values, if they have changed.
 
         Returns
@@ -185,14 +157,17 @@ class FusedConv:
             self.low[...] = np.where(self.turned, -np.inf, 0)
             self.high[...] = np.where(self.turned, 0, np.inf)
         self.bias[...] = b
-        self.filters.set(W[:, :, ::-1, ::-1] if self.conv.flip_filters else W,
-                         self.bias[0])
+        self._set_filters(W, workers)
         return bool(self.relu and self.turned.any() != before.any())
+
+    def _set_filters(self, W, workers, back=True):
+        self.filters.set(W[:, :, ::-1, ::-1] if self.conv.flip_filters else W,
+                         self.bias[0], workers.run, back)
 
     def forward(self, do, worker, images):
         """Note the calls that fill ``out[images]`` from ``x[images]``."""
         g, (rows, _) = self.geometry, self.tiles
-        x, out = self.x[images], self.out[images]
+        x, out = self._input(do, worker, images), self._output(images)
         if len(self.starts) == 1:
             return self._forward(do, worker, images, x, out)
         for start in self.starts:
@@ -203,18 +178,10 @@ class FusedConv:
 
     def _forward(self, do, worker, images, x, out):
         """The same of whole images, or of a band of each."""
-        s, kernel = self.scratch[worker], self.kernels[worker]
-        p = y = kernel.forward(do, x, self.filters)  # (m, m, k, th, tw, F)
+        kernel = self.kernels[worker]
+        p = kernel.forward(do, x, self.filters)  # (m, m, k, th, tw, F)
         if self.pool:
-            left, right = y[:, 0::2], y[:, 1::2]
-            wide = cut(s.wide, *left.shape)  # (m, step, k, th, tw, F)
-            top, bottom = wide[0::2], wide[1::2]
-            p = cut(s.small, *top.shape)  # (step, step, k, th, tw, F)
-            do(np.maximum, left, right, out=wide)
-            do(np.maximum, top, bottom, out=p)
-            if self.training:  # ties go to the first
-                do(np.greater_equal, left, right, out=self._mask("left", left, images))
-                do(np.greater_equal, top, bottom, out=self._mask("upper", p, images))
+            p = self._pool(do, worker, images, p)  # (step, step, k, th, tw, F)
         if self.adds_bias and not kernel.adds_bias:
             do(np.add, p, self.bias, out=p)
         if self.training and self.relu:
@@ -230,6 +197,19 @@ class FusedConv:
                 do(function, tiles, row[:place.shape[-2]], out=place)
             else:
                 do(np.copyto, place, tiles)
+
+    def _pool(self, do, worker, images, y):
+        """Note the pooling of tiles (m, m, k, th, tw, F)."""
+        s, left, right = self.scratch[worker], y[:, 0::2], y[:, 1::2]
+        wide = cut(s.wide, *left.shape)  # (m, step, k, th, tw, F)
+        top, bottom = wide[0::2], wide[1::2]
+        p = cut(s.small, *top.shape)  # (step, step, k, th, tw, F)
+        do(np.maximum, left, right, out=wide)
+        do(np.maximum, top, bottom, out=p)
+        if self.training:  # ties go to the first
+            do(np.greater_equal, left, right, out=self._mask("left", left, images))
+            do(np.greater_equal, top, bottom, out=self._mask("upper", p, images))
+        return p
 
     def _last(self):
         """What is left to do behind the bias: pairs of a function and its numbers."""
@@ -252,37 +232,50 @@ class FusedConv:
         array, shape (k, H, W, C), or None
             The buffer that will hold dx, if it is needed.
         """
-        g, s, kernel = self.geometry, self.scratch[worker], self.kernels[worker]
-        k = images.stop - images.start
-        dp = cut(s.small, g.step, g.step, k, *g.tiles, g.F)
-        source = self._in_tiles(do, dout, dp)
+        g, kernel, k = self.geometry, self.kernels[worker], len(dout)
+        dp = dy = kernel.gradient_buffer(k)  # (m, m, k, th, tw, F)
+        if self.pool or not dy.flags.c_contiguous:
+            dp = cut(self.scratch[worker].small, g.step, g.step, *dy.shape[2:])
+        self._read(do, dout, dp)
         if self.relu:
-            do(np.multiply, source, self._mask("on", dp, images), out=dp)
-        elif source is not dp:
-            do(np.copyto, dp, source)
-        dy = kernel.gradient_buffer(k)  # (m, m, k, th, tw, F)
-        if self.pool:  # to the first maximum: rows first, then columns
-            wide = cut(s.wide, 2 * g.step, *dp.shape[1:])  # (m, step, k, th, tw, F)
-            do(np.multiply, dp, self._mask("upper", dp, images), out=wide[0::2])
-            do(np.subtract, dp, wide[0::2], out=wide[1::2])
-            left = self._mask("left", wide, images)
-            do(np.multiply, wide, left, out=dy[:, 0::2])
-            do(np.subtract, wide, dy[:, 0::2], out=dy[:, 1::2])
-        else:
+            do(np.multiply, dp, self._mask("on", dp, images), out=dp)
+        if self.pool:
+            self._unpool(do, worker, images, dp, dy)
+        elif dp is not dy:
             do(np.copyto, dy, dp)
+        return self._gradients(do, worker, images, dy, dp.reshape(-1, g.F))
+
+    def _unpool(self, do, worker, images, dp, dy):
+        """Note that ``dp`` goes to the first maximum: rows first, then columns."""
+        # (2*step, step, k, th, tw, F)
+        wide = cut(self.scratch[worker].wide, 2 * len(dp), *dp.shape[1:])
+        do(np.multiply, dp, self._mask("upper", dp, images), out=wide[0::2])
+        do(np.subtract, dp, wide[0::2], out=wide[1::2])
+        left = self._mask("left", wide, images)
+        do(np.multiply, wide, left, out=dy[:, 0::2])
+        do(np.subtract, wide, dy[:, 0::2], out=dy[:, 1::2])
+
+    def _gradients(self, do, worker, images, dy, rows):
+        """Note the parameters' gradients of tiles ``dy``, which ``rows`` (P, F) add
+        up to, too.
+        """
+        g, s, kernel = self.geometry, self.scratch[worker], self.kernels[worker]
         sums = self.sums.of(images)
-        if not kernel.adds_bias:
-            flat = dp.reshape(-1, g.F)  # (step*step*k*th*tw, F)
-            sums.add(do, sums.db, s.db, np.matmul, s.ones[:len(flat)], flat)
-        dx = kernel.backward(do, self.x[images], dy, self.filters, sums, self.need_dx)
+        if not kernel.adds_bias and self.conv.b is not None:
+            sums.add(do, sums.db, s.db, np.matmul, s.ones[:len(rows)], rows)
+        x = self._input(do, worker, images)
+        dx = kernel.backward(do, x, dy, self.filters, sums, self.need_dx)
         if dx is None:
             return None
-        return dx[:, g.ph:g.ph + g.H, g.pw:g.pw + g.W]  # (k, H, W, C)
+        dx = dx[:, g.ph:g.ph + g.H, g.pw:g.pw + g.W]  # (k, H, W, C)
+        if self.below:
+            self.below.take_back(do, worker, images, dx, self._inside(x))
+        return dx
 
     def gradients(self, images, workers):
         """Parameter gradients of the first ``images`` images."""
         sums = self.sums.in_all(images, workers)
-        dW = self.filters.gradient(sums.dU)  # (F, C, kh, kw)
+        dW = self.filters.gradient(sums.dU, workers.run)  # (F, C, kh, kw)
         if self.conv.flip_filters:
             dW = np.ascontiguousarray(dW[:, :, ::-1, ::-1])
         found = {self.conv.W: dW}
@@ -293,23 +286,39 @@ class FusedConv:
     @property
     def nbytes(self):
         """Bytes in all buffers."""
-        arrays = [self.x] + ([] if self.own_out is None else [self.own_out])
-        arrays += self.masks.values()
+        arrays = [self.x, *self.inputs, *self.masks.values()]
+        arrays += [] if self.own_out is None else [self.own_out]
         for kernel, scratch in zip(self.kernels, self.scratch):
             arrays += kernel.buffers + scratch.buffers
         arrays += [self.sums] if self.training else [self.kept]
         return sum(a.nbytes for a in arrays)
 
-    def _in_tiles(self, do, dout, dp):
-        """``dout`` as tiles (step, step, k, th, tw, F): as it is, or copied to dp."""
+    def _images(self, count):
+        """Room for padded images, whose edges are 0."""
+        return np.zeros((count, *self.geometry.padded, self.geometry.C), np.float32)
+
+    def _inside(self, x):
+        """Padded images without their edges, (k, H, W, C)."""
         g = self.geometry
-        if g.step == 1 and g.tiles == dout.shape[1:3]:
-            return dout[None, None]  # (1, 1, k, th, tw, F)
-        if not self._covers(dout, dp):
-            do(np.copyto, dp, ZERO)  # where tiles hang over the edge
-        for place, tiles in self._places(dout, dp):
-            do(np.copyto, tiles, place)
-        return dp
+        return x[:, g.ph:g.ph + g.H, g.pw:g.pw + g.W]
+
+    def _input(self, do, worker, images):
+        """Some padded images, (k, Hp, Wp, C), that a batch norm may first hand on."""
+        if not self.below:
+            return self.x[images]
+        x = self.inputs[worker][:images.stop - images.start]
+        self.below.hand_on(do, images, self._inside(x))
+        return x
+
+    def _output(self, images):
+        return self.out[images]
+
+    def _read(self, do, images, tiles):
+        """Note that images (k, Ho, Wo, F) are copied to tiles."""
+        if not self._covers(images, tiles):
+            do(np.copyto, tiles, ZERO)  # where they hang over the edge
+        for place, part in self._places(images, tiles):
+            do(np.copyto, part, place)
 
     def _mask(self, name, like, images):
         """These images' part of a mask, in the shape of ``like``."""
@@ -317,20 +326,19 @@ class FusedConv:
 
     def _covers(self, out, p):
         """Whether tiles cover images (k, Ho, Wo, F) without hanging over the edge."""
-        step = self.geometry.step
-        return out.shape[1:3] == (p.shape[3] * step, p.shape[4] * step)
+        return out.shape[1:3] == (p.shape[3] * len(p), p.shape[4] * len(p))
 
     def _places(self, out, p):
         """Pairs of equal views: of images (k, Ho, Wo, F), and of their tiles p."""
-        g, (sk, sr, sc, s1) = self.geometry, out.strides
+        step, (sk, sr, sc, s1) = len(p), out.strides
         if self._covers(out, p):  # all at once
-            shape = (g.step, g.step, *p.shape[2:])
-            strides = (sr, sc, sk, g.step * sr, g.step * sc, s1)
+            shape = (step, step, *p.shape[2:])
+            strides = (sr, sc, sk, step * sr, step * sc, s1)
             yield as_strided(out, shape, strides), p
             return
-        for i in range(g.step):
-            for j in range(g.step):
-                place = out[:, i::g.step, j::g.step]  # (k, <= th, <= tw, F)
+        for i in range(step):
+            for j in range(step):
+                place = out[:, i::step, j::step]  # (k, <= th, <= tw, F)
                 yield place, p[i, j, :, :place.shape[1], :place.shape[2]]
 
 

@@ -8,6 +8,7 @@ images out among themselves, and work on k of them at a time.
 import numpy as np
 
 from ..steps import Step, channels_last, pieces
+from .statistics import BatchStatistics
 
 __all__ = ["ImageStep", "NormStep", "FixedNormStep", "PoolStep", "ReluStep"]
 
@@ -75,11 +76,12 @@ class NormStep(ImageStep):
         # (threads, k, H, W*C)
         self.work = np.empty((workers.count, self.group, H, W * C), np.float32)
         self.ones = np.ones(self.group * H, np.float32)
+        self.statistics = BatchStatistics(self.layer)
 
     def forward(self, xs):
-        layer, N = self.layer, len(xs[0])
+        N = len(xs[0])
         self.x = x = rows(channels_last(xs[0]))  # (N, H, W*C)
-        self.count = x.size // self.y.shape[-1]
+        count = x.size // self.y.shape[-1]
         # Mean and variance in one pass: around a first guess of the mean, sums of
         # squares lose nothing to cancellation.
         # (C,)
@@ -90,59 +92,33 @@ class NormStep(ImageStep):
             yield np.subtract(x[images], wide, out=work)
             yield np.multiply(work, work, out=work)
 
-        first, second = (s / self.count for s in self._sums(moments))  # (C,) each
-        self.mean = first + guess
-        variance = np.maximum(second - first * first, 0)
-        if layer.part is not None:
-            self._join(variance)
-        self.inv_std = 1 / np.sqrt(variance + layer.epsilon)
-        self.slope = self.inv_std * (1 if layer.gamma is None else layer.gamma.value)
-        shift = (0 if layer.beta is None else layer.beta.value) - self.mean * self.slope
-        self._scale_and_shift(x, self.slope, shift)
-        if self.count > 1:
-            layer.update_averages(self.mean, self.inv_std)
+        first, second = (s / count for s in self._sums(moments))  # (C,) each
+        self.statistics.settle(first + guess, np.maximum(second - first * first, 0),
+                               count)
+        self._scale_and_shift(x, self.statistics.slope, self.statistics.shift)
         return self._output(N)
 
-    def _join(self, variance):
-        """Make count, mean and variance those of the whole batch, whose part this is.
-
-        In float64, where a sum of squares loses nothing that float32 had.
-        """
-        part, mean = self.layer.part, self.mean.astype(np.float64)
-        sums = part.sum(self.count * np.stack([mean, variance + mean * mean]))  # (2, C)
-        self.count = part.whole(self.count)
-        mean, square = sums / self.count
-        self.mean = mean.astype(np.float32)
-        variance[...] = np.maximum(square - mean * mean, 0)
-
     def backward(self, dy):
-        layer, x = self.layer, self.x
-        d, mean = rows(channels_last(dy)), self._wide(self.mean)  # (N, H, W*C), (W*C,)
+        x, found = self.x, self.statistics
+        d, mean = rows(channels_last(dy)), self._wide(found.mean)  # (N, H, W*C), (W*C,)
 
         def both(images, work):
             yield d[images]
             np.subtract(x[images], mean, out=work)
             yield np.multiply(work, d[images], out=work)
 
-        dbeta, dgamma = self._sums(both)  # (C,) each
-        dgamma *= self.inv_std
-        gradients = {layer.gamma: dgamma, layer.beta: dbeta}
-        gradients = {p: g for p, g in gradients.items() if p is not None}
+        gradients = found.back(*self._sums(both), self.need_dx)
         if not self.need_dx:
             return [None], gradients
-        if layer.part is not None:
-            dbeta, dgamma = layer.part.sum(np.stack([dbeta, dgamma]))
-        # dx = slope (d - mean d - normed mean(d normed)), sorted by d, x and 1.
         dx = rows(self.dx)  # (N, H, W*C)
-        tilt = -self.slope * self.inv_std * dgamma / self.count
-        shift = self._wide(-self.slope * dbeta / self.count - tilt * self.mean)
-        slope, tilt = self._wide(self.slope), self._wide(tilt)  # (W*C,) each
+        slope, tilt, level = map(self._wide, (  # (W*C,) each
+            found.slope, found.slope * found.tilt, found.slope * found.level))
 
         def share(images, worker):
             work, part = self._work(images, worker), dx[images]
             np.multiply(d[images], slope, out=part)
             np.multiply(x[images], tilt, out=work)
-            work += shift
+            work += level
             part += work
 
         self._each(share, len(x))

@@ -1,6 +1,6 @@
 """Convolution as plain matrix products on a few images at a time.
 
-Two ways to lower an image to a matrix, both with channels last:
+Three ways to lower an image to a matrix, all with channels last:
 
 - :class:`ColumnKernel`, im2col laid on its side: for few channels, where a
   window's row is only a handful of numbers, each of the kh·kw·C places in a
@@ -9,17 +9,22 @@ Two ways to lower an image to a matrix, both with channels last:
   memory-efficient convolution for deep neural network"): windows that lie below
   one another share their rows, so each kernel row is one product on a shifted
   view, and a fifth of im2col's memory suffices for a 5×5 filter.
+- :class:`WindowKernel`, im2col with a row for each window, for strides, 1×1 filters
+  and small images: one product for all windows of all images, where RowKernel has one
+  for each image. 1×1 filters with stride 1 need no copy.
 
 Axes: k images of a group; th, tw rows and columns of tiles; m the side of a tile; Hp,
 Wp the padded input; Sh, Sw the side of what the windows of a tile cover.
 """
+
+import math
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from .program import ZERO, cut, empty
 
-__all__ = ["LoweredFilters", "ColumnKernel", "RowKernel"]
+__all__ = ["LoweredFilters", "ColumnKernel", "RowKernel", "WindowKernel"]
 
 
 class LoweredFilters:
@@ -31,6 +36,8 @@ class LoweredFilters:
         The last row is the bias.
     rows : array, shape (kh, kw*C, F)
         The same without the bias, by rows of the filter.
+    back : array of flat's shape
+        What the gradient of the input is made with.
     """
 
     def __init__(self, geometry, training=True):
@@ -38,14 +45,26 @@ class LoweredFilters:
         self.gradient_shape = g.kh, g.kw * g.C, g.F
         self.flat = np.empty((g.kh * g.kw * g.C + 1, g.F), np.float32)
         self.rows = self.flat[:-1].reshape(self.gradient_shape)
+        self.back = self.flat
 
-    def set(self, W, bias):
+    @property
+    def gradient_bytes(self):
+        """Bytes of the filters' gradient as kernels compute it."""
+        return 4 * math.prod(self.gradient_shape)
+
+    def set(self, W, bias, run=None, back=True):
         """Lay out correlation filters W (F, C, kh, kw) and bias (F,)."""
         # (kh, kw*C, F)
         self.rows[...] = W.transpose(2, 3, 1, 0).reshape(self.rows.shape)
         self.flat[-1] = bias
 
-    def gradient(self, dU):
+    def scale(self, slope, run=None):
+        """Let gradients of the input count by slope (F,) for each filter."""
+        if self.back is self.flat:
+            self.back = np.empty_like(self.flat)
+        np.multiply(self.flat, slope, out=self.back)
+
+    def gradient(self, dU, run=None):
         """Filter gradients (F, C, kh, kw) from a kernel's ``dU``."""
         g = self.geometry
         dW = dU.reshape(g.kh, g.kw, g.C, g.F).transpose(3, 2, 0, 1)  # (F, C, kh, kw)
@@ -156,7 +175,7 @@ class ColumnKernel(_Kernel):
         if self.dcolumns is None:
             self.dcolumns = empty(self.columns[self.k][:-1].size)
         d = cut(self.dcolumns, g.kh * g.kw * g.C, len(dY))  # (kh*kw*C, m*m*k*th*tw)
-        do(np.matmul, filters.flat[:-1], dY.T, out=d)
+        do(np.matmul, filters.back[:-1], dY.T, out=d)
         d = d.reshape(g.kh, g.kw, g.C, m, m, k, self.th, self.tw)
         dx = cut(self.dx, k, self.Hp, self.Wp, g.C)
         do(np.copyto, dx, ZERO)
@@ -168,6 +187,81 @@ class ColumnKernel(_Kernel):
                         target = places[i * g.sh + u, j * g.sw + v]  # (C, k, th, tw)
                         do(np.add, target, d[u, v, :, i, j], out=target)
         return dx
+
+
+class WindowKernel(_Kernel):
+    """im2col with one row for each window.
+
+    Parameters
+    ----------
+    geometry, k, training
+        As for :class:`minifer.compiled.cpu.winograd.WinogradKernel`.
+    """
+
+    def __init__(self, geometry, k, training):
+        super().__init__(geometry, k, training)
+        g = geometry
+        # 1×1: the image is its own lowered form.
+        self.is_plain = (g.kh == g.kw == g.sh == g.sw == self.m == 1
+                         and (self.Hp, self.Wp) == (self.th, self.tw))
+        size = self.m ** 2 * k * self.th * self.tw * g.kh * g.kw * g.C
+        self.windows = empty(size * (not self.is_plain))  # for (P, kh*kw*C)
+        if training:
+            self.dwindows = empty(self.windows.size)  # for the same
+            self.dU_part = empty(g.kh * g.kw * g.C * g.F)  # for (kh*kw*C, F)
+
+    def forward(self, do, x, filters):
+        """See :meth:`WinogradKernel.forward`."""
+        windows = self._lower(do, x)
+        Y = cut(self.y, len(windows), self.geometry.F)
+        do(np.matmul, windows, filters.flat[:-1], out=Y)
+        return self.gradient_buffer(len(x))
+
+    def gradient_buffer(self, k):
+        """Where the caller writes dY."""
+        return cut(self.y, self.m, self.m, k, self.th, self.tw, self.geometry.F)
+
+    def backward(self, do, x, dY, filters, sums, need_dx):
+        """See :meth:`WinogradKernel.backward`."""
+        g, k = self.geometry, len(x)
+        windows = self._lower(do, x)
+        dY = dY.reshape(len(windows), g.F)
+        dU = sums.dU.reshape(-1, g.F)  # (kh*kw*C, F)
+        sums.add(do, dU, self.dU_part, np.matmul, windows.T, dY)
+        if not need_dx:
+            return None
+        dx = cut(self.dx, k, self.Hp, self.Wp, g.C)
+        if self.is_plain:
+            do(np.matmul, dY, filters.back[:-1].T, out=dx.reshape(-1, g.C))
+            return dx
+        d = cut(self.dwindows, *windows.shape)
+        do(np.matmul, dY, filters.back[:-1].T, out=d)
+        do(np.copyto, dx, ZERO)
+        places = self._windows(dx)
+        d = d.reshape(places.shape)  # (m, m, k, th, tw, kh, kw*C)
+        for i, j, u in np.ndindex(self.m, self.m, g.kh):
+            for v in range(g.kw):  # windows side by side may overlap
+                part = slice(v * g.C, (v + 1) * g.C)
+                target = places[i, j, :, :, :, u, part]
+                do(np.add, target, d[i, j, :, :, :, u, part], out=target)
+        return dx
+
+    def _lower(self, do, x):
+        """Windows as rows (P, kh*kw*C), in the order of the tiles."""
+        g = self.geometry
+        if self.is_plain:
+            return x.reshape(-1, g.C)
+        places = self._windows(x)
+        windows = cut(self.windows, *places.shape)
+        do(np.copyto, windows, places)
+        return windows.reshape(-1, g.kh * g.kw * g.C)
+
+    def _windows(self, x):
+        """``x``'s windows, (m, m, k, th, tw, kh, kw*C), where they are."""
+        g, m, (sk, sr, sc, s1) = self.geometry, self.m, x.strides
+        shape = m, m, len(x), self.th, self.tw, g.kh, g.kw * g.C
+        return as_strided(x, shape, (g.sh * sr, g.sw * sc, sk, m * g.sh * sr,
+                                     m * g.sw * sc, sr, s1))
 
 
 class RowKernel(_Kernel):
@@ -220,7 +314,7 @@ class RowKernel(_Kernel):
             return None
         dL, part = cut(self.dlowered, *L.shape), cut(self.dlowered_part, *L.shape)
         do(np.copyto, dL, ZERO)
-        for u, rows in enumerate(filters.rows):
+        for u, rows in enumerate(filters.back[:-1].reshape(filters.rows.shape)):
             target, add = self._shift(dL, u), self._shift(part, u)
             do(np.matmul, dY, rows.T, out=add)
             do(np.add, target, add, out=target)
@@ -241,8 +335,6 @@ class RowKernel(_Kernel):
         sk, sr, sc, s1 = x.strides
         windows = as_strided(x, (g.m, k, self.Hp, self.tw, g.kw * g.C),
                              (g.sw * sc, sk, sr, g.m * g.sw * sc, s1))
-        if g.kw == 1 and g.m == 1 and g.sw == 1 and self.Wp == self.tw:
-            return windows  # 1×1: the image is its own lowered form
         lowered = cut(self.lowered, *windows.shape)
         do(np.copyto, lowered, windows)
         return lowered

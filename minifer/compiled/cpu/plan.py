@@ -18,6 +18,7 @@ from ...layers import (BatchNormLayer, Conv1DLayer, Conv2DLayer, Conv3DLayer,
                        Upscale2DLayer, Upscale3DLayer)
 from ..plan import Plan, halves
 from ..steps import PlainStep
+from .batch_norm import BatchNorm
 from .conv_chain import ConvChain
 from .depthwise import DepthwiseStep, is_depthwise
 from .folding import Folding
@@ -25,6 +26,7 @@ from .fused_conv import FusedConv
 from .image_steps import FixedNormStep, ImageStep, NormStep, PoolStep, ReluStep
 from .lstm import LSTMStep, is_usual
 from .rephrased import rephrased
+from .normed_conv import NormedConv
 from .steps import DenseStep, DropoutStep, SequenceStep, SharedStep
 
 __all__ = ["CpuPlan"]
@@ -59,7 +61,7 @@ class CpuPlan(Plan):
         As for :class:`minifer.compiled.plan.Plan`.
     threads : int
     algorithm : str
-        See :func:`minifer.compiled.cpu.fused_conv.choose`.
+        See :func:`minifer.compiled.cpu.choice.choose`.
     """
 
     def __init__(self, outputs, options, logits, batch, training, threads,
@@ -75,10 +77,11 @@ class CpuPlan(Plan):
             below = makers.get(step.bottoms[0]) if step.bottoms else None
             if below is None or self.readers[below.top] > 1:
                 continue
-            if isinstance(below, ImageStep) and isinstance(step, ConvChain):
+            if isinstance(below, ImageStep) and isinstance(step, ConvChain) and (
+                    step.below is None):
                 below.y, step.fed = step.input, True
             elif isinstance(below, ConvChain) and isinstance(step, ImageStep) and (
-                    step.need_dx):
+                    step.need_dx and below.norm is None):
                 step.dx, below.fed_back = below.output_gradient, True
 
     def _surroundings(self):
@@ -127,9 +130,8 @@ class CpuPlan(Plan):
             return None
         if self._is_fixed_norm(layer):
             return FixedNormStep
-        if self._is_norm(layer):
-            fixed = layer.frozen or self.options.get("deterministic")
-            return None if fixed else NormStep
+        if self._is_batch_norm(layer):
+            return NormStep
         if halves(layer):
             return PoolStep
         return ReluStep if self._is_relu(layer) else None
@@ -156,6 +158,38 @@ class CpuPlan(Plan):
                 return relu, pool, found, norms
             found.append(top)
 
+    def _norm_above(self, conv, found):
+        """Batch norm by the batch's statistics, with ReLU and pooling behind it.
+
+        Returns
+        -------
+        BatchNorm or None
+        layers : list of Layer
+            What it does the work of.
+        """
+        norm = self._only_reader(found[-1])
+        if not self._is_batch_norm(norm):
+            return None, []
+        found, cuts, pool, size = [norm], False, False, conv.output_shape[2:]
+        while True:
+            top = self._only_reader(found[-1])
+            if self._is_relu(top) and not cuts:
+                cuts = True
+            elif halves(top) and not (pool or any(n % 2 for n in size)):
+                pool = True
+            else:
+                return BatchNorm(norm, cuts, pool, size, self.batch), found
+            found.append(top)
+
+    def _norm_below(self, layer):
+        """The BatchNorm whose output a chain that begins at ``layer`` may read."""
+        step = next((one for one in self.steps if one.top is layer), None)
+        norm = step.norm if isinstance(step, ConvChain) else None
+        if norm is None or self.readers[layer] > 1:
+            return None
+        norm.joined = True
+        return norm
+
     def _is_relu(self, layer):
         return (type(layer) is NonlinearityLayer and not self._is_logits(layer)
                 and layer.nonlinearity is nonlinearities.rectify)
@@ -165,24 +199,41 @@ class CpuPlan(Plan):
         return (type(layer) in (BatchNormLayer, FrozenBatchNormLayer)
                 and layer.axes == (0, 2, 3) and set(self.options) <= {"deterministic"})
 
+    def _is_batch_norm(self, layer):
+        """Whether it is batch norm by the statistics of the batch."""
+        return self._is_norm(layer) and not (
+            layer.frozen or self.options.get("deterministic"))
+
     def _is_fixed_norm(self, layer):
         """Whether it is batch norm by running averages, and does not learn."""
         return self._is_norm(layer) and layer not in self.learns and (
             layer.frozen or bool(self.options.get("deterministic")))
 
     def _chain(self, layer, bottoms, need_dx):
-        """Fuse convolutions upwards, as long as nothing else reads in between."""
+        """Fuse convolutions upwards, as long as nothing else reads in between.
+
+        A batch norm by the statistics of the batch ends a chain: no image can go on
+        before all have come so far.
+        """
         members, names, convs = [], [], []
+        below = self._norm_below(bottoms[0])
         while self._can_fuse(layer):
-            conv = layer
-            learns = self.training and conv in self.learns
+            conv, norm = layer, None
+            learns, need_dx = self._flags(conv)
             relu, pool, mine, norms = self._around(conv, learns)
+            if learns and not pool:
+                norm, more = self._norm_above(conv, mine)
+                mine = mine + more
             top = self._only_reader(mine[-1])
-            convs.append(FusedConv(conv, relu, pool, norms, self.batch, learns,
-                                   self._flags(conv)[1], self.algorithm))
+            if norm is None:
+                convs.append(FusedConv(conv, relu, pool, norms, self.batch, learns,
+                                       need_dx, self.algorithm, below))
+            else:
+                convs.append(NormedConv(norm, conv, relu, self.batch, need_dx,
+                                        self.algorithm, below))
             names.append(" + ".join(one.name or type(one).__name__ for one in mine))
-            members += mine
-            if top is None:
+            members, below = members + mine, None
+            if top is None or norm is not None:
                 break
             layer = top
         learns = members[-1] in self.learns  # the lowest may be frozen

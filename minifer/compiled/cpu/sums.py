@@ -8,7 +8,7 @@ import numpy as np
 
 from .program import cut
 
-__all__ = ["ChunkSums", "Sums"]
+__all__ = ["ChunkSums", "Sums", "ChannelSums"]
 
 
 class ChunkSums:
@@ -92,3 +92,43 @@ class Sums:
             part = cut(spare, *total.shape)
             do(function, *arrays, out=part, **options)
             do(np.add, total, part, out=total)
+
+
+class ChannelSums:
+    """Sums for each channel of two arrays of images, in float64 from chunk to chunk.
+
+    Parameters
+    ----------
+    C : int
+    pixels : int
+        Most pixels that are added at a time.
+    threads : int
+    chunks, chunk : int
+        As for :class:`ChunkSums`.
+    """
+
+    def __init__(self, C, pixels, threads, chunks, chunk):
+        self.chunk = chunk
+        self.parts = np.empty((chunks, 2, C), np.float64)
+        self.spare = np.empty((threads, C), np.float32)
+        self.ones = np.ones(pixels, np.float32)
+
+    def add(self, do, worker, images, which, values):
+        """Note that the sums of some images' values, (k, H, W, C), are added."""
+        chunk, place = divmod(images.start, self.chunk)
+        total, spare = self.parts[chunk, which], self.spare[worker]
+        flat = values.reshape(-1, values.shape[-1])  # (k*H*W, C)
+        do(np.matmul, self.ones[:len(flat)], flat, out=spare)
+        if place:
+            do(np.add, total, spare, out=total)
+        else:  # a chunk's first images write
+            do(np.copyto, total, spare)
+
+    def in_all(self, images):
+        """Both sums of the first ``images`` images: two arrays (C,)."""
+        return self.parts[:-(-images // self.chunk)].sum(axis=0)
+
+    @property
+    def nbytes(self):
+        """Bytes in all buffers."""
+        return self.parts.nbytes + self.spare.nbytes + self.ones.nbytes

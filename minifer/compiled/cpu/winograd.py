@@ -9,13 +9,25 @@ Axes: k images of a group; th, tw rows and columns of tiles, T = k·th·tw of th
 n, the side of a tile of outputs and of inputs; r = kh = kw; Hp, Wp the padded input.
 """
 
+import math
+
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
+from ...device.threads import Workers
 from ...ops.winograd import filter_gradient, filter_transform, matrices
+from ..steps import pieces
 from .program import ZERO, cut, empty
 
 __all__ = ["WinogradFilters", "WinogradKernel"]
+
+# Products up to which OpenBLAS multiplies matrices where they are. Beyond, it first
+# copies them to another order, which takes longer than to multiply by a few rows.
+UNPACKED = 10 ** 6
+# Numbers of transformed filters that are made at a time.
+PIECE = 1 << 16
+
+ALONE = Workers(1).run
 
 
 class WinogradFilters:
@@ -36,15 +48,58 @@ class WinogradFilters:
         self.U = np.empty(self.gradient_shape, np.float32)  # (n*n, C, F)
         self.UT = np.empty((n * n, g.F, g.C), np.float32) if training else None
 
-    def set(self, W, bias):
-        """Transform correlation filters W (F, C, r, r); the bias is added later."""
-        self.U[...] = filter_transform(W, self.geometry.m)
-        if self.UT is not None:
-            self.UT[...] = self.U.transpose(0, 2, 1)
+    @property
+    def gradient_bytes(self):
+        """Bytes of the filters' gradient as kernels compute it."""
+        return 4 * math.prod(self.gradient_shape)
 
-    def gradient(self, dU):
+    def set(self, W, bias, run=ALONE, back=True):
+        """Transform correlation filters W (F, C, r, r); the bias is added later.
+
+        Parameters
+        ----------
+        W : array
+        bias : array, shape (F,)
+        run : function
+            Shares a range among threads: ``run`` of
+            :class:`minifer.device.threads.Workers`.
+        back : bool
+            Whether to make what gradients of the input need, too.
+        """
+        self.W = W
+        self._transform(W, self.U, run)
+        if back and self.UT is not None:
+            self._transform(W.swapaxes(0, 1), self.UT, run)
+
+    def scale(self, slope, run=ALONE):
+        """Let gradients of the input count by slope (F,) for each filter."""
+        W = self.W * slope[:, None, None, None].astype(self.W.dtype)
+        self._transform(W.swapaxes(0, 1), self.UT, run)
+
+    def gradient(self, dU, run=ALONE):
         """Filter gradients (F, C, r, r) from a kernel's ``dU``."""
-        return filter_gradient(dU, self.geometry.m, self.geometry.kh)
+        g = self.geometry
+        dW = np.empty((g.F, g.C, g.kh, g.kw), np.float32)
+
+        def share(worker, start, stop):
+            for some in pieces(start, stop, self._few(g.F)):
+                dW[:, some] = filter_gradient(dU[:, some], g.m, g.kh)
+
+        run(share, g.C, least=self._few(g.F))
+        return dW
+
+    def _transform(self, W, U, run):
+        """Fill ``U`` (n*n, C, F), some channels at a time: they stay in the cache."""
+        few = self._few(U.shape[2])
+
+        def share(worker, start, stop):
+            for some in pieces(start, stop, few):
+                U[:, some] = filter_transform(W[:, some], self.geometry.m)
+
+        run(share, U.shape[1], least=few)
+
+    def _few(self, width):
+        return max(1, PIECE // (self.gradient_shape[0] * width))
 
 
 class WinogradKernel:
@@ -110,8 +165,8 @@ class WinogradKernel:
         Z = cut(self.tile, m, n * T * F)
         Y = cut(self.y, m, m, T * F)
         do(np.matmul, V, filters.U, out=M)
-        do(np.matmul, self.AT, M.reshape(n, -1), out=Z)
-        do(np.matmul, self.AT, Z.reshape(m, n, -1), out=Y)
+        _transform(do, self.AT, M.reshape(n, -1), Z)
+        _transform(do, self.AT, Z.reshape(m, n, -1), Y)
         return Y.reshape(m, m, k, self.th, self.tw, F)
 
     def gradient_buffer(self, k):
@@ -140,8 +195,8 @@ class WinogradKernel:
         V = self._transform_input(do, x)  # (n*n, T, C)
         Z = cut(self.tile, n, m * T * g.F)
         E = cut(self.two, n, n, T * g.F)
-        do(np.matmul, self.A, dY.reshape(m, -1), out=Z)
-        do(np.matmul, self.A, Z.reshape(n, m, -1), out=E)
+        _transform(do, self.A, dY.reshape(m, -1), Z)
+        _transform(do, self.A, Z.reshape(n, m, -1), E)
         E = E.reshape(n * n, T, g.F)  # one product for each of the n*n points
         sums.add(do, sums.dU, self.dU_part, np.matmul, V.transpose(0, 2, 1), E)
         if not need_dx:
@@ -157,14 +212,14 @@ class WinogradKernel:
         tiles = as_strided(x, (k, self.th, n, row),
                            (x.strides[0], m * x.strides[1], x.strides[1], 4))
         R = cut(self.rows, k, self.th, n, row)
-        do(np.matmul, self.BT, tiles, out=R)
+        _transform(do, self.BT, tiles, R)
         s = (4 * self.th * n * row, 4 * n * row, 4 * row, 4 * g.C)
         shape = (n, n, k, self.th, self.tw, g.C)  # (row, column in the tile, ...)
         columns = cut(self.two, *shape)
         windows = as_strided(R, shape, (s[2], s[3], s[0], s[1], m * s[3], 4))
         do(np.copyto, columns, windows)
         V = cut(self.one, n, n, k * self.th * self.tw * g.C)
-        do(np.matmul, self.BT, columns.reshape(V.shape), out=V)
+        _transform(do, self.BT, columns.reshape(V.shape), V)
         return V.reshape(n * n, -1, g.C)
 
     def _input_gradient(self, do, dV, k):
@@ -172,16 +227,28 @@ class WinogradKernel:
         g, m, n = self.geometry, self.m, self.n
         th, tw, Hp, Wp = self.th, self.tw, self.Hp, self.Wp
         Z = cut(self.one, n, n, k * th * tw * g.C)
-        do(np.matmul, self.B, dV.reshape(n, n, -1), out=Z)
+        _transform(do, self.B, dV.reshape(n, n, -1), Z)
         # (k, th, n, tw, n, C): rows of tiles, rows in them, then the same of columns
         Z = Z.reshape(n, n, k, th, tw, g.C).transpose(2, 3, 0, 4, 1, 5)
         wide = cut(self.rows, k, th, n, Wp, g.C)  # columns added up, rows not yet
         _overlap_add(do, wide, Z, 3, tw, m, n)
         R = cut(self.two, k, th, n, Wp * g.C)
-        do(np.matmul, self.B, wide.reshape(k, th, n, -1), out=R)
+        _transform(do, self.B, wide.reshape(k, th, n, -1), R)
         dx = cut(self.dx, k, Hp, Wp * g.C)
         _overlap_add(do, dx, R, 1, th, m, n)
         return dx.reshape(k, Hp, Wp, g.C)
+
+
+def _transform(do, matrix, rows, out):
+    """Note ``out = matrix @ rows``, of long rows in pieces that BLAS likes best."""
+    length = rows.shape[-1]
+    pieces = -(-matrix.size * length // UNPACKED)
+    while length % pieces:
+        pieces += 1
+    if pieces > 1:
+        rows, out = (a.reshape(*a.shape[:-1], pieces, -1).swapaxes(-2, -3)
+                     for a in (rows, out))
+    do(np.matmul, matrix, rows, out=out)
 
 
 def _overlap_add(do, out, tiles, axis, count, m, n):

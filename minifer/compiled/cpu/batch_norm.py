@@ -1,0 +1,262 @@
+"""Batch norm behind a convolution, without passes of its own through the images.
+
+The statistics of a batch are known when its last image has gone through the
+convolution, so two passes there must be, and two on the way back. But there are two
+anyway: those of the convolutions below and above. So
+
+- the one below writes its output z, and adds up z and z² while they are in the cache;
+- the one above normalises a few images of z into its own input, and applies ReLU to
+  them, when it takes them up: forward, and again backward, as nothing but z is kept;
+- on the way back it adds up the gradient d that it hands down, and d · (z - mean);
+- the one below then makes the gradient of z from d and z as it takes them up.
+
+Max-pooling behind batch norm comes before it, where z is in the cache: normalising
+does not change which number is larger, if the slope is above 0. A channel whose slope
+is below 0 is turned over: its filters, bias and ReLU change their sign, and so does z.
+"""
+
+import numpy as np
+
+from ..steps import pieces
+from .program import ZERO, Program, cut, empty
+from .statistics import BatchStatistics
+from .sums import ChannelSums
+
+__all__ = ["BatchNorm"]
+
+# A mean so many times as large as the deviation leaves a sum of squares too few digits
+# for the variance: then it is summed once more, around the mean.
+FAR = 10.0
+
+
+class BatchNorm:
+    """Batch norm by the statistics of the batch, between two convolutions.
+
+    Parameters
+    ----------
+    layer : BatchNormLayer
+    cuts : bool
+        Whether ReLU follows.
+    pool : bool
+        Whether a 2×2 max-pooling follows.
+    size : (int, int)
+        Rows and columns of the convolution's output; even, if pooling follows.
+    batch : int
+        Most images at once.
+
+    Attributes
+    ----------
+    z : array, shape (batch, H, W, C)
+        What is normalised; the convolution writes it.
+    p : array, shape (batch, Ho, Wo, C)
+        What is left of it by pooling; the convolution writes that, too.
+    d : array of p's shape
+        The gradient of what p becomes by slope and shift.
+    joined : bool
+        Whether a convolution above reads from here, and hands down to here.
+    """
+
+    def __init__(self, layer, cuts, pool, size, batch):
+        self.layer, self.cuts, self.pool = layer, cuts, pool
+        C = layer.input_shape[1]
+        self.statistics = BatchStatistics(layer)
+        self.z = np.empty((batch, *size, C), np.float32)
+        half = size[0] // 2, size[1] // 2
+        self.p = np.empty((batch, *half, C), np.float32) if pool else self.z
+        self.d = np.empty_like(self.p)
+        self.joined, self.y = False, None
+        # Numbers of each channel, repeated for a row of pixels: NumPy works on long
+        # rows much faster than on short ones.
+        self.tilt, self.level = np.zeros((2, size[1] * C), np.float32)
+        self.mean, self.slope, self.shift, self.zeros = np.zeros(
+            (4, self.p.shape[2] * C), np.float32)
+
+    def make_workers(self, count, k, chunks, chunk):
+        """Make scratch for each thread, and sums for the chunks of those who write z.
+
+        Parameters
+        ----------
+        count, k : int
+            Threads, and images at a time.
+        chunks, chunk : int
+        """
+        self.moments = self._sums(count, k, chunks, chunk)
+        self.write_back(count, k, chunks, chunk)
+
+    def write_back(self, count, k, chunks, chunk):
+        """The same for those who hand down gradients."""
+        self.returned = self._sums(count, k, chunks, chunk)
+        size = k * self.z[0].size
+        self.scratch = [(empty(size), np.empty(size, bool)) for _ in range(count)]
+
+    def _sums(self, count, k, chunks, chunk):
+        pixels = k * self.z.shape[1] * self.z.shape[2]
+        return ChannelSums(self.z.shape[-1], pixels, count, chunks, chunk)
+
+    def turn(self):
+        """Which channels are turned over from now on: an array of bool, shape (C,)."""
+        gamma = self.layer.gamma
+        turned = np.zeros(self.z.shape[-1], bool)
+        if self.pool and gamma is not None:
+            turned |= gamma.value < 0
+        self.statistics.sign = np.where(turned, np.float32(-1), np.float32(1))
+        return turned
+
+    def measure(self, do, worker, images):
+        """Note the sums of z and z² of some images that were just written."""
+        z, work = self.z[images], self._work(worker, self.z[images])
+        self.moments.add(do, worker, images, 0, z)
+        do(np.multiply, z, z, out=work)
+        self.moments.add(do, worker, images, 1, work)
+
+    def settle(self, N, workers):
+        """Make what all read from the sums of N images."""
+        count, found = N * self.z[0, ..., 0].size, self.statistics
+        mean, square = self.moments.in_all(N) / count
+        variance = np.maximum(square - mean * mean, 0)
+        if np.any(mean * mean > FAR * FAR * variance):
+            variance = self._around(mean, N, workers) / count
+        found.settle(mean, variance, count)
+        for row, numbers in ((self.mean, found.mean), (self.slope, found.slope),
+                             (self.shift, found.shift)):
+            _repeat(row, numbers)
+
+    def _around(self, mean, N, workers):
+        """Sums of (z - mean)² over N images, (C,)."""
+        C = len(mean)
+        totals = np.zeros((workers.count, C))
+
+        def share(worker, start, stop):
+            for n in range(start, stop):
+                apart = self.z[n].reshape(-1, C) - mean
+                totals[worker] += np.sum(apart * apart, axis=0)
+
+        workers.run(share, N)
+        return totals.sum(axis=0)
+
+    def hand_on(self, do, images, out):
+        """Note that some images are normalised, (k, Ho, Wo, C), and cut by ReLU."""
+        out = _rows(out)
+        do(np.multiply, _rows(self.p[images]), self.slope, out=out)
+        do(np.add, out, self.shift, out=out)
+        if self.cuts:
+            do(np.maximum, out, self.zeros, out=out)
+
+    def take_back(self, do, worker, images, dout, out):
+        """Note that some images' gradient comes down, and is added up.
+
+        Parameters
+        ----------
+        do : Program
+        worker : int
+        images : slice
+        dout, out : arrays, shape (k, Ho, Wo, C)
+            The gradient, and what was handed on.
+        """
+        d = self.d[images]
+        work = self._work(worker, d)
+        if self.cuts:
+            on = cut(self.scratch[worker][1], *_rows(d).shape)
+            do(np.greater, _rows(out), ZERO, out=on)
+            do(np.multiply, _rows(dout), on, out=_rows(d))
+        else:
+            do(np.copyto, _rows(d), _rows(dout))
+        self.returned.add(do, worker, images, 0, d)
+        do(np.subtract, _rows(self.p[images]), self.mean, out=_rows(work))
+        do(np.multiply, work, d, out=work)
+        self.returned.add(do, worker, images, 1, work)
+
+    def settle_back(self, N):
+        """Make what the convolution reads; return the parameters' gradients."""
+        gradients = self.statistics.back(*self.returned.in_all(N))
+        _repeat(self.tilt, self.statistics.tilt)
+        _repeat(self.level, self.statistics.level)
+        return gradients
+
+    def gradient(self, do, worker, images, relu):
+        """Note the gradient of z, but for the slope.
+
+        Where pooling follows, d goes to one place of four, and is left out here.
+
+        Returns
+        -------
+        array, shape (k, H, W, C)
+            A thread's scratch.
+        """
+        z = self.z[images]
+        work = self._work(worker, z)
+        do(np.multiply, _rows(z), self.tilt, out=_rows(work))
+        if not self.pool:
+            do(np.add, work, self.d[images], out=work)
+        do(np.add, _rows(work), self.level, out=_rows(work))
+        return self._cut(do, worker, work, z, work) if relu else work
+
+    def gradient_of_p(self, do, worker, images, relu):
+        """Note what goes to one place of four, (k, Ho, Wo, C), but for the slope."""
+        d = self.d[images]
+        if not relu:
+            return d
+        return self._cut(do, worker, d, self.p[images], self._work(worker, d))
+
+    def _cut(self, do, worker, gradient, z, out):
+        """Note that a gradient goes back through the ReLU that z came from."""
+        on = cut(self.scratch[worker][1], *z.shape)
+        do(np.not_equal, z, ZERO, out=on)
+        do(np.multiply, gradient, on, out=out)
+        return out
+
+    def run_on(self, N, workers, chunk):
+        """Normalise N images for whoever reads them; returns (N, C, Ho, Wo)."""
+        if self.joined:
+            return self.p[:N].transpose(0, 3, 1, 2)  # as large as what is not made
+        if self.y is None:
+            self.y = np.empty_like(self.p)
+
+        def note(do, worker, images):
+            self.hand_on(do, images, self.y[images])
+
+        self._run(note, N, workers, chunk)
+        return self.y[:N].transpose(0, 3, 1, 2)
+
+    def run_back(self, dy, workers, chunk):
+        """Take back the gradient (N, C, Ho, Wo) that comes from whoever read."""
+        dy = dy.transpose(0, 2, 3, 1)  # (N, Ho, Wo, C)
+        if not dy.flags.c_contiguous:
+            dy = np.ascontiguousarray(dy)
+
+        def note(do, worker, images):
+            self.take_back(do, worker, images, dy[images], self.y[images])
+
+        self._run(note, len(dy), workers, chunk)
+
+    def _run(self, note, N, workers, chunk):
+        group = len(self.returned.ones) // self.z[0, ..., 0].size
+
+        def work(worker, place):
+            do = Program()
+            for images in pieces(place * chunk, min((place + 1) * chunk, N), group):
+                note(do, worker, images)
+            do.run()
+
+        workers.run_chunks(work, -(-N // chunk))
+
+    def _work(self, worker, like):
+        return cut(self.scratch[worker][0], *like.shape)
+
+    @property
+    def nbytes(self):
+        """Bytes in all buffers."""
+        arrays = [self.z, self.d, self.moments, self.returned,
+                  *(a for pair in self.scratch for a in pair)]
+        arrays += [self.p] * self.pool + [self.y] * (self.y is not None)
+        return sum(a.nbytes for a in arrays)
+
+
+def _rows(images):
+    """Images (k, H, W, C) as (k, H, W·C): the same memory."""
+    return images.reshape(*images.shape[:2], -1)
+
+
+def _repeat(row, numbers):
+    """Write one number a channel, (C,), to all pixels of a row, (W·C,)."""
+    row.reshape(-1, len(numbers))[...] = numbers

@@ -1,0 +1,131 @@
+"""Convolution, bias and ReLU, with batch norm and max-pooling behind, in training.
+
+The convolution writes what batch norm reads, and adds it up: see
+:mod:`~minifer.compiled.cpu.batch_norm`. On the way back it takes up what batch norm
+makes of the gradient.
+"""
+
+import numpy as np
+
+from .folding import Folding
+from .fused_conv import FusedConv
+from .program import cut, empty
+
+__all__ = ["NormedConv"]
+
+
+class NormedConv(FusedConv):
+    """A convolution that learns, with batch norm by the statistics of the batch.
+
+    Parameters
+    ----------
+    norm : BatchNorm
+    conv, relu, batch, need_dx, algorithm, below
+        As for :class:`minifer.compiled.cpu.fused_conv.FusedConv`; ReLU is the one
+        between convolution and batch norm.
+    """
+
+    def __init__(self, norm, conv, relu, batch, need_dx, algorithm, below=None):
+        super().__init__(conv, relu, norm.pool, Folding(), batch, True, need_dx,
+                         algorithm, below)
+        self.norm = norm
+        self.masks.pop("on", None)  # z says it
+
+    def make_workers(self, count, k, chunk):
+        super().make_workers(count, k, chunk)
+        size = self.kernels[0].y.size
+        for scratch in self.scratch:
+            scratch.ones = np.ones(size // self.geometry.F, np.float32)
+            if self.pool:
+                scratch.part = empty(size)
+        self.norm.make_workers(count, k, -(-self.batch // chunk), chunk)
+
+    def begin(self, workers):
+        turned = self.norm.turn()
+        changed = bool(self.relu and turned.any() != self.turned.any())
+        self.turned = turned
+        self.low[...], self.high[...] = np.where(turned, -np.inf, 0), np.where(
+            turned, 0, np.inf)
+        W, sign = self.conv.W.value, self.norm.statistics.sign
+        b = 0 if self.conv.b is None else self.conv.b.value
+        self.bias[...] = b * sign
+        if turned.any():
+            W = W * sign[:, None, None, None]
+        self._set_filters(W, workers, back=False)
+        return changed
+
+    def _forward(self, do, worker, images, x, out):
+        kernel, norm = self.kernels[worker], self.norm
+        y = kernel.forward(do, x, self.filters)  # (m, m, k, th, tw, F)
+        if self.adds_bias and not kernel.adds_bias:
+            do(np.add, y, self.bias, out=y)
+        for function, row in self._last():
+            do(function, y, row, out=y)
+        self._write(do, y, out)
+        norm.measure(do, worker, images)
+        if self.pool:  # (step, step, k, th, tw, F)
+            self._write(do, self._pool(do, worker, images, y), norm.p[images])
+
+    def begin_back(self, images, dy, workers, chunk):
+        """Make what :meth:`backward` needs to know of all images.
+
+        Parameters
+        ----------
+        images : int
+        dy : array, shape (N, F, Ho, Wo)
+            The gradient from above, if it has not come down yet.
+        workers : Workers
+        chunk : int
+
+        Returns
+        -------
+        dict of Param -> array
+            The batch norm's gradients.
+        """
+        if not self.norm.joined:
+            self.norm.run_back(dy, workers, chunk)
+        gradients = self.norm.settle_back(images)
+        self.filters.scale(self.norm.statistics.slope, workers.run)
+        return gradients
+
+    def backward(self, do, worker, images, dout):
+        """As FusedConv's; the gradient is the batch norm's, and ``dout`` is not read.
+        """
+        norm = self.norm
+        dz = norm.gradient(do, worker, images, self.relu)  # (k, H, W, F)
+        kernel = self.kernels[worker]
+        dy = kernel.gradient_buffer(len(dz))  # (m, m, k, th, tw, F)
+        self._read(do, dz, dy)
+        if self.pool:
+            s, dp = self.scratch[worker], norm.gradient_of_p(do, worker, images,
+                                                             self.relu)
+            tiles = cut(s.small, len(dy) // 2, len(dy) // 2, *dy.shape[2:])
+            self._read(do, dp, tiles)
+            part = cut(s.part, *dy.shape)
+            self._unpool(do, worker, images, tiles, part)
+            do(np.add, dy, part, out=dy)
+        F = self.geometry.F
+        return self._gradients(do, worker, images, dy, cut(kernel.y, dy.size // F, F))
+
+    def write_to(self, target=None):
+        """It writes where its batch norm reads."""
+
+    def _output(self, images):
+        return self.norm.z[images]
+
+    def _write(self, do, tiles, images):
+        """Note that tiles are copied to images (k, Ho, Wo, F)."""
+        for place, part in self._places(images, tiles):
+            do(np.copyto, place, part)
+
+    def gradients(self, images, workers):
+        slope = self.norm.statistics.slope * self.norm.statistics.sign  # (F,)
+        found = super().gradients(images, workers)
+        found[self.conv.W] *= slope[:, None, None, None]
+        if self.conv.b is not None:
+            found[self.conv.b] = found[self.conv.b] * slope
+        return found
+
+    @property
+    def nbytes(self):
+        return super().nbytes + self.norm.nbytes
