@@ -13,8 +13,10 @@ from minifer.cuda import activation, dropout, kernel, loss, pool
 from minifer.cuda.emulator import schedule
 from minifer.cuda.scalars import send
 from minifer.device import arrays as backend
+from minifer.device import graphs
 from minifer.device.emuarray import EmuArray
 from minifer.device.graphs import capture
+from minifer.device.pools import Pools
 from minifer.errors import BackendUnavailable, CaptureError, KernelError, SettingError
 from minifer.random import Stream
 
@@ -54,12 +56,13 @@ def assignments(a):
     a.x[...] = a.x - a.rate * a.y
     a.y[1:, ::2] = a.x[:3, 1::2]
     a.y[0, 2] = a.rate[0]
-    a.y[a.x > 0.5] = 0
+    a.y[...] = np.where(a.x > 0.5, 0, a.y)
     a.total[2] += 3
 
 
 def functions(a):
     np.add(a.x, a.y, out=a.y)
+    a.total[0] += np.dot(a.x[0], a.y[0])  # of vectors: not cuBLAS's
     a.total[...] = np.maximum(a.y, 0).sum(axis=0) / np.sqrt((a.x * a.x).mean())
     np.copyto(a.x, np.where(a.x > 0, a.x, a.rate * a.y))
     a.count[0] = np.argmax(a.total)
@@ -181,19 +184,23 @@ def test_launches_are_nodes_and_run_under_todays_schedule(device, tmp_path):
 REFUSED = {
     "get": lambda x: x.get(), "item": lambda x: x[0].item(), "float": lambda x: float(
         x.sum()), "int": lambda x: int(x[0]), "bool": lambda x: bool((x > 0).all()),
-    "if": lambda x: 1 if x[0] > 0 else 2, "range": lambda x: range(x[0].astype(int)),
+    "if": lambda x: 1 if x[0] > 0 else 2,
     "tolist": lambda x: x.tolist(), "to_host": backend.to_host,
     "to_device": lambda x: x + backend.to_device(np.ones(4), backend.device_of(x)),
     "mask": lambda x: x[x > 0], "nonzero": lambda x: np.nonzero(x),
-    "where": lambda x: np.where(x > 0), "unique": lambda x: np.unique(x),
-    "product": lambda x: x @ x, "dot": lambda x: np.dot(x, x),
-    "tensordot": lambda x: np.tensordot(x, x, 1), "send": lambda x: send(x, 0, [1.0]),
+    "set mask": lambda x: x.__setitem__(x > 0, 0), "where": lambda x: np.where(x > 0),
+    "fill": lambda x: x.fill(x[0]), "product": lambda x: x.reshape(2, 2) @ x[:2],
+    "dot": lambda x: np.dot(x.reshape(2, 2), x[:2]),
+    "tensordot": lambda x: np.tensordot(x.reshape(2, 2), x.reshape(2, 2), 1),
+    "send": lambda x: send(x, 0, [1.0]),
     "capture": lambda x: capture(backend.device_of(x), lambda: x + 1)}
 ONLY_EMU = {
-    "method": lambda x: x.dot(x), "einsum": lambda x: np.einsum("i,i", x, x),
+    "method": lambda x: x.reshape(2, 2).dot(x[:2]),
+    "einsum": lambda x: np.einsum("i,i", x, x),
     "solve": lambda x: np.linalg.inv(x.reshape(2, 2)), "list": lambda x: x[[0, 1]],
     "set list": lambda x: x.__setitem__([0, 1], 0), "flat": lambda x: x.flat[0],
-    "sort": lambda x: np.sort(x), "equal": lambda x: np.array_equal(x, x),
+    "sort": lambda x: np.sort(x), "unique": lambda x: np.unique(x),
+    "equal": lambda x: np.array_equal(x, x),
     "bytes": lambda x: x.tobytes(), "out": lambda x: np.matmul(
         x.reshape(2, 2), x.reshape(2, 2), out=x.reshape(2, 2))}
 
@@ -228,10 +235,9 @@ def test_copies_between_host_and_device_are_named(device):
 
 
 def test_a_product_by_cublas_is_named():
-    from minifer.ops.dense import dense_forward
     x, W = EmuArray(normal((3, 4))), EmuArray(normal((4, 2)))
     with pytest.raises(CaptureError, match="got matmul, which is cuBLAS's"):
-        capture("emu", lambda: dense_forward(x, W))
+        capture("emu", lambda: x @ W)
 
 
 @on_devices
@@ -311,15 +317,18 @@ def cuda(monkeypatch):
     cupy = types.ModuleType("cupy")
     cupy.ndarray = type("ndarray", (), {})
     cupy.get_default_memory_pool = lambda: types.SimpleNamespace(
-        free_all_blocks=lambda: log.append("free"))
+        free_all_blocks=lambda: log.append("free"), total_bytes=lambda: 0)
     cupy.cuda = types.SimpleNamespace(
         Stream=Stream, using_allocator=using_allocator, Memory=memory,
         MemoryPointer=lambda memory, offset: (memory, offset),
-        MemoryPool=lambda block: types.SimpleNamespace(malloc=block),
+        MemoryPool=lambda block: types.SimpleNamespace(
+            malloc=block, free_all_blocks=lambda: log.append("emptied"),
+            total_bytes=lambda: 0),
         memory=types.SimpleNamespace(OutOfMemoryError=MemoryError),
         runtime=types.SimpleNamespace(getDeviceCount=lambda: 1,
                                       CUDARuntimeError=CudaError))
     monkeypatch.setitem(sys.modules, "cupy", cupy)
+    monkeypatch.setattr(graphs, "POOLS", Pools())
     backend._cupy.cache_clear()
     yield note
     backend._cupy.cache_clear()
@@ -332,6 +341,19 @@ def test_cuda_captures_in_a_stream_and_a_pool_of_its_own(cuda):
     assert cuda.log == ["free", "own pool", "begin", "task", "end", "shared pool",
                         "upload", "launch", "launch"]
     assert graph.result == (64, 0) and graph.nodes == 2
+
+
+def test_the_memory_of_a_dropped_graph_is_given_back_at_the_next_capture(cuda):
+    graph = capture("cuda", lambda: None)
+    del graph
+    assert "emptied" not in cuda.log
+    with pytest.raises(ZeroDivisionError):
+        capture("cuda", lambda: 1 / 0)
+    assert cuda.log.count("emptied") == 1
+    kept = capture("cuda", lambda: None)
+    assert cuda.log.count("emptied") == 2, "the pool of a capture that failed"
+    capture("cuda", lambda: None)
+    assert cuda.log.count("emptied") == 2 and kept.nodes
 
 
 @pytest.mark.parametrize("error, said", [
