@@ -324,7 +324,7 @@ def tile(graph, node):
 
 
 def resize(graph, node):
-    """Each pixel several times."""
+    """Each pixel several times, or joined to its neighbours by lines."""
     x = graph.layer(node, 0)
     shape = x.output_shape
     n = len(shape) - 2
@@ -341,6 +341,11 @@ def resize(graph, node):
         s >= 1 and s == int(s) for s in scales) and list(scales[:2]) == [1, 1]
     way = (node.get("coordinate_transformation_mode", "half_pixel"),
            node.get("nearest_mode", "round_prefer_floor"))
+    lines = (node.get("mode", "nearest") == "linear" and node.op == "Resize"
+             and graph.version >= 11 and way[0] == "half_pixel")
+    if lines and whole and n in UPSCALES and node.attributes.get("axes") is None:
+        return UPSCALES[n](x, tuple(int(s) for s in scales[2:]), "linear",
+                           name=graph.called(node))
     if (node.get("mode", "nearest") != "nearest" or not whole or n not in UPSCALES
             or node.op == "Resize" and graph.version >= 11 and way not in (
                 ("asymmetric", "floor"), ("half_pixel", "round_prefer_floor"),

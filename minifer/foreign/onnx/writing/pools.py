@@ -89,12 +89,16 @@ def pyramid(graph, layer, x):
 
 
 def upscale(graph, layer, x):
-    """Pixels repeated, or set apart by zeros."""
+    """Pixels repeated, joined by lines, or set apart by zeros."""
     factors, C = layer.scale_factor, layer.input_shape[1]
     if layer.mode == "repeat":
         return graph.add("Resize", x, "", np.array([1, 1, *factors], np.float32),
                          mode="nearest", coordinate_transformation_mode="asymmetric",
                          nearest_mode="floor", wish=layer.name)
+    if layer.mode == "linear":
+        return graph.add("Resize", x, "", np.array([1, 1, *factors], np.float32),
+                         mode="linear", coordinate_transformation_mode="half_pixel",
+                         wish=layer.name)
     C, = known("channels", (C,))
     one = np.zeros((C, 1, *factors), np.float32)
     one[(slice(None), 0) + (0,) * len(factors)] = 1
