@@ -5,6 +5,8 @@ finite differences; ``distinct`` and ``off_zero`` make inputs that keep away
 from the kinks of max and of rectify, where no derivative exists.
 """
 
+import os
+
 import numpy as np
 from hypothesis import settings
 
@@ -15,9 +17,16 @@ STEP = 1e-5
 #: Inputs with fewer elements are checked one element at a time.
 FEW = 200
 
+
+def configurations(few):
+    """How many random configurations to try: a few, or as many as the environment's
+    ``MINIFER_CONFIGURATIONS`` says."""
+    return int(os.environ.get("MINIFER_CONFIGURATIONS", few))
+
+
 #: Settings of the tests with random shapes: the same cases in every run.
-RANDOM_SHAPES = settings(derandomize=True, deadline=None, max_examples=25,
-                         database=None)
+RANDOM_SHAPES = settings(derandomize=True, deadline=None,
+                         max_examples=configurations(25), database=None)
 
 
 def check_op(forward, backward, inputs, reference, seed=0, **options):

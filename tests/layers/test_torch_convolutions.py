@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 
+from helpers.checking import configurations
 from minifer.ops.conv_nd import (conv_backward, conv_forward, transposed_conv_backward,
                                  transposed_conv_forward)
 
 torch = pytest.importorskip("torch")
-CONFIGURATIONS = 20  # of each kind; 200 have passed
+CONFIGURATIONS = configurations(20)  # of each kind
 
 
 def random_configuration(rng, n, kind):

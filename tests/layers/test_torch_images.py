@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from helpers.checking import configurations
 from minifer import config
 from minifer.layers import (BiasLayer, InputLayer, LocalResponseNormalization2DLayer,
                             ParametricRectifierLayer, ScaleLayer, StandardizationLayer,
@@ -12,7 +13,7 @@ torch = pytest.importorskip("torch")
 F = torch.nn.functional
 
 #: Random configurations of each layer.
-CASES = 10
+CASES = configurations(10)
 
 
 def response(rng, x):
