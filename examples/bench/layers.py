@@ -1,7 +1,9 @@
 """How fast are single layers? python examples/bench/layers.py
 
 Training of one layer, compiled, beside PyTorch's, on the same data and threads: forward
-and back, with the input's gradient. Both compute the same before anybody is timed.
+and back; for convolutions with the input's gradient, as above other layers, for
+recurrent ones without, as above the data. What both compute is compared before anybody
+is timed.
 Rounds are interleaved, so that a noisy moment of the machine meets both alike; only the
 ratio means anything, the time of PyTorch over minifer's.
 """
@@ -105,28 +107,31 @@ def _row(name, shape, make, make_theirs, torch, args):
     source = layers.get_all_layers(net)[0].input_var
     params = layers.get_all_params(net, trainable=True)
     loss = (y * dy_var).sum()
-    of_x, *of_params = minifer.grad(loss, [source, *params])
+    recurs = isinstance(theirs, torch.nn.RNNBase)
     # Steps of size 0: gradients are computed and used, and nothing moves away.
-    step = minifer.function([source, dy_var], [loss, of_x],
-                            minifer.updates.sgd(of_params, params, 0.0),
-                            threads=args.threads)
-    there = torch.from_numpy(x).requires_grad_()
+    if recurs:
+        outputs, rule = [loss], minifer.updates.sgd(loss, params, 0.0)
+    else:
+        of_x, *of_params = minifer.grad(loss, [source, *params])
+        outputs, rule = [loss, of_x], minifer.updates.sgd(of_params, params, 0.0)
+    step = minifer.function([source, dy_var], outputs, rule, threads=args.threads)
+    there = torch.from_numpy(x).requires_grad_(not recurs)
     upstream = torch.from_numpy(dy)
-    rule = torch.optim.SGD(parameters, 0.0)
+    descent = torch.optim.SGD(parameters, 0.0)
 
     def ours():
         return step(x, dy)
 
     def torchs():
-        rule.zero_grad(set_to_none=True)
+        descent.zero_grad(set_to_none=True)
         there.grad = None
         out = theirs(there)
         loss = ((out[0] if isinstance(out, tuple) else out) * upstream).sum()
         loss.backward()
-        rule.step()
+        descent.step()
         return loss
 
-    if not isinstance(theirs, torch.nn.RNNBase):
+    if not recurs:
         with torch.no_grad():
             for mine, other in zip((net.W, net.b), parameters):
                 value = mine.get_value()
