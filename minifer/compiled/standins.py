@@ -114,7 +114,7 @@ class PlannedPass:
         if self.latest is None:
             return Counter(self.params)
         return Counter(param for step in self.latest.steps if step.learns
-                       for layer in step.layers for param in layer.params)
+                       for layer in step.layers for param in layer.get_params())
 
 
 class FusedHead:
