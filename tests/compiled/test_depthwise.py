@@ -6,6 +6,7 @@ import pytest
 import minifer
 from helpers.layers import numbers
 from minifer import layers, nonlinearities, objectives, updates
+from minifer.compiled.cpu import depthwise
 
 CASES = {
     "same": {"pad": "same"}, "valid": {}, "full": {"pad": "full"},
@@ -16,6 +17,12 @@ CASES = {
     "linear": {"nonlinearity": None, "pad": 1}, "1 by 1": {"filter_size": 1},
     "tanh": {"nonlinearity": nonlinearities.tanh, "pad": 1}, "strides": {"stride": 2},
 }
+
+
+@pytest.fixture(autouse=True)
+def few_pixels(monkeypatch):
+    """So that small images are enough."""
+    monkeypatch.setattr(depthwise, "ENOUGH_PIXELS", 1)
 
 
 def network(options):
@@ -49,7 +56,6 @@ def test_it_is_the_layer(name, threads):
 
 
 def test_pieces_of_a_batch_are_added_up(monkeypatch):
-    from minifer.compiled.cpu import depthwise
     monkeypatch.setattr(depthwise, "PIECE_BYTES", 2 * 4 * 9 * 11)
     test_it_is_the_layer("same", 2)
 
@@ -61,3 +67,9 @@ def test_most_of_a_bottom_that_does_not_learn_is_not_kept():
     predict(np.ones((4, 8, 7, 9), "float32"))
     step, = predict.plan.steps
     assert step.x.shape[0] == 2 and step.dx is None
+
+
+def test_few_pixels_are_convolved_as_they_are(monkeypatch):
+    monkeypatch.setattr(depthwise, "ENOUGH_PIXELS", 200)
+    net = network({})
+    assert not depthwise.is_depthwise(net, 3) and depthwise.is_depthwise(net, 4)

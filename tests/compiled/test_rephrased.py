@@ -76,6 +76,14 @@ def test_it_is_the_layer(name, threads):
         np.testing.assert_allclose(other, one, rtol=1e-3, atol=1e-5 * scale)
 
 
+@pytest.mark.parametrize("name", CASES)
+def test_one_image_alone(name):
+    eager, compiled, _ = both_ways(CASES[name], shapes=((1, 16, 7, 9),))
+    for one, other in zip(eager, compiled):
+        scale = np.abs(one).max()
+        np.testing.assert_allclose(other, one, rtol=1e-3, atol=1e-5 * scale)
+
+
 @pytest.mark.parametrize("name", PLAIN)
 def test_what_does_not_pay_runs_as_it_is(name):
     eager, compiled, plan = both_ways(PLAIN[name])

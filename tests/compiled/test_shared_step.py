@@ -5,7 +5,7 @@ import pytest
 
 from minifer import layers
 from minifer.commands.gradcheck import convolutions, pools
-from minifer.compiled.cpu import steps
+from minifer.compiled.cpu import depthwise, steps
 from minifer.compiled.cpu.plan import CpuPlan
 from minifer.errors import ShapeError
 from minifer.layers import InputLayer, NonlinearityLayer
@@ -33,6 +33,7 @@ TOGETHER = {
 def small_shares(monkeypatch):
     """So that a few images already get several threads."""
     monkeypatch.setattr(steps, "FEW_ELEMENTS", 1)
+    monkeypatch.setattr(depthwise, "ENOUGH_PIXELS", 1)
 
 
 def source_of(layer):

@@ -22,14 +22,17 @@ __all__ = ["DepthwiseStep", "is_depthwise"]
 PIECE_BYTES = 2 ** 18
 #: Filters a channel, and elements of a filter, up to which it pays.
 MOST_FILTERS, MOST_ELEMENTS = 4, 25
+#: Pixels of a channel in a batch from which on its rows are long enough.
+ENOUGH_PIXELS = 2 ** 13
 
 
-def is_depthwise(layer):
-    """Whether a convolution is one for which this step is made."""
+def is_depthwise(layer, batch):
+    """Whether a convolution of so many images is one for which this step is made."""
     shape, size = layer.input_shape, layer.filter_size
     return (None not in shape[1:] and len(shape) == 4 and layer.num_groups == shape[1]
             and layer.num_filters <= MOST_FILTERS * shape[1]
             and np.prod(size) <= MOST_ELEMENTS and layer.stride == (1, 1)
+            and batch * np.prod(shape[2:]) >= ENOUGH_PIXELS
             and not layer.untie_biases and not isinstance(layer.pad, str)
             and all(p < k for p, k in zip(layer.pad, size))
             and layer.nonlinearity in (identity, rectify))

@@ -107,7 +107,7 @@ class CpuPlan(Plan):
         Fast = self._between_convolutions(layer)
         if Fast is not None and not logits:
             return Fast([layer], bottoms, *flags, self.workers, self.batch)
-        if type(layer) is Conv2DLayer and is_depthwise(layer):
+        if type(layer) is Conv2DLayer and is_depthwise(layer, self.batch):
             return DepthwiseStep([layer], bottoms, *flags, logits, self.workers,
                                  self.batch)
         if type(layer) in (Conv2DLayer, DilatedConv2DLayer, TransposedConv2DLayer):
