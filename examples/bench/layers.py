@@ -13,10 +13,10 @@ import time
 
 import numpy as np
 
-import minifer
 from contest import cpu_facts
 from minifer import layers
 from minifer.commands.cli import ArgumentParser, run
+from minifer.compiled.cpu import CpuPlan
 from minifer.device.threads import default_threads
 from minifer.errors import BackendUnavailable
 
@@ -79,8 +79,8 @@ def main(argv=None):
     torch = _torch()
     torch.set_num_threads(args.threads)
     print(f"{cpu_facts()[0]}, {args.threads} threads, PyTorch {torch.__version__}, "
-          f"NumPy {np.__version__}; medians of {args.rounds} rounds, ms a step of "
-          "training\n"
+          f"NumPy {np.__version__}; medians of {args.rounds} rounds, ms forward "
+          "and back\n"
           f"{'':<40}{'minifer':>9}{'PyTorch':>9}{'ratio':>8}{'  10 % to 90 %':>16}")
     return [_row(name, *one, torch, args) for name, one in cases.items()]
 
@@ -100,36 +100,22 @@ def _row(name, shape, make, make_theirs, torch, args):
     x = rng.standard_normal(shape).astype("float32")
     net, theirs = make(layers.InputLayer((None, *shape[1:]))), make_theirs(torch.nn)
     parameters = list(theirs.parameters())
-    y = layers.get_output(net)
-    out_shape = layers.get_output_shape(net, shape)
-    dy = rng.standard_normal(out_shape).astype("float32")
-    dy_var = minifer.expressions.Variable("dy", len(out_shape))
-    source = layers.get_all_layers(net)[0].input_var
-    params = layers.get_all_params(net, trainable=True)
-    loss = (y * dy_var).sum()
     recurs = isinstance(theirs, torch.nn.RNNBase)
-    # Steps of size 0: gradients are computed and used, and nothing moves away.
-    if recurs:
-        outputs, rule = [loss], minifer.updates.sgd(loss, params, 0.0)
-    else:
-        of_x, *of_params = minifer.grad(loss, [source, *params])
-        outputs, rule = [loss, of_x], minifer.updates.sgd(of_params, params, 0.0)
-    step = minifer.function([source, dy_var], outputs, rule, threads=args.threads)
+    plan = CpuPlan([net], {}, (), len(x), True, args.threads, feeds_back=not recurs)
+    source = layers.get_all_layers(net)[0]
+    dy = rng.standard_normal(layers.get_output_shape(net, shape)).astype("float32")
     there = torch.from_numpy(x).requires_grad_(not recurs)
     upstream = torch.from_numpy(dy)
-    descent = torch.optim.SGD(parameters, 0.0)
 
     def ours():
-        return step(x, dy)
+        plan.run({source: x})
+        return plan.backward({0: dy})
 
     def torchs():
-        descent.zero_grad(set_to_none=True)
+        theirs.zero_grad(set_to_none=True)
         there.grad = None
         out = theirs(there)
-        loss = ((out[0] if isinstance(out, tuple) else out) * upstream).sum()
-        loss.backward()
-        descent.step()
-        return loss
+        (out[0] if recurs else out).backward(upstream)
 
     if not recurs:
         with torch.no_grad():
@@ -139,7 +125,11 @@ def _row(name, shape, make, make_theirs, torch, args):
                     value = value.swapaxes(0, 1)  # channels come first there
                 other.copy_(torch.tensor(value).reshape(other.shape))
         torchs()
-        _compare(name, ours()[1], there.grad.numpy())
+        gradient = ours()[net.W]
+        if isinstance(net, layers.DilatedConv2DLayer):
+            gradient = gradient.swapaxes(0, 1)
+        _compare(name, plan.input_gradients[source], there.grad.numpy())
+        _compare(name, gradient, parameters[0].grad.numpy())
     times = [[], []]
     for one in (ours, torchs):
         one(), one()
@@ -158,8 +148,8 @@ def _row(name, shape, make, make_theirs, torch, args):
 def _compare(name, ours, theirs):
     off = np.abs(ours - theirs).max() / np.abs(theirs).max()
     if not off < LARGEST_DIFFERENCE:
-        raise AssertionError(f"{name}: expected PyTorch's gradient of the input, got "
-                             f"one that differs by {off:.1e} of the largest number.")
+        raise AssertionError(f"{name}: expected PyTorch's gradients, got one that "
+                             f"differs by {off:.1e} of the largest number.")
 
 
 if __name__ == "__main__":
