@@ -263,10 +263,7 @@ class TransposedStep(_Rephrased):
     def _stand_in(self, layer):
         (_, C, *lengths), self.F = layer.input_shape, layer.num_filters
         self.steps = list(itertools.product(*map(range, layer.stride)))
-        size = [-(-k // s) for k, s in zip(layer.filter_size, layer.stride)]
-        if size == [2, 2]:
-            size = [3, 3]  # for which there are Winograd's kernels
-        self.size = size
+        self.size = size = [-(-k // s) for k, s in zip(layer.filter_size, layer.stride)]
         # By phase: where its outputs lie, and which places they are of.
         self.phases = []
         for phase in self.steps:
