@@ -91,10 +91,10 @@ def test_the_distance_is_how_far_numbers_are_carried():
 
 def test_char_lstm_learns_words(tmp_path, capsys):
     script = story("char_lstm")
-    found = script.main(steps=120, units=80, out=str(tmp_path))
+    found = script.main(steps=80, units=64, out=str(tmp_path))
     (_, before, *_), (_, after, share, text) = found[0], found[-1]
     assert math.isclose(before, math.log2(len(script.SIGNS)), rel_tol=0.02)
-    assert after < 2 and share > 0.4
+    assert after < 0.6 * before and share > found[0][2]
     assert f"\n    {text}\n" in capsys.readouterr().out
     assert (tmp_path / "written.txt").read_text("utf-8").endswith(f"{text}\n")
 
