@@ -55,6 +55,9 @@ CASES = {
         (16, 64, 48, 48), lambda x: conv(x, 64, 1),
         lambda nn: nn.Conv2d(64, 64, 1)),
 }
+#: Seconds before each timing. PyTorch's threads go on spinning for a while after their
+#: work, on the cores that others would use.
+REST = 0.03
 #: Largest difference of outputs and gradients, relative to the largest number.
 LARGEST_DIFFERENCE = 1e-3
 
@@ -135,6 +138,7 @@ def _row(name, shape, make, make_theirs, torch, args):
         one(), one()
     for _ in range(args.rounds):
         for found, one in zip(times, (ours, torchs)):
+            time.sleep(REST)
             began = time.perf_counter()
             one()
             found.append(1e3 * (time.perf_counter() - began))
