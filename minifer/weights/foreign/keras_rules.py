@@ -132,7 +132,7 @@ def _channels_first(where, layer):
     """Bring rows that count (H, W, C) into the order (C, H, W), behind an image."""
     if isinstance(layer, layers.BatchNormLayer) and len(layer.input_shape) > 2:
         return None
-    shape = _flattened_image(where, layer)
+    shape = flattened_image(where, layer)
     if shape is None:
         return None
     C, *lengths = shape
@@ -140,7 +140,7 @@ def _channels_first(where, layer):
     return lambda values: values[order]
 
 
-def _flattened_image(where, layer):
+def flattened_image(where, layer):
     """(C, ...) if the layer's input is a flattened image, else None."""
     if len(layer.input_shape) > 3:
         return layer.input_shape[1:]

@@ -14,7 +14,7 @@ from ...errors import WeightsError
 from ...layers import Layer
 from ...layers.conv import BaseConvLayer
 from ...layers.conv_transposed import TransposedConv2DLayer, TransposedConv3DLayer
-from .parameters import _flattened_image
+from .keras_rules import flattened_image
 
 __all__ = ["torch_arrays", "keras_arrays", "arrays_of", "names_of", "LIBRARIES"]
 
@@ -176,7 +176,7 @@ def _keras(layer):
 
 def _order(layer):
     """Rows that count (C, H, W), in the order (H, W, C); None behind no image."""
-    shape = _flattened_image("export", layer)
+    shape = flattened_image("export", layer)
     if shape is None:
         return None
     C, H, W = shape
