@@ -20,7 +20,8 @@ from ..layers import get_all_params
 from ..updates.mapping import Stepped
 from .blame import blame
 from .cpu.plan import CpuPlan
-from .drivers import Driver, put_back
+from .drivers import Driver
+from .finite import put_back
 from .gpu.plan import GpuPlan
 
 __all__ = ["AssigningDriver"]

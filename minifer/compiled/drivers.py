@@ -15,18 +15,19 @@ from ..device.arrays import to_device
 from ..errors import NotFiniteError, SettingError
 from ..expressions import Apply, Param, all_below, evaluate, gradients
 from ..layers import DenseLayer, get_all_layers, get_all_params
-from ..ops.outer_product import OuterProduct
 from ..ranks.base import on_all
-from ..updates.update import PIECE, run_alone
+from ..updates.update import run_alone
 from .blame import blame, too_sure
 from .cpu.plan import CpuPlan
 from .exchange import Exchange
+from .finite import all_finite, put_back
 from .gpu.plan import GpuPlan
 from .gpu.replay import Replay
+from .shares import in_common
 from .standins import (FusedHead, PlannedPass, fused_heads, gradients_in,
                        network_passes, passes_that_learn)
 
-__all__ = ["Driver", "CpuDriver", "DeviceDriver", "all_finite", "put_back"]
+__all__ = ["Driver", "CpuDriver", "DeviceDriver"]
 
 
 class Driver:
@@ -78,6 +79,16 @@ class Driver:
     def planned_passes(self):
         """What stands in for passes through networks, in order."""
         return [s for s in self.standins.values() if isinstance(s, PlannedPass)]
+
+    def sharing_memory(self, unless=""):
+        """For a block, let ranks on one machine hold the parameters in common.
+
+        Parameters
+        ----------
+        unless : str
+            Why they must not, if so.
+        """
+        return contextlib.nullcontext()
 
     def check(self):
         """Raise what went wrong since the last check; on the CPU that has been done."""
@@ -167,6 +178,15 @@ class CpuDriver(_OneRule):
 
         self.plan_with(make, batch)
 
+    @contextlib.contextmanager
+    def sharing_memory(self, unless=""):
+        before = self.exchange
+        try:
+            with in_common(before, self.updates, unless) as self.exchange:
+                yield
+        finally:
+            self.exchange = before
+
     def run(self, given, wait=True):
         """Evaluate, and take a step if there are updates.
 
@@ -200,13 +220,26 @@ class CpuDriver(_OneRule):
             found = self._exchanged(done, run)
             self._check_loss(done, given)
         with plan.workers.blas_alone() if plan else contextlib.nullcontext():
-            for param in self.updates.params:
-                if not all_finite(found[param], run):
-                    raise on_all(NotFiniteError(
-                        f"training: the gradient of '{param.name}' is not finite. "
-                        + (self._too_sure(done) or "Lower the learning rate.")))
+            bad = self._first_not_finite(found, run)
+            if bad is not None:
+                raise on_all(NotFiniteError(
+                    f"training: the gradient of '{bad.name}' is not finite. "
+                    + (self._too_sure(done) or "Lower the learning rate.")))
             self.updates(found, run)
+        if self.exchange is not None:
+            self.exchange.end()
         return done[self.updates.loss][0]
+
+    def _first_not_finite(self, found, run):
+        """The first parameter whose gradient is not finite, or None."""
+        if self.exchange is not None and self.exchange.is_finite:
+            return None
+        params = self.updates.params
+        bad = next((i for i, param in enumerate(params)
+                    if not all_finite(found[param], run)), None)
+        if self.exchange is not None:
+            bad = self.exchange.agree(bad)
+        return None if bad is None else params[bad]
 
     def _too_sure(self, done):
         found = too_sure(done)
@@ -361,33 +394,3 @@ class DeviceDriver(_OneRule):
             "training: a loss or gradient was not finite. Check the images for NaN, or "
             "lower the learning rate." if given is None or self.part is not None else
             blame(self.updates.loss, given)[1]))
-
-
-@contextlib.contextmanager
-def put_back(params):
-    """Give parameters their values back if the block finds what is not finite."""
-    before = [p.value.copy() for p in params]
-    try:
-        yield
-    except NotFiniteError:
-        for param, value in zip(params, before):
-            param.value[...] = value
-        raise
-
-
-def all_finite(array, run=run_alone):
-    """Whether every element is finite; ``run`` as for :class:`minifer.updates.Update`.
-
-    A sum is not finite if an element is not, and reads the array only once. Of a
-    gradient kept as factors, they are looked at first.
-    """
-    if isinstance(array, OuterProduct) and array.surely_finite():
-        return True
-    flat, sums = np.asarray(array).reshape(-1), []
-
-    def task(worker, start, stop):
-        sums.extend(float(np.add.reduce(flat[i:min(i + PIECE, stop)]))
-                    for i in range(start, stop, PIECE))
-
-    run(task, len(flat), PIECE)
-    return bool(np.isfinite(sums).all())

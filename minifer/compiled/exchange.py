@@ -80,7 +80,13 @@ class Exchange:
         Time for which steps have waited for other ranks, in all.
     nbytes : int
         Bytes of gradients that a step sums.
+    why : str
+        Why ranks send gradients, if they might do without.
+    is_finite : bool
+        Whether all gradients of the last step are known to be finite.
     """
+
+    why, is_finite = "", False
 
     def __init__(self, part, params):
         self.part, self.params = part, dict.fromkeys(params)
@@ -107,6 +113,7 @@ class Exchange:
         told = "not told" if self.gbits is None else f"{self.gbits:g} Gbit/s"
         lines = [f"{size} ranks sum gradients of {self.nbytes / 1e6:.1f} MB while the "
                  f"way back goes on; network: {told}"]
+        lines += [self.why] if self.why else []
         for param in dense:
             if param in self.params:
                 cost = self._cost(param, batch)
@@ -178,6 +185,14 @@ class Exchange:
         self.seconds += time.perf_counter() - began
         self.part.flag = bool(self.numbers[1])
         return self.numbers[0], self.done
+
+    def agree(self, number):
+        """The smallest of all ranks' numbers, or None: here all have the same."""
+        return number
+
+    def end(self):
+        """Wait until a step that has been taken may be seen: here it is each rank's own.
+        """
 
     def first(self, depth, text):
         """The one of all ranks' texts that lies lowest in the network."""

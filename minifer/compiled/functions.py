@@ -7,6 +7,7 @@ import threading
 import warnings
 import weakref
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
@@ -242,6 +243,19 @@ class Function:
         Its ``seconds`` are those for which all steps so far have waited for it.
         """
         return getattr(self.driver, "exchange", None)
+
+    def sharing_memory(self, unless: str = "") -> AbstractContextManager[None]:
+        """For a block, let ranks on one machine hold the parameters in common.
+
+        Each then moves its share of them. Whoever changes a parameter in place within
+        the block changes it for all ranks.
+
+        Parameters
+        ----------
+        unless : str
+            Why they must not, if so: the plan says it.
+        """
+        return self.driver.sharing_memory(unless)
 
     @property
     def captured(self) -> bool:

@@ -1,9 +1,9 @@
 """Ranks: processes that train one network together, each on its part of every batch.
 
 ``base.py`` says what ranks can do, and is one process alone; ``mpi.py`` is many of
-them, started by ``mpiexec`` or ``srun``; ``nccl.py`` sums over GPUs. ``launcher.py``
-tells what started this process, ``watchdog.py`` ends all if one is gone,
-``witness.py`` says which was killed.
+them, started by ``mpiexec`` or ``srun``; ``nccl.py`` sums over GPUs; ``memory.py``
+is what those on one machine have in common. ``launcher.py`` tells what started this
+process, ``watchdog.py`` ends all if one is gone, ``witness.py`` says which was killed.
 
 >>> from minifer.ranks import connect
 >>> ranks = connect("alone")

@@ -89,6 +89,16 @@ class Ranks:
         """
         return _Done()
 
+    def common_memory(self, nbytes: int) -> np.ndarray:
+        """Bytes that all ranks read and write, zeros at first; all call it together.
+
+        Raises
+        ------
+        BackendUnavailable
+            On all ranks, if any of them cannot have it: on several machines, say.
+        """
+        return np.zeros(nbytes, np.uint8)
+
     def gather(self, value: Any) -> list:
         """Every rank's value, in their order; any that can be pickled."""
         return [value]

@@ -21,6 +21,7 @@ from ..device.threads import default_threads
 from ..errors import BackendUnavailable, MiniferError, SettingError, one_line
 from .base import Ranks, on_all
 from .launcher import check
+from .memory import common_memory
 from .watchdog import BUSY, ENDING, INSIDE, Watchdog
 from .witness import REASON, Witness, start
 
@@ -103,6 +104,9 @@ class MPIRanks(Ranks):
         counts = [stop - start for start, stop in zip(ends, ends[1:])]
         request = self.comm.Iallgatherv(self.MPI.IN_PLACE, [array, (counts, ends[:-1])])
         return _Sum(self, request, patient=self.crowded)
+
+    def common_memory(self, nbytes):
+        return common_memory(self, nbytes)
 
     def gather(self, value):
         return self.comm.allgather(value)

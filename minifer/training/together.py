@@ -9,7 +9,8 @@ from .._version import __version__
 from ..files import digest, lock_folder
 from .checkpoint import pack, unpack
 
-__all__ = ["NoBatches", "agree", "agree_on_weights", "hand_out", "locked"]
+__all__ = ["NoBatches", "agree", "agree_on_weights", "hand_out", "in_common",
+           "locked"]
 
 
 class NoBatches:
@@ -40,6 +41,12 @@ def agree_on_weights(ranks, network):
     """See that all ranks have the same weights, bit for bit."""
     if ranks.size > 1:
         ranks.agree({"weights": digest(*layers.get_all_param_values(network))})
+
+
+def in_common(train, average):
+    """For a block, let ranks on one machine hold the parameters in common."""
+    return train.sharing_memory("" if average is None else (
+        "a moving average takes their place after each epoch"))
 
 
 @contextlib.contextmanager

@@ -241,8 +241,9 @@ class Trainer:
                 mixing=self.mixing)
             batches.sizes(len(batches))  # refuses to drop all
             valid = valid and self._mine(*valid)
-            while not self.ranks.lead(lambda: ends(place["history"])):
-                self._epoch(batches, valid, place, folder, interrupted)
+            with together.in_common(self.functions.train, self.average):
+                while not self.ranks.lead(lambda: ends(place["history"])):
+                    self._epoch(batches, valid, place, folder, interrupted)
             place["finished"] = True
             self._save(folder, place)
         self.average.take_place()

@@ -31,7 +31,7 @@ from .mapping import AsDict
 from .norms import norm_constraint, total_norm_constraint
 from .on_device import DeviceState
 
-__all__ = ["Update", "run_alone", "PIECE"]
+__all__ = ["Update", "Share", "run_alone", "PIECE"]
 
 #: Elements that are updated at a time.
 PIECE = 1 << 17
@@ -40,6 +40,23 @@ PIECE = 1 << 17
 def run_alone(task, total, least=1):
     """Call ``task(worker, start, stop)`` for the whole range, in this thread."""
     task(0, 0, total)
+
+
+class Share:
+    """The gradient of some rows of a parameter: a step moves these, and no others.
+
+    Parameters
+    ----------
+    start, stop : int
+        The rows, along the first axis.
+    gradient : array or OuterProduct, shape (stop - start, ...)
+    shape : tuple of int
+        The whole parameter's.
+    """
+
+    def __init__(self, start, stop, gradient, shape):
+        self.start, self.stop = start, stop
+        self.gradient, self.shape = gradient, tuple(shape)
 
 
 class Update(AsDict):
@@ -150,7 +167,7 @@ class Update(AsDict):
         ----------
         gradients : list of arrays, or dict of Param -> array
             One for each parameter, in their order; or the two factors of one,
-            a :class:`minifer.ops.outer_product.OuterProduct`.
+            a :class:`minifer.ops.outer_product.OuterProduct`; or a :class:`Share`.
         run : function, optional
             ``run(task, total)`` calls ``task(worker, start, stop)`` on shares of a
             range, perhaps in several threads. The result does not depend on it.
@@ -177,6 +194,12 @@ class Update(AsDict):
     def to_device(self, device: str) -> None:
         """Bring the parameters and the state to a device; see :class:`DeviceState`."""
         self.buffers.to_device(device)
+
+    @property
+    def takes_shares(self) -> bool:
+        """Whether a step may be taken share by share: nothing looks at whole arrays."""
+        return (type(self)._step is Update._step and self.max_total_norm is None
+                and not self.constraints)
 
     def rule(self, p, g, *slots):
         """Change the array p, and the slots, by gradient g, element by element."""
@@ -207,7 +230,7 @@ class Update(AsDict):
                 raise ShapeError(
                     f"updates: expected a gradient for '{missing[0]}', got none.")
             gradients = [gradients[p] for p in self.params]
-        gradients = [g if isinstance(g, OuterProduct) else as_array(g)
+        gradients = [g if isinstance(g, (OuterProduct, Share)) else as_array(g)
                      for g in gradients]
         if len(gradients) != len(self.params):
             raise ShapeError(
@@ -218,7 +241,8 @@ class Update(AsDict):
                 raise ShapeError(
                     f"updates: expected a gradient of shape {param.shape} for "
                     f"'{param.name}', got {g.shape}.")
-            self.buffers.check_place(param, g)
+            self.buffers.check_place(
+                param, g.gradient if isinstance(g, Share) else g)
         return gradients
 
     def _make_buffers(self):
@@ -231,6 +255,9 @@ class Update(AsDict):
         for i, (param, g) in enumerate(zip(self.params, gradients)):
             arrays = [param.value] + [self.state[name][i] for name in self.slots]
             rule = self.rule_of(param)
+            if isinstance(g, Share):
+                arrays = [np.atleast_1d(a)[g.start:g.stop] for a in arrays]
+                g = g.gradient
             if isinstance(g, OuterProduct):
                 self._move_rows(run, rule, g, *arrays)
             else:

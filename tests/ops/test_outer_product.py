@@ -5,7 +5,7 @@ import pytest
 
 from helpers.checking import normal
 from minifer import updates
-from minifer.compiled.drivers import all_finite
+from minifer.compiled.finite import all_finite
 from minifer.device.threads import Workers
 from minifer.errors import NotFiniteError
 from minifer.layers.param import Param
