@@ -113,7 +113,7 @@ class Exchange:
         told = "not told" if self.gbits is None else f"{self.gbits:g} Gbit/s"
         lines = [f"{size} ranks sum gradients of {self.nbytes / 1e6:.1f} MB while the "
                  f"way back goes on; network: {told}"]
-        lines += [self.why] if self.why else []
+        lines += [f"each has parameters of its own: {self.why}"] if self.why else []
         for param in dense:
             if param in self.params:
                 cost = self._cost(param, batch)
@@ -191,8 +191,7 @@ class Exchange:
         return number
 
     def end(self):
-        """Wait until a step that has been taken may be seen: here it is each rank's own.
-        """
+        """Wait until all have taken the step: here each takes the whole of it."""
 
     def first(self, depth, text):
         """The one of all ranks' texts that lies lowest in the network."""

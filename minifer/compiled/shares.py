@@ -15,7 +15,7 @@ import time
 
 import numpy as np
 
-from ..errors import BackendUnavailable, SettingError
+from ..errors import BackendUnavailable
 from ..ops.backpropagation import collect
 from ..ops.outer_product import OuterProduct
 from ..updates.update import Share
@@ -44,17 +44,16 @@ def in_common(exchange, update, unless=""):
     Exchange or None
         The one to use.
     """
-    if exchange is None:
-        yield None
-        return
-    try:
-        if not update.takes_shares:
-            unless = "the update rule, or its limit of norms, looks at whole arrays"
-        if unless:
-            raise SettingError(unless)
-        shares = Shares(exchange.part, update)
-    except (SettingError, BackendUnavailable) as error:
-        exchange.why = f"they keep parameters of their own: {error}"
+    shares = None
+    if exchange is not None:
+        exchange.why = unless or ("" if update.takes_shares else (
+            "the update rule, or a limit of norms, looks at whole arrays"))
+        if not exchange.why:
+            try:
+                shares = Shares(exchange.part, update)
+            except BackendUnavailable as error:
+                exchange.why = str(error)
+    if shares is None:
         yield exchange
         return
     try:
@@ -117,8 +116,8 @@ class Shares(Exchange):
 
     def describe(self, dense, batch):
         """What a step exchanges; see :meth:`Exchange.describe`."""
-        return (f"{self.part.ranks.size} ranks of one machine: parameters are in common "
-                "memory, each rank moves its share of them")
+        return (f"{self.part.ranks.size} ranks on one machine: parameters lie in "
+                "memory that all see, each rank moves its share of them")
 
     def add(self, param, gradient):
         """Take a contribution to a parameter's gradient."""
@@ -173,7 +172,7 @@ class Shares(Exchange):
 
     def _find_rooms(self, found):
         """Room for all gradients: on all ranks alike, as the gradients' shapes are."""
-        wanted = {param: self._room(param, gradient) for param, gradient in found.items()}
+        wanted = {param: self._room(param, one) for param, one in found.items()}
         missing = [param for param, one in wanted.items()
                    if not _fits(self.rooms.get(param, ()), one)]
         if missing:
@@ -206,7 +205,7 @@ class Shares(Exchange):
             if self.part.empty:
                 return
         else:
-            own, first = room[0][self.part.ranks.rank], 0
+            own, first = room[0][self.part.ranks.rank, ...], 0
             if self.part.empty:
                 own[...] = 0
                 return
@@ -253,7 +252,7 @@ def _cut(ranks, wanted):
 def _fits(room, wanted):
     """Whether there is room of these dtypes and shapes, or of more rows."""
     return len(room) == len(wanted) and all(
-        len(one) >= shape[0] and one.shape[1:] == tuple(shape[1:]) and one.dtype == dtype
+        len(one) >= shape[0] and (one.shape[1:], one.dtype) == (shape[1:], dtype)
         for one, (shape, dtype) in zip(room, wanted))
 
 

@@ -45,8 +45,8 @@ def agree_on_weights(ranks, network):
 
 def in_common(train, average):
     """For a block, let ranks on one machine hold the parameters in common."""
-    return train.sharing_memory("" if average is None else (
-        "a moving average takes their place after each epoch"))
+    return train.sharing_memory("" if average.setting is None else (
+        "an average takes their place after each epoch"))
 
 
 @contextlib.contextmanager

@@ -207,8 +207,7 @@ class Trainer:
         TrainingInterrupted
             On Ctrl-C, after the batch at hand has been finished and saved.
         NotFiniteError
-            If the loss is not finite; it names the layer. The checkpoint of the
-            epoch before stands.
+            If the loss is not finite; it names the layer. The last checkpoint stands.
         OutputError
             If the folder cannot be written, or another run is at work in it.
         """

@@ -25,7 +25,7 @@ if __name__ == "__main__":
 from helpers import runs  # noqa: E402
 from minifer.commands import cli  # noqa: E402
 from minifer import config, layers, models, nonlinearities, random  # noqa: E402
-from minifer.errors import MiniferError  # noqa: E402
+from minifer.errors import BackendUnavailable, MiniferError  # noqa: E402
 from minifer.files import digest  # noqa: E402
 from minifer.progress import Progress  # noqa: E402
 from minifer.ranks import connect  # noqa: E402
@@ -130,13 +130,56 @@ def equal_runs(make, dtype):
     return lambda ranks, folder: trained(make, dtype, ranks, epochs, n=n)
 
 
+@contextlib.contextmanager
+def apart(ranks):
+    """As on several machines, which have no memory in common."""
+    with mock.patch.object(ranks, "common_memory", side_effect=BackendUnavailable("")):
+        yield
+
+
 def factors(ranks, folder):
     """On a network that is so slow that dense layers send the gradients' factors."""
     before, ranks.gbits = ranks.gbits, 1e-4
     try:
-        return trained(ck96, "float32", ranks, 2, n=17)
+        with apart(ranks):
+            return trained(ck96, "float32", ranks, 2, n=17)
     finally:
         ranks.gbits = before
+
+
+def sent(make, dtype):
+    """As on several machines: gradients are sent."""
+    def scenario(ranks, folder):
+        with apart(ranks):
+            return equal_runs(make, dtype)(ranks, folder)
+
+    return scenario
+
+
+def whole_arrays(ranks, folder):
+    """What ranks cannot share out: a limit of the joint norm, a moving average."""
+    def make():
+        network, options = ck96()
+        return network, options | {"max_norm": .1}
+
+    def averaged():
+        network, options = ck96()
+        return network, options | {"average": .8}
+
+    limited, mean = (trained(one, "float64", ranks, 2, n=9) for one in (make, averaged))
+    return limited | {f"mean {key}": value for key, value in mean.items()}
+
+
+def described(ranks, folder):
+    """What the plan says of how gradients come together: in common memory, and sent."""
+    said = []
+    for way in (contextlib.nullcontext(), apart(ranks)):
+        network = runs.network()
+        trainer = Trainer(network, ranks=ranks, batch_size=8)
+        with way:
+            trainer.fit(*runs.pictures(8), epochs=1)
+        said.append(trainer.functions.train.plan.note)
+    return said
 
 
 def on_device(ranks, folder):
@@ -273,7 +316,10 @@ def command_line(ranks, folder):
 SCENARIOS = {"repeated": repeated, "factors-float32": factors, "few-float64": few,
              "not_finite": not_finite,
              "different": different, "wrong_on_all": wrong_on_all,
-             "weights_begin_alike": weights_begin_alike, "interrupted": interrupted,
+             "weights_begin_alike": weights_begin_alike, "described": described,
+             "whole_arrays-float64": whole_arrays, "interrupted": interrupted,
+             "sent-float64": sent(shared, "float64"),
+             "sent-float32": sent(six_conv, "float32"),
              "resumed": resumed}
 #: Those that need more, or come to no end of their own.
 APART = {"device-float32": on_device, "command": command_line, "endless": endless,

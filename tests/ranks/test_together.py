@@ -46,6 +46,9 @@ def assert_other_outcomes(found, size, folder):
     for text, total in found["wrong_on_all"]:
         assert "an array of shape (None, 1, 8, 8)" in text and total == [size]
     assert len(set(found["weights_begin_alike"])) == 1
+    for common, apart in found["described"]:
+        assert f"{size} ranks on one machine: parameters lie in memory that" in common
+        assert f"{size} ranks sum gradients of" in apart
     for text in found["interrupted"]:
         assert text.startswith("stopped after epoch 0 and 4 batches: saved in")
     runs.assert_same_run(folder / f"parts-{size}", folder / f"whole-{size}")
