@@ -223,7 +223,7 @@ class Shares(Exchange):
             x, dz = room
             gradient = OuterProduct(x[:, start:stop], dz)
         else:
-            # Nobody else reads these rows of any rank.
+            # No other rank reads these rows.
             first, *others = (np.atleast_1d(one)[start:stop] for one in room[0])
             gradient = first
             for other in others:
