@@ -19,7 +19,7 @@ _HOMES = dict.fromkeys([
     "regularization", "tensor", "training", "updates", "utils", "weights"])
 _INSIDE = dict.fromkeys([
     "commands", "compiled", "cuda", "device", "exercises", "expressions", "files",
-    "gui", "predict", "progress", "ranks", "report", "runs", "search"])
+    "gui", "notebook", "predict", "progress", "ranks", "report", "runs", "search"])
 
 #: What ``theano`` itself had.
 _THEANO = {"function": "compiled", "shared": "expressions", "grad": "tensor"}

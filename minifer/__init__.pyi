@@ -18,6 +18,7 @@ from . import init as init
 from . import layers as layers
 from . import models as models
 from . import nonlinearities as nonlinearities
+from . import notebook as notebook
 from . import objectives as objectives
 from . import ops as ops
 from . import predict as predict

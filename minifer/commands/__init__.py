@@ -23,7 +23,7 @@ COMMANDS = {
     "check": "run your solution of an exercise, and learn what is wrong with it",
     "gui": "open a window: a photo, its faces, and what several models say of them",
     "compare": "judge models on the same images: is one better, or is it luck?",
-    "show": "look inside a model: filters, activations, saliency, Grad-CAM",
+    "show": "look inside a model: its layers, filters, activations, saliency, Grad-CAM",
     "export": "write a model for another program: ONNX",
     "data": "look a data set over, or make one: audit, faces, folders, soft",
     "gradcheck": "see that every gradient is right",

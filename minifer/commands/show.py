@@ -1,5 +1,7 @@
-"""Look inside a model: minifer show filters | activations | saliency | gradcam | start.
+"""Look inside a model: minifer show network | filters | activations | saliency |
+gradcam | start.
 
+  network      its layers: shapes, parameters, MFLOP, memory; and a drawing of them
   filters      the weights of a convolution, as pictures
   activations  what a convolution makes of the face on a photo
   saliency     which pixels of the face the decision hangs on
@@ -8,6 +10,10 @@
 
 `minifer show saliency --help` explains it and its options, and so for the others.
 """
+
+import difflib
+import inspect
+import os
 
 import numpy as np
 
@@ -19,6 +25,7 @@ from ..evaluation.start import look_at_start
 from ..faces.cropping import CropSettings, extract
 from ..faces.images import read_image
 from ..faces.preprocessing import Preprocessing
+from ..files import write_text
 from ..predict.predictor import Face, Predictor
 from ..progress import Progress
 from ..report import plots
@@ -30,6 +37,11 @@ from ..weights.model_file import load_model
 
 #: Networks of one grey channel, by name.
 NETWORKS = {"ck96": models.ck96, **MODELS}
+
+NETWORK = """\
+List a network's layers: output shape, parameters, MFLOP and memory of each, for one
+image, and what all take together. MFLOP are multiplications and additions of products
+with weights, in millions; memory is that of the layer's output."""
 
 FILTERS = """\
 Draw the weights of a convolution, those of the first unless told otherwise. The first
@@ -77,6 +89,12 @@ def arguments(parser):
         if name != "filters":
             add("--device", choices=DEVICES, default="cpu",
                 help="where to compute: cuda is an NVIDIA GPU")
+    one = kinds.add_parser("network", description=NETWORK,
+                           formatter_class=parser.formatter_class)
+    one.set_defaults(main=network)
+    one.add_argument("model", metavar="MODEL", help="a model file, or the name of a "
+                     f"network of minifer: {', '.join(built_in())}")
+    one.add_argument("--svg", metavar="FILE.svg", help="draw its graph, too")
     one = kinds.add_parser("start", description=START,
                            formatter_class=parser.formatter_class)
     one.set_defaults(main=start)
@@ -89,12 +107,46 @@ def arguments(parser):
 
 def main(args):
     """Draw the picture that was asked for, or print the table."""
-    if args.main is start:
-        return start(args)
+    if args.main in (start, network):
+        return args.main(args)
     resolve(getattr(args, "device", "cpu"))
     plots.check_picture(args.out)
     plots.save(args.main(args), args.out)
     print(f"{args.out} holds the picture.")
+
+
+def built_in():
+    """The networks of :mod:`minifer.models` that need no argument, by name."""
+    return sorted(
+        name for name in models.__all__ if inspect.isfunction(getattr(models, name))
+        and all(one.default is not one.empty for one in inspect.signature(
+            getattr(models, name)).parameters.values()))
+
+
+def find_network(name):
+    """The network of a name or a model file, or one line that says what there is."""
+    if name not in built_in() or os.path.exists(name):
+        if not os.path.exists(name) and os.path.basename(name) == name and (
+                not os.path.splitext(name)[1]):
+            close = difflib.get_close_matches(name, built_in(), 1)
+            raise SettingError(
+                f"{name}: expected a model file or one of {', '.join(built_in())}, got "
+                "neither." + "".join(f" Perhaps you meant '{one}'?" for one in close))
+        return load_model(name).network
+    made = getattr(models, name)()
+    return getattr(made, "network", made)
+
+
+def network(args):
+    """The table of a network, and its drawing."""
+    if args.svg and not args.svg.endswith(".svg"):
+        raise SettingError(f"--svg: expected a name that ends in .svg, got {args.svg}.")
+    found = layers.summary(find_network(args.model))
+    if args.svg:
+        write_text(args.svg, found.to_svg())
+    print(found)
+    if args.svg:
+        print(f"{args.svg} holds the drawing.")
 
 
 def filters(args):

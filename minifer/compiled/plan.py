@@ -18,6 +18,7 @@ from ..device.arrays import as_array
 from ..layers import (Conv2DLayer, InputLayer, MaxPool2DLayer, NonlinearityLayer,
                       Pool2DLayer, get_all_layers)
 from ..layers.tape import checked, that_learn
+from ..notebook import paragraph, table
 from ..ops.backpropagation import BackwardStep, collect, walk_back
 
 __all__ = ["Plan", "halves", "runs_planned"]
@@ -166,10 +167,22 @@ class Plan:
             lines.append(line)
         total = sum(row[3] for row in self.table())
         lines.append(f"{'in all':<67}{total:>8.1f}{self.nbytes / 1e6:>8.1f}")
-        lines.append(f"batch up to {self.batch}, {self._place()}; "
-                     "MFLOP of a direct computation, an image")
-        lines += [self.note] if self.note else []
-        return "\n".join(lines)
+        return "\n".join(lines + self._notes())
+
+    def _notes(self):
+        """The lines below the table."""
+        return [f"batch up to {self.batch}, {self._place()}; "
+                "MFLOP of a direct computation, an image",
+                *([self.note] if self.note else [])]
+
+    def _repr_html_(self):
+        rows = [[name, algorithm, "×".join("?" if n is None else str(n) for n in shape),
+                 f"{mflop:.1f}", f"{size / 1e6:.1f}"]
+                for name, algorithm, shape, mflop, size, _ in self.table()]
+        total = sum(row[3] for row in self.table())
+        rows.append(["in all", "", "", f"{total:.1f}", f"{self.nbytes / 1e6:.1f}"])
+        return (table(["step", "algorithm", "output", "MFLOP", "MB"], rows)
+                + paragraph("\n".join(self._notes())))
 
     def begin(self):
         """What the host has to do before each :meth:`run`."""

@@ -23,7 +23,7 @@ import numpy as np
 
 from .._types import Array
 from ..errors import SettingError, ShapeError
-from .table import evaluation_text
+from .table import evaluation_html, evaluation_text
 
 __all__ = ["Evaluation", "Scores", "evaluate", "confusion_matrix",
            "precision_recall_f1", "accuracy_interval"]
@@ -103,8 +103,8 @@ class Evaluation:
             "confusion": self.confusion.tolist(),
             "folds": [dict(fold) for fold in self.folds], "notes": list(self.notes)}
 
-    def __str__(self):
-        return evaluation_text(self)
+    __str__ = evaluation_text
+    _repr_html_ = evaluation_html
 
 
 def evaluate(probabilities: Array, labels: Array, classes: Sequence[str],

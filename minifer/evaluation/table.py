@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["LEAKY", "evaluation_text", "accuracy_text", "size_text", "score_rows",
-           "fold_lines"]
+from ..notebook import Cell, paragraph, table
+
+__all__ = ["LEAKY", "evaluation_text", "evaluation_html", "accuracy_text", "size_text",
+           "score_rows", "fold_lines"]
 
 LEAKY = ("the test set leaks into training, so these numbers flatter. They "
          "say nothing about a face the network has never met.")
@@ -28,6 +30,24 @@ def evaluation_text(evaluation: Any) -> str:
         _headline(evaluation), _class_text(evaluation),
         _confusion_text(evaluation), "\n".join(fold_lines(evaluation)),
         "\n".join(evaluation.notes)]))
+
+
+def evaluation_html(evaluation: Any) -> str:
+    """The same for a notebook; counts are shaded by their share of the row."""
+    scores = [[name, *(f"{share:.1%}" for share in shares), f"{support:g}"]
+              for name, *shares, support in score_rows(evaluation)]
+    counts = [[name, *(Cell(int(count), _shade(count, row.sum())) for count in row)]
+              for name, row in zip(evaluation.classes, evaluation.confusion)]
+    return "".join(filter(None, [
+        paragraph(_headline(evaluation)),
+        table(["class", "precision", "recall", "F1", "support"], scores),
+        paragraph("confusion (rows: true, columns: predicted)"),
+        table(["", *evaluation.classes], counts),
+        *(paragraph(line) for line in [*fold_lines(evaluation), *evaluation.notes])]))
+
+
+def _shade(count, total):
+    return f";background:rgba(0,114,178,{.55 * count / max(1, total):.3f})"
 
 
 def _headline(result):

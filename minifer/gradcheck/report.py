@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from ..notebook import Cell, paragraph, table
+
 __all__ = ["Report", "Row"]
 
 
@@ -48,6 +50,18 @@ class Row:
         kinks = f" ({self.kinks} at a kink)" if self.kinks else ""
         return ("ok" if self.ok else "UNDECIDED") + kinks
 
+    @property
+    def probed(self) -> str:
+        """How many probes of which kind, in words."""
+        kinds = [f"{count} {what}" for count, what in (
+            (self.directions, "directions"), (self.elements, "elements")) if count]
+        return ", ".join(kinds) or "none"
+
+    @property
+    def judged(self) -> str:
+        """The verdict, and what there is to say."""
+        return self.verdict + (f", {self.note}" if self.note else "")
+
     def joined(self, other: Row) -> Row:
         """This row and further probes of the same array as one."""
         return replace(self.at_worst(other),
@@ -76,10 +90,13 @@ class Report:
         lines = [f"{'parameter':<20}{'shape':<20}{'probes':<28}"
                  f"{'largest error':>13}  verdict"]
         for row in self.rows:
-            kinds = [f"{count} {what}" for count, what in (
-                (row.directions, "directions"), (row.elements, "elements")) if count]
-            note = f", {row.note}" if row.note else ""
-            lines.append(f"{row.name:<20}{str(row.shape):<20}"
-                         f"{', '.join(kinds) or 'none':<28}{row.error:>13.1e}  "
-                         f"{row.verdict}{note}")
+            lines.append(f"{row.name:<20}{str(row.shape):<20}{row.probed:<28}"
+                         f"{row.error:>13.1e}  {row.judged}")
         return "\n".join(lines)
+
+    def _repr_html_(self):
+        rows = [[row.name, str(row.shape), row.probed, f"{row.error:.1e}",
+                 Cell(row.judged, "" if row.ok else ";color:#d55e00;font-weight:600")]
+                for row in self.rows]
+        return table(["parameter", "shape", "probes", "largest error", "verdict"],
+                     rows) + paragraph("all right" if self.ok else "not all right")

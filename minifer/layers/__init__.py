@@ -43,6 +43,7 @@ from .spatial_pyramid import SpatialPyramidPoolingLayer
 from .special import NonlinearityLayer
 from .standardization import (LocalResponseNormalization2DLayer, StandardizationLayer,
                               instance_norm, layer_norm)
+from .summaries import Summary, summary
 from .transformer import TPSTransformerLayer, TransformerLayer
 from .upscale import Upscale1DLayer, Upscale2DLayer, Upscale3DLayer
 
@@ -68,4 +69,4 @@ __all__ = [
     "CustomRecurrentLayer", "RecurrentLayer", "Gate", "LSTMLayer", "GRULayer",
     "forward", "get_output", "get_output_shape", "get_all_layers",
     "get_all_params", "count_params", "get_all_param_values", "set_all_param_values",
-    "freeze", "seed_noise", "sharing", "move_to"]
+    "freeze", "seed_noise", "sharing", "move_to", "Summary", "summary"]

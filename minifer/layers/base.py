@@ -221,6 +221,11 @@ class Layer:
         name = f" '{self.name}'" if self.name else ""
         return f"<{type(self).__name__}{name} {self.output_shape}>"
 
+    def _repr_html_(self):
+        """What a notebook shows: the network that ends here."""
+        from .summaries import summary  # it knows all layers
+        return summary(self)._repr_html_()
+
 
 Layer.written = Layer
 

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 
+from ..notebook import Cell, paragraph, table
+
 __all__ = ["Result", "is_better", "line_of"]
 
 
@@ -24,6 +26,24 @@ class Result:
     history: list
     best_epoch: int
     made_with: dict = field(default_factory=dict)
+
+    def _repr_html_(self):
+        """The history; the best epoch stands out."""
+        rows = []
+        for row in self.history:
+            style = ";font-weight:600" if row["epoch"] == self.best_epoch else ""
+            accuracy = row["valid_accuracy"]
+            cells = [row["epoch"], f"{row['train_loss']:.4f}",
+                     "" if row["valid_loss"] is None else f"{row['valid_loss']:.4f}",
+                     "" if accuracy is None else f"{100 * accuracy:.1f}%",
+                     f"{row['learning_rate']:.3g}", f"{row['seconds']:.1f}"]
+            rows.append([Cell(cell, style) for cell in cells])
+        validated = any(row["valid_loss"] is not None for row in self.history)
+        header = ["epoch", "train loss", "valid loss", "accuracy", "rate", "seconds"]
+        if not validated:
+            header, *rows = (one[:2] + one[4:] for one in [header, *rows])
+        best = f"best epoch: {self.best_epoch}" if validated else "no validation"
+        return table(header, rows) + paragraph(best)
 
 
 def is_better(row, best):

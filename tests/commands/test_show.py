@@ -1,10 +1,13 @@
 """minifer show: pictures of a model, and one line where there is nothing to draw."""
 
+import xml.etree.ElementTree as ET
+
 import numpy as np
 import pytest
 
 from helpers import clips, runs
 from minifer import layers
+from minifer.commands.show import built_in
 from minifer.errors import ShapeError
 from minifer.faces.images import write_png
 from minifer.predict.predictor import Predictor
@@ -80,3 +83,34 @@ def test_start_is_a_table_that_ends_in_a_verdict(tmp_path):
     assert "where a guess has ln 7 = 1.95" in rows[-1]
     assert runs.minifer("show", "start", "six", "--data", data, "--batch", "16",
                         "--seed", "1").out != done.out
+
+
+def test_a_network_of_minifers_is_listed_and_drawn(tmp_path):
+    done = runs.minifer("show", "network", "six_conv", "--svg", tmp_path / "six.svg")
+    assert done.code == 0 and done.err == ""
+    lines = done.out.splitlines()
+    assert lines[0].split() == ["layer", "kind", "output", "parameters", "MFLOP",
+                                "memory"]
+    assert "1,469,927 parameters (5.9 MB), 1,469,031 of them trainable" in lines[-3]
+    assert lines[-1] == f"{tmp_path / 'six.svg'} holds the drawing."
+    assert ET.parse(tmp_path / "six.svg").getroot().tag.endswith("svg")
+
+
+def test_a_model_file_is_listed(here):
+    done = runs.minifer("show", "network", here / "dense.npz")
+    assert done.code == 0 and "Dense rectify" in done.out
+
+
+def test_all_networks_without_an_argument_are_known():
+    assert {"ck96", "pretrained", "resnet18", "vgg19"} <= set(built_in())
+    assert not {"resnet", "fcn48_penalty", "FCN48_L2"} & set(built_in())
+
+
+@pytest.mark.parametrize("words, said", [
+    (["six_con"], "Perhaps you meant 'six_conv'?"),
+    (["missing.npz"], "missing.npz: could not be read"),
+    (["mlp", "--svg", "drawing.png"], "a name that ends in .svg"),
+    (["mlp", "--svg", "no/folder/here.svg"], "could not be written")])
+def test_what_cannot_be_shown_gets_one_line(words, said):
+    done = runs.minifer("show", "network", *words)
+    assert done.code == 2 and said in done.err and len(done.err.splitlines()) == 1
