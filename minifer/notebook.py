@@ -3,11 +3,10 @@
 A notebook asks things for ``_repr_html_``. Whatever a table holds is text: a layer that
 is called ``<b>`` shows as it is called.
 
->>> print(table(["layer", "n"], [["<b>", 3]]))
+>>> print(table(["layer"], [["<b>"]]))
 <table style="font-variant-numeric:tabular-nums"><thead><tr>\
-<th style="text-align:left">layer</th><th style="text-align:right">n</th>\
-</tr></thead><tbody>
-<tr><td style="text-align:left">&lt;b&gt;</td><td style="text-align:right">3</td></tr>
+<th style="padding:.1em .5em;text-align:left">layer</th></tr></thead><tbody>
+<tr><td style="padding:.1em .5em;text-align:left">&lt;b&gt;</td></tr>
 </tbody></table>
 """
 
@@ -20,6 +19,7 @@ from .errors import visible
 __all__ = ["Cell", "escape", "paragraph", "table"]
 
 STYLE = "font-variant-numeric:tabular-nums"
+CELL = "padding:.1em .5em;text-align:"
 
 
 class Cell(NamedTuple):
@@ -41,7 +41,7 @@ def escape(text):
     return html.escape(text)
 
 
-def table(header, rows):
+def table(header, rows, right=()):
     """A table; numbers stand on the right.
 
     Parameters
@@ -49,6 +49,8 @@ def table(header, rows):
     header : sequence of str
     rows : sequence of sequences
         A cell is a text, a number or a :class:`Cell`; None leaves it empty.
+    right : collection of str
+        Columns that stand on the right, too.
 
     Returns
     -------
@@ -56,9 +58,10 @@ def table(header, rows):
     """
     rows = [[one if isinstance(one, Cell) else Cell(one) for one in row]
             for row in rows]
-    sides = ["right" if all(map(_is_number, column)) and len(column) else "left"
-             for column in zip(*rows)] or ["left"] * len(header)
-    head = "".join(f'<th style="text-align:{side}">{escape(name)}</th>'
+    columns = list(zip(*rows)) or [()] * len(header)
+    sides = ["right" if name in right or column and all(map(_is_number, column))
+             else "left" for name, column in zip(header, columns)]
+    head = "".join(f'<th style="{CELL}{side}">{escape(name)}</th>'
                    for name, side in zip(header, sides))
     body = "\n".join(f"<tr>{''.join(map(_cell, row, sides))}</tr>" for row in rows)
     return (f'<table style="{STYLE}"><thead><tr>{head}</tr></thead><tbody>\n'
@@ -76,18 +79,15 @@ def paragraph(text):
 
 def _cell(cell, side):
     value = "" if cell.value is None else cell.value
-    return f'<td style="text-align:{side}{cell.style}">{escape(value)}</td>'
+    return f'<td style="{CELL}{side}{cell.style}">{escape(value)}</td>'
 
 
 def _is_number(cell):
     """Whether a cell holds a number, also one that is written out, or nothing."""
     if cell.value is None or isinstance(cell.value, numbers.Number):
         return True
-    text = str(cell.value).rstrip("%").replace(",", "").strip()
-    if text in ("", "?"):
-        return True
     try:
-        float(text)
+        float(str(cell.value).rstrip("%").replace(",", "") or 0)
     except ValueError:
         return False
     return True

@@ -11,7 +11,7 @@ import numpy as np
 
 from ... import config
 from ...errors import visible
-from ...notebook import Cell, paragraph, table
+from ...notebook import paragraph, table
 from ..base import Layer, Layers
 from ..helper import count_params
 from ..tape import as_list, get_all_layers
@@ -20,6 +20,10 @@ from .drawing import draw
 from .words import bytes_text, kind_of, shape_text
 
 __all__ = ["LayerRow", "Summary", "summary"]
+
+
+#: Columns of numbers.
+RIGHT = ("", "output", "parameters", "MFLOP", "memory")
 
 
 @dataclass(frozen=True)
@@ -134,7 +138,7 @@ class Summary:
     def __str__(self):
         header, rows = self._cells()
         widths = [max(map(len, column)) for column in zip(header, *rows)]
-        sides = ["<" if name in ("layer", "kind", "reads") else ">" for name in header]
+        sides = [">" if name in RIGHT else "<" for name in header]
         lines = ["  ".join(f"{cell:{side}{width}}" for cell, side, width
                            in zip(row, sides, widths)).rstrip()
                  for row in [header, *rows]]
@@ -146,11 +150,9 @@ class Summary:
 
     def _repr_html_(self) -> str:
         header, rows = self._cells()
-        body = [[Cell(cell, ";text-align:right") if name in ("output", "memory")
-                 else cell for name, cell in zip(header, row)] for row in rows]
         # Inside a page it is no file of its own.
         picture = self.to_svg().partition("?>")[2]
-        return (table(header, body) + paragraph("\n".join(self.notes))
+        return (table(header, rows, RIGHT) + paragraph("\n".join(self.notes))
                 + f"<details><summary>the graph</summary>{picture}</details>")
 
 
