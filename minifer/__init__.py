@@ -18,7 +18,8 @@ _HOMES = dict.fromkeys([
     "layers", "models", "nonlinearities", "objectives", "ops", "random",
     "regularization", "tensor", "training", "updates", "utils", "weights"])
 _INSIDE = dict.fromkeys([
-    "commands", "compiled", "cuda", "device", "exercises", "expressions", "files",
+    "commands", "compiled", "cuda", "device", "estimator", "exercises", "expressions",
+    "files",
     "gui", "notebook", "predict", "progress", "ranks", "report", "runs", "search"])
 
 #: What ``theano`` itself had.

@@ -6,6 +6,7 @@ from . import cuda as cuda
 from . import data as data
 from . import device as device
 from . import errors as errors
+from . import estimator as estimator
 from . import evaluation as evaluation
 from . import exercises as exercises
 from . import expressions as expressions

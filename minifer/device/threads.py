@@ -17,7 +17,7 @@ import numpy as np
 
 from ..errors import SettingError
 
-__all__ = ["Workers", "Helper", "default_threads", "blas_kernels"]
+__all__ = ["Workers", "Helper", "allowed_threads", "default_threads", "blas_kernels"]
 
 
 def default_threads():
@@ -42,6 +42,18 @@ def default_threads():
             f"MINIFER_NUM_THREADS: expected a whole number from 1 to {most}, got "
             f"{text[:40]!r}. Unset it for a thread a core.")
     return int(digits)
+
+
+def allowed_threads():
+    """``default_threads``, but no more than BLAS was limited to from outside.
+
+    joblib and threadpoolctl limit BLAS where several processes share the cores; what
+    minifer limits itself does not count. ``MINIFER_NUM_THREADS`` goes before.
+    """
+    threads = default_threads()
+    if "MINIFER_NUM_THREADS" in os.environ:
+        return threads
+    return max(1, min(threads, _blas.outside() or threads))
 
 
 def blas_kernels():
@@ -222,6 +234,13 @@ class _BlasLimit:
             self.inside -= 1
             if not self.inside:
                 self.limit.restore_original_limits()
+
+    def outside(self):
+        """Threads that BLAS may use, or may again when the last has left."""
+        with self.lock:
+            if self.inside:
+                return self.limit.get_original_num_threads()["blas"]
+            return blas_kernels()[1]
 
 
 _blas = _BlasLimit()
