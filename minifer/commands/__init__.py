@@ -24,7 +24,7 @@ COMMANDS = {
     "gui": "open a window: a photo, its faces, and what several models say of them",
     "compare": "judge models on the same images: is one better, or is it luck?",
     "show": "look inside a model: its layers, filters, activations, saliency, Grad-CAM",
-    "export": "write a model for another program: ONNX",
+    "export": "write a model for another program: ONNX, PyTorch, Keras",
     "data": "look a data set over, or make one: audit, faces, folders, soft",
     "gradcheck": "see that every gradient is right",
     "bench": "how fast it is on this machine, beside PyTorch",

@@ -10,12 +10,16 @@ from minifer import layers, models, nonlinearities, random
 from minifer.layers import InputLayer
 from minifer.weights.foreign import torch_arrays
 
+#: Keras's arrays of PyTorch do not know NumPy 2's ``copy`` yet.
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ impl:DeprecationWarning")
+
 LIBRARIES = {"torch": ["torch", "safetensors"], "keras": ["keras", "h5py"]}
 
 
 def needs(library):
     for name in LIBRARIES[library]:
-        pytest.importorskip(name, reason=f"{name} is not installed", exc_type=ImportError)
+        pytest.importorskip(name, reason=f"{name} is not installed",
+                            exc_type=ImportError)
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +38,7 @@ def all_kinds():
     parts = [layers.SliceLayer(x, slice(0, 2), axis=1),
              layers.Conv2DLayer(layers.SliceLayer(x, slice(2, None), axis=1), 2, 3,
                                 pad=1, flip_filters=False, b=None,
-                                nonlinearity=nonlinearities.elu, name="half")]
+                                nonlinearity=nonlinearities.elu, name="branch")]
     x = layers.ConcatLayer(parts)
     x = layers.ElemwiseSumLayer([x, layers.NonlinearityLayer(x, nonlinearities.tanh)],
                                 coeffs=[1., -.5])
@@ -42,12 +46,9 @@ def all_kinds():
               for mode in ("max", "average_inc_pad", "average_exc_pad")]
     pooled += [layers.Pool2DLayer(x, 2, mode=mode, ignore_border=False)
                for mode in ("max", "average_exc_pad")]
-    y = layers.BatchNormLayer(layers.ConcatLayer(pooled[:3]), name="norm")
-    y = layers.GlobalPoolLayer(y, "max")
-    z = layers.DenseLayer(layers.ConcatLayer(pooled[3:]), 9, name="fc",
-                          nonlinearity=nonlinearities.leaky_rectify)
-    z = layers.BatchNormLayer(z, gamma=None, name="norm2")
-    x = layers.ConcatLayer([y, layers.dropout(z)])
+    x = layers.BatchNormLayer(layers.ConcatLayer(pooled), name="norm")
+    x = layers.DenseLayer(x, 9, nonlinearity=nonlinearities.leaky_rectify, name="fc")
+    x = layers.dropout(layers.BatchNormLayer(x, gamma=None, name="norm2"))
     return layers.DenseLayer(x, 3, nonlinearity=nonlinearities.softmax, name="output")
 
 

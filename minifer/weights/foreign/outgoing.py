@@ -138,9 +138,8 @@ def _torch(layer):
 
 def _torch_norm(layer):
     """It always has all four, where it learns; ones and zeros change nothing."""
-    mean, variance = _statistics(layer)
-    return {"weight": np.ones_like(mean) if layer.gamma is None
-            else layer.gamma.get_value(),
+    mean, variance, gamma = _statistics(layer)
+    return {"weight": np.ones_like(mean) if gamma is None else gamma,
             "bias": np.zeros_like(mean) if layer.beta is None
             else layer.beta.get_value(),
             "running_mean": mean, "running_var": variance,
@@ -152,8 +151,8 @@ def _torch_norm(layer):
 def _keras(layer):
     match layer:
         case layers.BatchNormLayer():
-            mean, variance = _statistics(layer)
-            found = {"gamma": _value(layer.gamma), "beta": _value(layer.beta),
+            mean, variance, gamma = _statistics(layer)
+            found = {"gamma": gamma, "beta": _value(layer.beta),
                      "moving_mean": mean, "moving_variance": variance}
             order = None if len(layer.input_shape) > 2 else _order(layer)
             return found if order is None else {
@@ -220,16 +219,23 @@ def _of_channels(layer):
 
 
 def _statistics(layer):
-    """Running mean, and the variance that gives 1 / √(variance + ε) = inv_std."""
+    """Running mean; variance that gives 1 / √(variance + ε) = inv_std; and gamma.
+
+    Where a channel never varied, rounding may have left more than 1 / √ε. No variance
+    gives that: it is 0 then, and the rest is gamma's.
+    """
     if layer.axes != (0, *range(2, len(layer.input_shape))):
         raise WeightsError("export: expected batch norm over all axes but the "
                            f"channels', got {layer!r} over {layer.axes}. Export as "
                            "ONNX.")
-    inv_std = layer.inv_std.get_value()
+    inv_std, gamma = layer.inv_std.get_value(), _value(layer.gamma)
     with np.errstate(divide="ignore"):
         variance = 1 / np.square(inv_std, dtype=np.float64) - layer.epsilon
-    # Rounding may leave a hair below 0 where a channel never varied.
-    return layer.mean.get_value(), np.maximum(variance, 0).astype(inv_std.dtype)
+    if gamma is not None:
+        gamma = np.where(variance < 0, gamma * inv_std * layer.epsilon ** .5,
+                         gamma).astype(gamma.dtype)
+    return (layer.mean.get_value(), np.maximum(variance, 0).astype(inv_std.dtype),
+            gamma)
 
 
 #: Library -> what stands between a layer's name and an array's, and the arrays.
