@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from minifer import config, init, models
+from minifer.commands.gradcheck import layers as every_layer
 from minifer.layers import (BatchNormLayer, ConcatLayer, Conv1DLayer, Conv2DLayer,
                             Conv3DLayer, CustomRecurrentLayer, DenseLayer,
                             DilatedConv2DLayer, DropoutLayer, ElemwiseSumLayer,
@@ -205,3 +206,12 @@ def test_the_peak_is_the_most_that_is_still_read(drawn):
                    or any(row.number in one.below for one in rows[now:]))
                for now in range(len(rows)))
     assert _peak(rows, outputs) == found.peak_bytes == most
+
+
+def test_every_layer_has_a_line_and_a_place_in_the_drawing():
+    for name, network in every_layer():
+        found = summary(network)
+        lines = str(found).splitlines()
+        assert len(lines) == 1 + len(found.rows) + len(found.notes), name
+        assert found.to_svg().count("<rect") <= len(found.rows)
+        assert name.startswith("ExpressionLayer") or not found.unknown, name
