@@ -101,14 +101,15 @@ def _response_norm(layer, x):
 
 def _activated(layer, x):
     options = dict(layer.get("nonlinearity") or {"nonlinearity": "identity"})
-    name = options.pop("nonlinearity")
-    if name == "identity":
+    function = options.pop("nonlinearity")
+    if function == "identity":
         return x
-    if name == "leaky_rectify":
-        return ops.leaky_relu(x, options["leakiness"])
-    return {"rectify": ops.relu, "softmax": ops.softmax, "tanh": ops.tanh,
-            "elu": ops.elu, "sigmoid": ops.sigmoid, "selu": ops.selu,
-            "softplus": ops.softplus}[name](x)
+    # By a name of its own: Keras calls an operation as a layer may be called.
+    name = f"{layer['name']}_{function}"
+    if function == "leaky_rectify":
+        return layers.LeakyReLU(options["leakiness"], name=name)(x)
+    function = {"rectify": "relu"}.get(function, function)
+    return layers.Activation(function, name=name)(x)
 
 
 def load(path):

@@ -58,7 +58,7 @@ def to_weights(args, model):
 
 
 def _library(args):
-    """Whose names the weights get."""
+    """The library in whose names the weights are written."""
     default = "keras" if args.target.lower().endswith(".h5") else "torch"
     return {None: default, "safetensors": "torch"}.get(
         args.to, str(args.to).removesuffix("-names"))

@@ -25,8 +25,8 @@ def torch_arrays(network: Layer) -> dict[str, np.ndarray]:
     Parameters
     ----------
     network : Layer
-        Of convolutions, dense layers, :class:`~minifer.layers.NINLayer`, batch norms,
-        learnt rectifiers and embeddings; other layers may have no parameters.
+        It has convolutions, dense layers, :class:`~minifer.layers.NINLayer`, batch
+        norms, learnt rectifiers and embeddings; other layers may have no parameters.
 
     Returns
     -------
