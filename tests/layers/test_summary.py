@@ -158,6 +158,14 @@ def test_a_shared_parameter_counts_once():
     assert found.parameters == 20 and found.parameter_bytes == 80
 
 
+def test_tied_weights_are_those_that_they_are_made_of():
+    first = DenseLayer(image(4), 3, name="a")
+    second = DenseLayer(first, 4, W=first.W.T, b=None, name="b")
+    found = summary(second)
+    assert [row.parameters for row in found.rows] == [0, 15, 0]
+    assert found.parameter_bytes == 60 and found.rows[2].mflop == 24 / 1e6
+
+
 def test_double_precision_takes_double_memory():
     with config.use_floatX("float64"):
         network = DenseLayer(image(4), 3)

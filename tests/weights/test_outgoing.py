@@ -183,6 +183,12 @@ def test_what_has_no_place_there_is_named(layer, arrays_of):
         arrays_of(layer)
 
 
+def test_tied_weights_go_out_as_they_are():
+    first = shaken(DenseLayer(image(4), 3, name="a"))
+    second = DenseLayer(first, 4, W=first.W.T, b=None, name="b")
+    np.testing.assert_array_equal(torch_arrays(second)["b.weight"], first.W.value)
+
+
 def test_every_layer_gets_a_name_of_its_own():
     network = DenseLayer(DenseLayer(DenseLayer(image(4), 3), 3, name="a/b.c"), 3,
                          name="a/b.c")

@@ -13,7 +13,7 @@ from ... import config
 from ...errors import visible
 from ...notebook import paragraph, table
 from ..base import Layer, Layers
-from ..helper import count_params
+from ..helper import count_params, get_all_params
 from ..tape import as_list, get_all_layers
 from .costs import products_of, shapes_of
 from .drawing import draw
@@ -190,13 +190,13 @@ def summary(network: Layers, input_shapes: Any = None) -> Summary:
     order = get_all_layers(network)
     shapes = shapes_of(order, input_shapes)
     place = {layer: number for number, layer in enumerate(order)}
-    params = list(dict.fromkeys(p for one in order for p in one.params))
+    params = get_all_params(network)
     item = np.dtype(params[0].dtype if params else config.floatX).itemsize
     # The images of the batch for which the shapes are: those of the first input.
     batch = next((shape[0] for shape in shapes.values() if shape), None) or 1
     rows, seen = [], set[Any]()
     for layer in order:
-        shape, new = shapes[layer], layer.params.keys() - seen
+        shape, new = shapes[layer], {*layer.get_params()} - seen
         seen |= new
         products = products_of(layer, shapes)
         size = None if None in shape[1:] else item * math.prod(
