@@ -1,6 +1,7 @@
 // The emulator's functions under other names: the device "emu" may be in the same
 // process, and its kernels must go on finding those that check memory.
 #pragma once
+#define EMU_AS_HARDWARE 1
 #define emu standin_emu
 #define emu_thread_index standin_thread_index
 #define emu_block_index standin_block_index
