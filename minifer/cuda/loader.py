@@ -20,7 +20,8 @@ import re
 
 import numpy as np
 
-from ..device.arrays import device_of, explained, raw_module, shared_memory
+from ..device.arrays import (current_gpu, device_of, explained, raw_module,
+                             shared_memory)
 from ..errors import KernelError
 from .folder import FOLDER
 
@@ -121,8 +122,9 @@ def _kernel(file, name, device, real, defines):
                           f"{', '.join(signatures(file))}.")
     module = _module(file, device, real, defines)
     sizes = {key: int(value) for key, value in defines if value.isdigit()}
-    return Kernel(name, signatures(file)[name], module.get_function(name), device, real,
-                  sizes)
+    with explained():
+        function = module.get_function(name)
+    return Kernel(name, signatures(file)[name], function, device, real, sizes)
 
 
 @functools.lru_cache(maxsize=None)
@@ -160,7 +162,7 @@ class Kernel:
     def __init__(self, name, parameters, function, device, real, sizes={}):
         self.name, self.parameters, self.function = name, parameters, function
         self.device, self.real, self.sizes = device, real, sizes
-        self.allowed = ALLOWED
+        self.allowed = {}  # GPU -> bytes of shared memory that it has been asked for
 
     def __call__(self, *args, threads=None, grid=None, block=BLOCK, shared=0):
         """Check the arguments and launch.
@@ -191,13 +193,16 @@ class Kernel:
         grid = _three(grid)
         if 0 in grid:
             return
-        if shared > self.allowed:
+        if shared > ALLOWED:
             self._allow(shared)
         with explained():
             self.function(grid, block, ready, shared_mem=shared)
 
     def _allow(self, shared):
-        """Ask for more shared memory than a block gets by itself; once."""
+        """Ask for more shared memory than a block gets by itself; once on each GPU."""
+        gpu = current_gpu(self.device)
+        if shared <= self.allowed.get(gpu, 0):
+            return
         most = shared_memory(self.device)
         if shared > most:
             self._fail(f"at most {most} bytes of shared memory, which is what a block "
@@ -205,7 +210,7 @@ class Kernel:
         if self.device == "cuda":
             with explained():
                 self.function.max_dynamic_shared_size_bytes = shared
-        self.allowed = shared
+        self.allowed[gpu] = shared
 
     def _checked(self, args):
         if len(args) != len(self.parameters):

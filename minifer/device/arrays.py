@@ -14,7 +14,6 @@ new array where x lives. Only what has a kernel asks :func:`on_gpu`.
 ('emu', array([1., 0.]))
 """
 
-import contextlib
 import functools
 import math
 import shutil
@@ -23,20 +22,20 @@ import sys
 
 import numpy as np
 
-from ..errors import BackendUnavailable, CaptureError, SettingError
+from ..errors import BackendUnavailable, SettingError
 from .emuarray import EmuArray
+from .explaining import INSTALL, explained
+from .pools import POOLS
 from .recording import refuse
 from .threads import default_threads
 
 __all__ = ["DEVICES", "resolve", "device_of", "on_gpu", "to_device", "to_host",
-           "as_array", "contiguous", "address", "compute_capability", "synchronize",
+           "as_array", "contiguous", "address", "compute_capability", "current_gpu",
+           "synchronize",
            "stream", "compiler", "cupy_module", "nccl_module", "raw_module",
            "memory_used", "memory_free", "shared_memory", "explained", "gpu_name"]
 
 DEVICES = ("auto", "cpu", "cuda", "emu")
-
-INSTALL = ("pip install 'cupy-cuda13x[ctk]' (or cupy-cuda12x[ctk]: nvidia-smi shows "
-           "the driver's CUDA version), or use device='cpu'")
 
 
 def resolve(name):
@@ -217,8 +216,15 @@ def synchronize(device):
 
 
 def memory_used(device):
-    """Bytes that CuPy's pool has taken from the GPU so far; 0 on other devices."""
-    return _cupy().get_default_memory_pool().total_bytes() if device == "cuda" else 0
+    """Bytes that have been taken from the GPU at most; 0 on other devices.
+
+    Those of CuPy's pool and of the graphs', free or in use: what PyTorch calls
+    ``max_memory_reserved``.
+    """
+    if device != "cuda":
+        return 0
+    POOLS.used(_cupy())
+    return POOLS.peak
 
 
 def memory_free(device):
@@ -233,6 +239,11 @@ def memory_free(device):
     return free + _cupy().get_default_memory_pool().free_bytes()
 
 
+def current_gpu(device):
+    """The number of the GPU that is used now; 0 on other devices."""
+    return _cupy().cuda.runtime.getDevice() if device == "cuda" else 0
+
+
 def shared_memory(device):
     """Bytes of shared memory that a block of threads can have.
 
@@ -240,8 +251,14 @@ def shared_memory(device):
     """
     if device != "cuda":
         return 227 * 1024
+    return _shared_memory(current_gpu(device))
+
+
+@functools.lru_cache(maxsize=None)
+def _shared_memory(gpu):
+    """That of one GPU: CuPy asks it for all that it knows of itself, which takes time."""
     with explained():
-        return _cupy().cuda.Device().attributes["MaxSharedMemoryPerBlockOptin"]
+        return _cupy().cuda.Device(gpu).attributes["MaxSharedMemoryPerBlockOptin"]
 
 
 def gpu_name():
@@ -259,35 +276,6 @@ def gpu_name():
     except (OSError, subprocess.TimeoutExpired):
         return ""
     return "" if done.returncode else done.stdout.strip().split("\n")[0]
-
-
-@contextlib.contextmanager
-def explained():
-    """Turn CuPy's errors inside a block into one line that says what to do."""
-    try:
-        yield
-    except Exception as error:
-        raise _explain(error) from error
-
-
-def _explain(error):
-    """The error that a user should see."""
-    cupy = sys.modules.get("cupy")
-    if cupy is None:
-        return error
-    if isinstance(error, cupy.cuda.memory.OutOfMemoryError):
-        return BackendUnavailable(
-            f"device 'cuda': expected enough GPU memory, got none left ({error}). Use "
-            "a smaller batch, or end other programs on this GPU.")
-    if isinstance(error, cupy.cuda.runtime.CUDARuntimeError):
-        if error.status in range(900, 909):  # cudaErrorStreamCapture...
-            return CaptureError(
-                "capture: expected only launches and array operations on the device, "
-                f"got {error}. Do all else before or after launch().")
-        return BackendUnavailable(
-            f"device 'cuda': expected a GPU that works, got {error}. Try nvidia-smi, "
-            "or use device='cpu'.")
-    return error
 
 
 @functools.lru_cache(maxsize=None)

@@ -32,6 +32,7 @@ import re
 
 from ..errors import BackendUnavailable, CaptureError, SettingError
 from .arrays import cupy_module, explained
+from .pools import POOLS
 from .recording import Recording, capturing, refuse
 
 __all__ = ["Graph", "capture"]
@@ -117,21 +118,26 @@ def _capture_cuda(task):
     """
     cupy = cupy_module()
     # Else the steps before have filled the other pool with what is needed here.
-    cupy.get_default_memory_pool().free_all_blocks()
+    POOLS.give_back(cupy)
     pool = cupy.cuda.MemoryPool(_block)
-    with explained():
-        stream = cupy.cuda.Stream(non_blocking=True)
-        with cupy.cuda.using_allocator(pool.malloc), stream, capturing(stream):
-            stream.begin_capture()
-            try:
-                result = task()
-            except BaseException as error:
-                _abandon(stream)
-                _blame_capture(error)
-                raise
-            graph = stream.end_capture()
-        graph.upload()
-    return Graph(graph.launch, _count(graph), result, (task, pool, stream))
+    try:
+        with explained():
+            stream = cupy.cuda.Stream(non_blocking=True)
+            with cupy.cuda.using_allocator(pool.malloc), stream, capturing(stream):
+                stream.begin_capture()
+                try:
+                    result = task()
+                except BaseException:
+                    _abandon(stream)
+                    raise
+                graph = stream.end_capture()
+            graph.upload()
+    except BaseException:
+        POOLS.retired.append(pool)
+        raise
+    made = Graph(graph.launch, _count(graph), result, (task, stream))
+    POOLS.of_graph(made, pool)
+    return made
 
 
 def _block(size):
@@ -152,15 +158,6 @@ def _abandon(stream):
         stream.end_capture()
     except cupy_module().cuda.runtime.CUDARuntimeError:
         pass
-
-
-def _blame_capture(error):
-    """Raise CaptureError if CuPy refused to go on because of the capture."""
-    if isinstance(error, NotImplementedError) or (
-            type(error) is RuntimeError and "captur" in str(error)):
-        raise CaptureError(
-            "capture: expected only launches and array operations on the device, got "
-            f"'{error}'. Do all else before or after launch().") from error
 
 
 def _count(graph):

@@ -7,6 +7,7 @@ its copy has ended, and not written again before its readers have.
 """
 
 import contextlib
+import weakref
 
 import numpy as np
 
@@ -62,6 +63,10 @@ class _PinnedSlot:
         memory = cupy.cuda.alloc_pinned_memory(self.there.nbytes)
         self.here = np.frombuffer(memory, dtype, self.there.size).reshape(shape)
         self.copied, self.read = (cupy.cuda.Event(disable_timing=True) for _ in "12")
+        # The pool may have handed out memory that kernels under way still use.
+        self.read.record()
+        # And gives away what a copy under way still writes to.
+        weakref.finalize(self, self.copied.synchronize).atexit = False
 
     def load(self, source, rows):
         with explained(), self.there.device:

@@ -180,6 +180,8 @@ def test_a_gpu_is_asked_for_much_shared_memory_once(monkeypatch):
             assert shared_mem <= self.max_dynamic_shared_size_bytes
 
     monkeypatch.setattr(loader, "shared_memory", lambda device: 200000)
+    gpus = iter([0] * 9)
+    monkeypatch.setattr(loader, "current_gpu", lambda device: next(gpus))
     call = loader.Kernel("f", (), Function(), "cuda", "float32")
     for shared in (0, 49152, 49153, 150000, 60000, 200000):
         call(grid=1, shared=shared)

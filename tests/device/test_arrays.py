@@ -112,10 +112,12 @@ def test_memory(fake_cupy):
     cupy = sys.modules["cupy"]
     cupy.cuda.runtime.memGetInfo = lambda: (1000, 9000)
     cupy.get_default_memory_pool = lambda: types.SimpleNamespace(free_bytes=lambda: 50)
-    cupy.cuda.Device = lambda: types.SimpleNamespace(
-        attributes={"MaxSharedMemoryPerBlockOptin": 166912})
+    cupy.cuda.runtime.getDevice = lambda: 1
+    cupy.cuda.Device = lambda gpu: types.SimpleNamespace(
+        attributes={"MaxSharedMemoryPerBlockOptin": 166911 + gpu})
     assert arrays.memory_free("cuda") == 1050
     assert arrays.shared_memory("cuda") == 166912
+    arrays._shared_memory.cache_clear()
     assert arrays.cupy_module() is cupy
 
 

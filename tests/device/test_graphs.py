@@ -13,8 +13,10 @@ from minifer.cuda import activation, dropout, kernel, loss, pool
 from minifer.cuda.emulator import schedule
 from minifer.cuda.scalars import send
 from minifer.device import arrays as backend
+from minifer.device import graphs
 from minifer.device.emuarray import EmuArray
 from minifer.device.graphs import capture
+from minifer.device.pools import Pools
 from minifer.errors import BackendUnavailable, CaptureError, KernelError, SettingError
 from minifer.random import Stream
 
@@ -311,15 +313,18 @@ def cuda(monkeypatch):
     cupy = types.ModuleType("cupy")
     cupy.ndarray = type("ndarray", (), {})
     cupy.get_default_memory_pool = lambda: types.SimpleNamespace(
-        free_all_blocks=lambda: log.append("free"))
+        free_all_blocks=lambda: log.append("free"), total_bytes=lambda: 0)
     cupy.cuda = types.SimpleNamespace(
         Stream=Stream, using_allocator=using_allocator, Memory=memory,
         MemoryPointer=lambda memory, offset: (memory, offset),
-        MemoryPool=lambda block: types.SimpleNamespace(malloc=block),
+        MemoryPool=lambda block: types.SimpleNamespace(
+            malloc=block, free_all_blocks=lambda: log.append("emptied"),
+            total_bytes=lambda: 0),
         memory=types.SimpleNamespace(OutOfMemoryError=MemoryError),
         runtime=types.SimpleNamespace(getDeviceCount=lambda: 1,
                                       CUDARuntimeError=CudaError))
     monkeypatch.setitem(sys.modules, "cupy", cupy)
+    monkeypatch.setattr(graphs, "POOLS", Pools())
     backend._cupy.cache_clear()
     yield note
     backend._cupy.cache_clear()
@@ -332,6 +337,19 @@ def test_cuda_captures_in_a_stream_and_a_pool_of_its_own(cuda):
     assert cuda.log == ["free", "own pool", "begin", "task", "end", "shared pool",
                         "upload", "launch", "launch"]
     assert graph.result == (64, 0) and graph.nodes == 2
+
+
+def test_the_memory_of_a_dropped_graph_is_given_back_at_the_next_capture(cuda):
+    graph = capture("cuda", lambda: None)
+    del graph
+    assert "emptied" not in cuda.log
+    with pytest.raises(ZeroDivisionError):
+        capture("cuda", lambda: 1 / 0)
+    assert cuda.log.count("emptied") == 1
+    kept = capture("cuda", lambda: None)
+    assert cuda.log.count("emptied") == 2, "the pool of a capture that failed"
+    capture("cuda", lambda: None)
+    assert cuda.log.count("emptied") == 2 and kept.nodes
 
 
 @pytest.mark.parametrize("error, said", [

@@ -55,6 +55,7 @@ Stream legacy = {true, 0, 0};
 std::set<Stream*> streams = {&legacy};
 std::set<Event*> events;
 std::set<Graph*> graphs;
+std::vector<TaskPtr> left;       // by streams that have been destroyed
 int sticky;
 bool legacy_is_late, others_are_late;
 
@@ -156,6 +157,8 @@ int wait_for_all()
     for (Stream* one : streams)
         if (one->capture) return invalidate(one->capture, CAPTURE_UNSUPPORTED);
     for (Stream* one : std::set<Stream*>(streams)) finish(one->last);
+    for (TaskPtr& one : left) finish(one);
+    left.clear();
     return sticky;
 }
 
@@ -185,13 +188,14 @@ int standin_stream_create(void** stream, unsigned int flags, int priority)
     return sticky;
 }
 
-// Its work goes on, as CUDA has it.
+// Its work goes on, as CUDA has it, and the caller does not wait.
 int standin_stream_destroy(void* given)
 {
     Guard guard(lock);
     Stream* stream = stream_of(given);
     if (!stream || stream == &legacy) return INVALID_HANDLE;
-    finish(stream->last);
+    if (stream->blocking) finish(stream->last);
+    else if (stream->last) left.push_back(stream->last);
     streams.erase(stream);
     delete stream;
     return sticky;
