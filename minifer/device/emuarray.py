@@ -19,11 +19,13 @@ Traceback (most recent call last):
 TypeError: an EmuArray and a NumPy array do not mix: move one with minifer.device.arrays
 """
 
+import functools
 import operator
 
 import numpy as np
 
 from .recording import active, arrays_in, refuse, settled
+from .refusals import ATTRIBUTES, HOST_NUMBERS, Flags, refuse_as_cupy
 
 __all__ = ["EmuArray"]
 
@@ -40,8 +42,7 @@ WAITS = {"get", "item", "tolist", "tobytes", "tofile", "dump", "dumps", "flat", 
          "argwhere", "unique", "compress", "extract", "sort", "argsort", "lexsort",
          "partition", "argpartition", "median", "percentile", "quantile"}
 
-CUBLAS = {"matmul", "dot", "vdot", "inner", "tensordot", "einsum", "vecdot", "matvec",
-          "vecmat"}
+CUBLAS = {"matmul", "dot", "vdot", "inner", "tensordot", "einsum"}
 
 
 class EmuArray(np.lib.mixins.NDArrayOperatorsMixin):
@@ -71,21 +72,32 @@ class EmuArray(np.lib.mixins.NDArrayOperatorsMixin):
                         "minifer.device.arrays.to_host")
 
     def __array_ufunc__(self, ufunc, method, *inputs, **kwargs):
+        refuse_as_cupy(ufunc.__name__, method, inputs, kwargs)
         return _call(getattr(ufunc, method), ufunc.__name__, inputs, kwargs)
 
     def __array_function__(self, function, types, args, kwargs):
+        refuse_as_cupy(function.__name__, None, args, kwargs)
         return _call(function, function.__name__, args, kwargs)
 
     def __getattr__(self, name):
         """Everything else that an array has: shape, dtype, reshape, sum, …"""
-        if name.startswith("__"):
-            raise AttributeError(name)
+        if name.startswith("__") or name in ATTRIBUTES:
+            raise AttributeError(f"{name}: CuPy's arrays have none")
         if name in WAITS:
             _refuse_wait(f".{name}")
         found = getattr(self._data, name)
         if not callable(found):
             return _wrap(settled(found), [self])
-        return lambda *args, **kwargs: _call(found, name, args, kwargs, of=self)
+        return functools.partial(self._method, found, name)
+
+    def _method(self, function, name, *args, **kwargs):
+        refuse_as_cupy(name, None, args, kwargs)
+        return _call(function, name, args, kwargs, of=self)
+
+    @property
+    def flags(self):
+        """How it lies in memory: ``flags.c_contiguous`` and the like."""
+        return Flags(self._data.flags)
 
     def __getitem__(self, key):
         return _call(_element_or_part, "getitem", (self, key), {})
@@ -104,16 +116,17 @@ class EmuArray(np.lib.mixins.NDArrayOperatorsMixin):
         return bool(self._data)
 
     def __int__(self):
-        _refuse_wait("int()")
-        return int(self._data)
+        return int(self._number("int()"))
 
     def __float__(self):
-        _refuse_wait("float()")
-        return float(self._data)
+        return float(self._number("float()"))
 
-    def __index__(self):
-        _refuse_wait("an array as a whole number")
-        return self._data.__index__()
+    def _number(self, what):
+        _refuse_wait(what)
+        if self._data.ndim:
+            raise TypeError(f"{what}: expected an array of no axes, got one of shape "
+                            f"{self._data.shape}")
+        return self._data
 
     def __repr__(self):
         return f"Emu{self._data!r}".replace("Emuarray", "EmuArray")
@@ -122,11 +135,11 @@ class EmuArray(np.lib.mixins.NDArrayOperatorsMixin):
 def _call(function, name, args, kwargs, of=None):
     """Call a function of NumPy with the memory of these arrays; note it if asked to."""
     given = _emu_arrays((of, args, kwargs))
-    args, kwargs = _unwrap(args), _unwrap(kwargs)
+    args, kwargs = (_unwrap(one, name in HOST_NUMBERS) for one in (args, kwargs))
     recording = active()
     if recording is None:
         return _wrap(settled(function(*args, **kwargs)), given)
-    _check_capture(function, name, args, kwargs)
+    _check_capture(function, name, args, of)
     memory = [array.memory for array in given]
     return _wrap(recording.call(
         function, args, kwargs, given=memory, writes=memory,
@@ -140,20 +153,25 @@ def _is_node(name, result, made):
     return bool(made) or name not in VIEWS
 
 
-def _check_capture(function, name, args, kwargs):
+def _check_capture(function, name, args, of):
     """Refuse what CuPy could not capture, or would capture wrongly."""
+    operands = ([] if of is None else [of.memory]) + list(args)
     if name in WAITS or name == "where" and len(args) == 1:
         _refuse_wait(name)
     module = getattr(function, "__module__", None) or ""
-    if name in CUBLAS or module.startswith("numpy.linalg") and name != "norm":
+    vectors = name != "einsum" and all(  # which CuPy multiplies and sums by itself
+        isinstance(one, np.ndarray) and one.ndim == 1 for one in operands[:2])
+    if name in CUBLAS and not vectors or (
+            module.startswith("numpy.linalg") and name != "norm"):
         refuse(f"{name}, which is cuBLAS's: use a kernel")
     if name in ("getitem", "setitem"):
         for one in args[1] if isinstance(args[1], tuple) else args[1:2]:
             if isinstance(one, list):
                 refuse("a list as an index, which is copied from the host")
-            if (name == "getitem" and isinstance(one, np.ndarray)
-                    and one.dtype == bool):
+            if isinstance(one, np.ndarray) and one.dtype == bool:
                 _refuse_wait("the elements of a mask")
+    if name == "fill" and isinstance(args[0], np.ndarray):
+        _refuse_wait("fill with an array")
 
 
 def _refuse_wait(what):
@@ -179,17 +197,18 @@ def _emu_arrays(value):
     return [array for one in value for array in _emu_arrays(one)]
 
 
-def _unwrap(value):
-    """The NumPy arrays inside; a NumPy array that was there before is a mistake."""
+def _unwrap(value, numbers):
+    """The NumPy arrays inside; a NumPy array that was there before is a mistake, but
+    for one of no axes where those are taken."""
     if isinstance(value, EmuArray):
         return value.memory
-    if isinstance(value, np.ndarray) and value.ndim:
+    if isinstance(value, np.ndarray) and not (numbers and value.ndim == 0):
         raise TypeError("an EmuArray and a NumPy array do not mix: move one with "
                         "minifer.device.arrays")
     if isinstance(value, (tuple, list)):
-        return type(value)(_unwrap(one) for one in value)
+        return type(value)(_unwrap(one, numbers) for one in value)
     if isinstance(value, dict):
-        return {key: _unwrap(one) for key, one in value.items()}
+        return {key: _unwrap(one, numbers) for key, one in value.items()}
     return value
 
 
