@@ -9,12 +9,16 @@
 #             compared. ARGS="--seconds 10" for less; --help for all.
 # make docs:  lessons, explained by what they print and draw, and the reference.
 # make gpu-check: everything a machine with an NVIDIA GPU should prove.
+# make cupy-check: the same with real CuPy on a machine without a GPU, as far as that goes:
+#             its kernels are compiled by NVRTC, and computed by the emulator.
 PYTHON ?= python3
 VENV ?= .venv
 RUN = $(VENV)/bin/python
+GPU = $(VENV)-gpu
+comma = ,
 CUDA = $(shell nvidia-smi 2>/dev/null | sed -n 's/.*CUDA[A-Z ]*Version: *\([0-9]*\).*/\1/p')
 
-.PHONY: train test test-processors fuzz load docs gpu-check driver clean
+.PHONY: train test test-processors fuzz load docs gpu-check cupy-check driver clean
 
 train: $(VENV)/.installed
 	$(RUN) examples/train_ck.py
@@ -35,8 +39,11 @@ docs: $(VENV)/.docs
 	$(RUN) -m sphinx -q -W --keep-going -b html docs docs/_build/html
 	@echo "open docs/_build/html/index.html"
 
-gpu-check: driver $(VENV)/.gpu
-	$(RUN) examples/gpu/gpu_check.py
+gpu-check: driver $(GPU)/.installed
+	$(GPU)/bin/python examples/gpu/gpu_check.py
+
+cupy-check: $(VENV)/.dev
+	$(RUN) tests/cuda/standin $(ARGS)
 
 $(VENV)/.installed: setup.cfg pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
@@ -62,12 +69,16 @@ driver:
 	  "for CUDA 12 or newer, as nvidia-smi shows it, got $(or $(CUDA),none). Without" \
 	  "one, rehearse: $(RUN) examples/gpu/gpu_check.py --device emu" >&2; exit 2; }
 
-# PyTorch is compared with if somebody has installed it there.
-$(VENV)/.gpu: $(VENV)/.dev
-	$(RUN) -m pip install --quiet --disable-pip-version-check \
-	  -e '.[$(if $(filter 12,$(CUDA)),cuda12x,cuda13x)]'
+# An environment of its own, with one compiler: CuPy for CUDA 12 would load the NVRTC of
+# CUDA 13 that the other tests install. That of CUDA 13 is the one whose register budgets
+# are known. PyTorch is compared with if somebody has installed it there.
+$(GPU)/.installed: setup.cfg pyproject.toml
+	test -x $(GPU)/bin/python || $(PYTHON) -m venv $(GPU)
+	$(GPU)/bin/python -m pip install --quiet --disable-pip-version-check \
+	  $(if $(filter 12,$(CUDA)),-e '.[test$(comma)cuda12x]',\
+	  -e '.[test$(comma)cuda13x]' 'nvidia-cuda-nvrtc==13.0.*')
 	touch $@
 
 clean:
-	rm -rf $(VENV) .venv-[0-9]* build dist *.egg-info .pytest_cache .hypothesis
+	rm -rf $(VENV) $(GPU) .venv-[0-9]* build dist *.egg-info .pytest_cache .hypothesis
 	rm -rf docs/_build docs/api docs/learn

@@ -25,7 +25,16 @@ def seeded(request):
     random.set_rng(zlib.crc32(request.node.name.encode()))
 
 
-def pytest_collection_modifyitems(items):
-    """Begin with the slowest files: at the end no process is left alone with one."""
+def pytest_addoption(parser):
+    parser.addoption("--device", help="only tests that are parametrised for this device")
+
+
+def pytest_collection_modifyitems(items, config):
+    """Keep those of --device. Begin with the slowest files: at the end no process is
+    left alone with one."""
+    device = config.getoption("--device")
+    if device is not None:
+        items[:] = [item for item in items if hasattr(item, "callspec")
+                    and item.callspec.params.get("device") == device]
     slow = "test_lessons", "test_plan_gpu", "test_train_fer2013", "test_gpu_check"
     items.sort(key=lambda item: item.path.stem not in slow)

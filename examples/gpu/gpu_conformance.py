@@ -72,8 +72,8 @@ def conformance(device, size):
     os.chdir(ROOT)
     shadow = Shadow(device)
     # The loader's own tests look at what it returns, which is not the loader's here.
-    code = pytest.main([*sorted(glob.glob(size.kernel_tests)), "-k",
-                        f"{device} and not loader", "-p", "no:cacheprovider"],
+    code = pytest.main([*sorted(glob.glob(size.kernel_tests)), "--device", device, "-k",
+                        "not loader and not test_cupy", "-p", "no:cacheprovider"],
                        plugins=[shadow])
     found = shadow.report(size.every_kernel)
     return found | {"passed": found["passed"] and code == 0}

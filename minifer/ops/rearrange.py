@@ -7,6 +7,7 @@
 
 import numpy as np
 
+from ..device.arrays import on_gpu
 from ..errors import ShapeError
 
 __all__ = ["reshape_forward", "reshape_backward", "flatten_forward",
@@ -87,12 +88,21 @@ def part_forward(x, *keys):
 def part_backward(dy, cache):
     """``dy`` where it was taken from, added where that was more than once; else 0."""
     x, key = cache
-    dx = np.zeros_like(x, dtype=dy.dtype)
+    dx = np.zeros_like(x, dtype=dy.dtype, order="C")
     if _is_plain(key):
         dx[key] = dy
     else:
-        np.add.at(dx, key, dy)
+        _add_at(dx, key, dy)
     return dx
+
+
+def _add_at(y, key, value):
+    """``y[key] += value``, for each time that the key takes an element; y contiguous."""
+    if not on_gpu(y):
+        return np.add.at(y, key, value)
+    # CuPy adds at whole numbers only, not at a tuple of them.
+    places = np.cumsum(np.ones_like(y, dtype=np.int64)).reshape(y.shape) - 1
+    np.add.at(y.reshape(-1), places[key], value)
 
 
 def _is_plain(key):
@@ -118,7 +128,7 @@ def changed_part_forward(x, value, *keys):
     elif _is_plain(key):
         y[key] += value
     else:
-        np.add.at(y, key, value)
+        _add_at(y, key, value)
     return y, (key, add, np.shape(value))
 
 

@@ -14,7 +14,12 @@ from minifer.device.pools import POOLS
 from minifer.device.staging import staging_slots
 from minifer.errors import BackendUnavailable, CaptureError, KernelError
 
-pytestmark = [*DEVICES[1].marks]
+
+@pytest.fixture(autouse=True, params=DEVICES[1:])
+def device(request):
+    """The only one that has a CuPy."""
+    return request.param
+
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@
 
 typedef int Status;
 struct Handle { void* stream; int pointer_mode, math_mode; };
-enum { OK = 0, UNSUPPORTED = 15, FLOAT = 0, DOUBLE = 1 };
+enum { OK = 0, FAILED = 13, UNSUPPORTED = 15, FLOAT = 0, DOUBLE = 1 };
 
 namespace {
 
@@ -30,13 +30,18 @@ void multiply(int ta, int tb, int m, int n, int k, T alpha, const T* A, int lda,
         }
 }
 
+Status told(Handle* h, standin::Work work)
+{
+    return standin::submit(h->stream, work) ? FAILED : OK;
+}
+
 template <class T>
 Status batch(Handle* h, int ta, int tb, int m, int n, int k, const void* alpha,
              const void* A, int lda, long long sa, const void* B, int ldb, long long sb,
              const void* beta, void* C, int ldc, long long sc, int count)
 {
     T a = *(const T*)alpha, b = *(const T*)beta;
-    return standin::submit(h->stream, [=] {
+    return told(h, [=] {
         for (int i = 0; i < count; i++)
             multiply<T>(ta, tb, m, n, k, a, (const T*)A + i * sa, lda,
                         (const T*)B + i * sb, ldb, b, (T*)C + i * sc, ldc);
@@ -50,7 +55,7 @@ Status batch(Handle* h, int ta, int tb, int m, int n, int k, const T* alpha,
              T* const* C, int ldc, int count)
 {
     T a = *alpha, b = *beta;
-    return standin::submit(h->stream, [=] {
+    return told(h, [=] {
         for (int i = 0; i < count; i++)
             multiply<T>(ta, tb, m, n, k, a, A[i], lda, B[i], ldb, b, C[i], ldc);
     });
