@@ -10,6 +10,7 @@ import numpy as np
 
 from ..device.arrays import contiguous
 from .loader import kernel
+from .matmul import matmul
 
 __all__ = ["correlate", "correlate_backward", "im2col", "col2im"]
 
@@ -86,7 +87,7 @@ def correlate(x, W_flat, b, size, stride, pad, out_size):
     y = np.empty_like(x, shape=(len(x), F, *out_size))  # (N, F, Ho, Wo)
     for part in _chunks(x, size, out_size):
         # (F, N*Ho*Wo), of the images of this chunk; then (N, F, Ho, Wo)
-        product = np.matmul(W_flat, im2col(x[part], size, stride, pad, out_size))
+        product = matmul(W_flat, im2col(x[part], size, stride, pad, out_size))
         product = product.reshape(F, -1, *out_size).transpose(1, 0, 2, 3)
         np.add(product, 0 if b is None else b, out=y[part])  # while it is copied
     return y
@@ -113,9 +114,9 @@ def correlate_backward(dy, x, W_flat, size, stride, pad, need_dx):
     for part in _chunks(x, size, out_size):
         # (F, N*Ho*Wo), of the images of this chunk
         dY = contiguous(dy[part].transpose(1, 0, 2, 3)).reshape(F, -1)
-        dW_flat += np.matmul(dY, im2col(x[part], size, stride, pad, out_size).T)
+        dW_flat += matmul(dY, im2col(x[part], size, stride, pad, out_size).T)
         if need_dx:
-            dx[part] = col2im(np.matmul(W_flat.T, dY), x[part].shape, size, stride,
+            dx[part] = col2im(matmul(W_flat.T, dY), x[part].shape, size, stride,
                               pad, out_size)
     return dx, dW_flat
 

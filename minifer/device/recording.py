@@ -17,7 +17,7 @@ import numpy as np
 
 from ..errors import CaptureError
 
-__all__ = ["Recording", "active", "launch", "refuse", "capturing"]
+__all__ = ["Recording", "active", "is_capturing", "launch", "refuse", "capturing"]
 
 _capture = contextvars.ContextVar("capture", default=None)
 
@@ -35,6 +35,11 @@ def capturing(recording):
         yield
     finally:
         _capture.reset(token)
+
+
+def is_capturing():
+    """Whether a graph is being captured, on whatever device."""
+    return _capture.get() is not None
 
 
 def active():
@@ -70,7 +75,7 @@ def refuse(what):
     what : str
         What is refused, such as ``"float(), which waits for the device"``.
     """
-    if _capture.get() is not None:
+    if is_capturing():
         raise CaptureError("capture: expected only launches and array operations on "
                            f"the device, got {what}. Do it before or after launch().")
 

@@ -13,8 +13,8 @@ import numpy as np
 from ...cuda import first_conv, fused_conv, head as head_kernel
 from ...cuda.scalars import send
 from ...device import arrays
-from ...layers import (BatchNormLayer, BiasLayer, ConcatLayer, DenseLayer,
-                       DimshuffleLayer, DropoutLayer, ElemwiseMergeLayer,
+from ...layers import (BatchNormLayer, BiasLayer, ConcatLayer, Conv2DLayer,
+                       DenseLayer, DimshuffleLayer, DropoutLayer, ElemwiseMergeLayer,
                        ElemwiseSumLayer, EmbeddingLayer, FeaturePoolLayer,
                        FeatureWTALayer, FlattenLayer, FrozenBatchNormLayer,
                        GaussianNoiseLayer, GlobalPoolLayer,
@@ -35,8 +35,8 @@ __all__ = ["GpuPlan"]
 #: Layers that, run eagerly, neither wait for the GPU nor use cuBLAS, and do the same
 #: at every step: only those can be part of a graph. Dropout is among them, since only
 #: where it does nothing does it run eagerly; and so it is with noise.
-CAPTURABLE = (BatchNormLayer, BiasLayer, ConcatLayer, DimshuffleLayer, DropoutLayer,
-              ElemwiseSumLayer, EmbeddingLayer, FeaturePoolLayer, FeatureWTALayer,
+CAPTURABLE = (BatchNormLayer, BiasLayer, ConcatLayer, Conv2DLayer, DenseLayer,
+              DimshuffleLayer, DropoutLayer, ElemwiseSumLayer, EmbeddingLayer, FeaturePoolLayer, FeatureWTALayer,
               FlattenLayer, FrozenBatchNormLayer, GlobalPoolLayer,
               LocalResponseNormalization2DLayer, MaxPool1DLayer, MaxPool2DLayer,
               MaxPool3DLayer, NonlinearityLayer, PadLayer, ParametricRectifierLayer,
@@ -176,6 +176,8 @@ class GpuPlan(Plan):
         """Whether a layer that runs eagerly can be part of a graph."""
         if type(layer) is ElemwiseMergeLayer:  # a user's function might wait
             return name_of(layer.merge_function) is not None
+        if getattr(layer, "num_groups", 1) > 1:  # a batch of products, by cuBLAS
+            return False
         return type(layer) in CAPTURABLE or (type(layer) in NOISE
                                              and not self._makes_noise(layer))
 

@@ -59,7 +59,7 @@ CUresult cuModuleLoadData(CUmodule* module, const void* image)
 
 CUresult cuModuleUnload(CUmodule module)
 {
-    wait_for_all();              // the library stays: a graph may hold its kernels
+    settle();                    // the library stays: a graph may hold its kernels
     delete (Module*)module;
     return CUDA_SUCCESS;
 }

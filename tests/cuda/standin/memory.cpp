@@ -67,7 +67,7 @@ int standin_allocate(void** address, size_t bytes)
 int standin_free(void* address)
 {
     if (!address) return SUCCESS;
-    wait_for_all();
+    settle();
     Guard guard(lock);
     auto found = device.find((char*)address);
     if (found == device.end()) return INVALID_VALUE;
@@ -90,7 +90,7 @@ int standin_pin(void** address, size_t bytes)
 int standin_unpin(void* address)
 {
     if (!address) return SUCCESS;
-    wait_for_all();
+    settle();
     Guard guard(lock);
     if (!pinned.erase((char*)address)) return INVALID_VALUE;
     free(address);

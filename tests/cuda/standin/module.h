@@ -48,6 +48,25 @@ template <class T> inline T atomicCAS(T* p, T expected, T v)
     return old;
 }
 
+// Half numbers, rounded to the nearest, ties to even.
+inline unsigned short __float2half_rn(float x)
+{
+    unsigned int bits = __float_as_uint(x), sign = bits >> 16 & 0x8000u;
+    float size = fabsf(x);
+    if (size != size) return 0x7fff;
+    if (size >= 65520.0f) return sign | 0x7c00u;
+    if (size < 6.103515625e-05f) return sign | (unsigned int)rintf(size * 16777216.0f);
+    bits &= 0x7fffffffu;
+    return sign | (bits + 0xfffu + (bits >> 13 & 1) - (112u << 23)) >> 13;
+}
+inline float __half2float(unsigned short h)
+{
+    float size = (h & 0x7c00) == 0x7c00 ? (h & 0x3ff ? NAN : INFINITY)
+        : h & 0x7c00 ? __uint_as_float(((h & 0x7fffu) << 13) + (112u << 23))
+        : (h & 0x3ff) / 16777216.0f;
+    return h & 0x8000 ? -size : size;
+}
+
 #define __noinline__ __attribute__((noinline))
 #define __CUDACC_RTC__ 1
 

@@ -26,6 +26,7 @@ enum { SUCCESS = 0, INVALID_VALUE = 1, OUT_OF_MEMORY = 2, INVALID_IMAGE = 200,
 int submit(void* stream, Work work);   // to be done on a stream, or noted for a graph
 int wait_for_stream(void* stream);
 int wait_for_all();
+int settle();
 void fail(int error);                  // sticks, as a fault of a kernel does
 
 // --- memory.cpp ------------------------------------------------------------------

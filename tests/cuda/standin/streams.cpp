@@ -156,6 +156,13 @@ int wait_for_all()
     Guard guard(lock);
     for (Stream* one : streams)
         if (one->capture) return invalidate(one->capture, CAPTURE_UNSUPPORTED);
+    return settle();
+}
+
+// As wait_for_all, but for calls that a capture does not mind, such as cudaFree.
+int settle()
+{
+    Guard guard(lock);
     for (Stream* one : std::set<Stream*>(streams)) finish(one->last);
     for (TaskPtr& one : left) finish(one);
     left.clear();
@@ -174,7 +181,7 @@ int standin_order(int late)
 {
     Guard guard(lock);
     int before = legacy_is_late + 2 * others_are_late;
-    wait_for_all();
+    settle();
     legacy_is_late = late & 1, others_are_late = late & 2;
     return before;
 }
@@ -335,7 +342,7 @@ int standin_graph_copy(void* graph, void** made)
 int standin_graph_destroy(void* graph)
 {
     Guard guard(lock);
-    wait_for_all();
+    settle();
     if (!graphs.erase((Graph*)graph)) return INVALID_VALUE;
     delete (Graph*)graph;
     return SUCCESS;
