@@ -26,7 +26,8 @@ def seeded(request):
 
 
 def pytest_addoption(parser):
-    parser.addoption("--device", help="only tests that are parametrised for this device")
+    parser.addoption("--device",
+                     help="only tests that are parametrised for this device")
 
 
 def pytest_collection_modifyitems(items, config):

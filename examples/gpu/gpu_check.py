@@ -188,7 +188,8 @@ def machine(device, size):
     gpu = dict(zip(fields.split(","), gpu.split("\n")[0].split(", "))) if gpu else None
     cupy = output(sys.executable, "-c", "import cupy; cupy.show_config()")
     cupy = dict(map(str.strip, row.split(":", 1)) for row in cupy.split("\n")
-                if row.startswith(("CuPy V", "CUDA Driver", "CUDA Runtime", "CUDA Build", "NVRTC")))
+                if row.startswith(("CuPy V", "CUDA Driver", "CUDA Runtime",
+                                   "CUDA Build", "NVRTC")))
     return {"passed": device != "cuda" or bool(gpu and cupy and one_cuda(cupy)),
             "name": gpu["name"] if gpu else "no GPU", "gpu": gpu, "cupy": cupy,
             "python": platform.python_version(), "cores": os.cpu_count(),

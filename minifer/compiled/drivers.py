@@ -12,6 +12,7 @@ from collections import Counter
 import numpy as np
 
 from ..device.arrays import to_device
+from ..device.recording import as_captured
 from ..errors import NotFiniteError, SettingError
 from ..expressions import Apply, Param, all_below, evaluate, gradients
 from ..layers import DenseLayer, get_all_layers, get_all_params
@@ -298,9 +299,11 @@ class DeviceDriver(_OneRule):
                 if self.part is not None:
                     self.part.flag = self.part.ranks.any(self.part.flag)
             try:
-                results = self.replay(given) if self.replay and all(planned) else None
-                results = (self.launch(given) if results is None
-                           else [result.copy() for result in results])
+                replay = self.replay if self.replay and all(planned) else None
+                with as_captured(replay is not None and replay.may_capture()):
+                    results = replay(given) if replay else None
+                    results = (self.launch(given) if results is None
+                               else [result.copy() for result in results])
             except Exception:  # a batch that does not fit, say: no step was taken
                 if self.updates is not None:
                     self.updates.buffers.undo_advance()

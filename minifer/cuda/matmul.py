@@ -1,13 +1,14 @@
 """Products of matrices that a graph can hold.
 
-CuPy's are cuBLAS's, which it does not let be captured. Outside of a capture those are
-taken, as they are faster; while one goes on, the kernel of ``matmul.cu``.
+CuPy's are cuBLAS's, which it does not let be captured. They are taken where nothing is
+to be captured, as they are faster. The kernel of ``matmul.cu`` is taken in steps that
+will be captured, too: a step gives the same bits before and after.
 """
 
 import numpy as np
 
 from ..device.arrays import contiguous
-from ..device.recording import is_capturing
+from ..device.recording import products_are_captured
 from .loader import kernel
 
 __all__ = ["matmul"]
@@ -28,7 +29,7 @@ def matmul(A, B, out=None):
     -------
     device array, shape (M, N)
     """
-    if not is_capturing():
+    if not products_are_captured():
         return np.matmul(A, B, out=out) if out is not None else np.matmul(A, B)
     (M, K), N = A.shape, B.shape[1]
     C = out if out is not None and out.flags.c_contiguous else (

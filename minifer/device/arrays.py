@@ -256,7 +256,7 @@ def shared_memory(device):
 
 @functools.lru_cache(maxsize=None)
 def _shared_memory(gpu):
-    """That of one GPU: CuPy asks it for all that it knows of itself, which takes time."""
+    """That of one GPU. CuPy asks for all that a GPU tells of itself, which is slow."""
     with explained():
         return _cupy().cuda.Device(gpu).attributes["MaxSharedMemoryPerBlockOptin"]
 

@@ -1,8 +1,8 @@
 """What goes wrong on a GPU, in one line that says what to do.
 
-CuPy passes on the errors of five libraries, each with a class of its own: CUDA's runtime
-(memory, streams), its driver (launches), the compiler NVRTC, cuBLAS, and the search for
-all of them on this machine.
+CuPy passes on the errors of five libraries, each with a class of its own: CUDA's
+runtime (memory, streams), its driver (launches), the compiler NVRTC, cuBLAS, and the
+search for all of them on this machine.
 """
 
 import contextlib
@@ -55,8 +55,8 @@ def _explain(error):
             f"{INSTALL}.")
     if "Failure finding" in said:  # cuda.pathfinder, which CuPy asks for libraries
         return BackendUnavailable(
-            f"device 'cuda': expected CUDA's libraries beside CuPy, got '{said[:200]}'. "
-            f"Try {INSTALL}.")
+            f"device 'cuda': expected CUDA's libraries beside CuPy, got "
+            f"'{said[:200]}'. Try {INSTALL}.")
     if isinstance(error, NotImplementedError) and "capture" in said or (
             type(error) is RuntimeError and "captur" in said):
         return _not_in_a_capture(f"'{said}'")

@@ -30,7 +30,7 @@ EmuArray([1., 1.])
 
 import re
 
-from ..errors import BackendUnavailable, CaptureError, SettingError
+from ..errors import BackendUnavailable, SettingError
 from .arrays import cupy_module, explained
 from .pools import POOLS
 from .recording import Recording, capturing, refuse

@@ -17,9 +17,11 @@ import numpy as np
 
 from ..errors import CaptureError
 
-__all__ = ["Recording", "active", "is_capturing", "launch", "refuse", "capturing"]
+__all__ = ["Recording", "active", "as_captured", "is_capturing", "launch", "refuse",
+           "capturing", "products_are_captured"]
 
 _capture = contextvars.ContextVar("capture", default=None)
+_as_captured = contextvars.ContextVar("as_captured", default=False)
 
 
 @contextlib.contextmanager
@@ -35,6 +37,26 @@ def capturing(recording):
         yield
     finally:
         _capture.reset(token)
+
+
+@contextlib.contextmanager
+def as_captured(whether=True):
+    """Mark a block whose numbers are to be those of a captured one, to the last bit.
+
+    Parameters
+    ----------
+    whether : bool, default True
+    """
+    token = _as_captured.set(whether)
+    try:
+        yield
+    finally:
+        _as_captured.reset(token)
+
+
+def products_are_captured():
+    """Whether products of matrices are to be those that a graph can hold."""
+    return is_capturing() or _as_captured.get()
 
 
 def is_capturing():

@@ -1,8 +1,8 @@
 """What NumPy does with an array and CuPy does not, in tables.
 
-The emulator's arrays are NumPy's inside, and could do all of it: then code that works on
-the emulator would fail on a GPU. So they refuse what stands here. ``make cupy-check``
-asks the installed CuPy about each entry, and about what is not here.
+The emulator's arrays are NumPy's inside, and could do all of it: then code that works
+on the emulator would fail on a GPU. So they refuse what stands here. ``make
+cupy-check`` asks the installed CuPy about each entry, and about what is not here.
 """
 
 import numpy as np
@@ -63,7 +63,7 @@ def refuse_as_cupy(name, method, args, kwargs):
     Parameters
     ----------
     name : str
-        Of a function, method or ufunc.
+        That of a function, method or ufunc.
     method : str or None
         That of a ufunc.
     args, kwargs
@@ -84,4 +84,5 @@ def refuse_as_cupy(name, method, args, kwargs):
 
 
 def _refuse(what):
-    raise TypeError(f"{what}: expected what CuPy can do, too, got what only NumPy does.")
+    raise TypeError(f"{what}: expected what CuPy can do, too, got what only NumPy "
+                    "does.")

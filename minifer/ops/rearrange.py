@@ -97,7 +97,10 @@ def part_backward(dy, cache):
 
 
 def _add_at(y, key, value):
-    """``y[key] += value``, for each time that the key takes an element; y contiguous."""
+    """``y[key] += value``, for each time that the key takes an element.
+
+    y is contiguous.
+    """
     if not on_gpu(y):
         return np.add.at(y, key, value)
     # CuPy adds at whole numbers only, not at a tuple of them.

@@ -21,7 +21,6 @@ def device(request):
     return request.param
 
 
-
 @pytest.fixture
 def cupy():
     return arrays.cupy_module()

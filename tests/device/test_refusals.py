@@ -37,8 +37,8 @@ def test_flags(x):
         assert not hasattr(x.flags, name)
 
 
-ARGUMENTS = {"where": True, "initial": 1.0, "mode": "clip", "correction": 1, "mean": 0.0,
-             "stable": True}
+ARGUMENTS = {"where": True, "initial": 1.0, "mode": "clip", "correction": 1,
+             "mean": 0.0, "stable": True}
 
 
 @on_devices
@@ -100,7 +100,8 @@ MIXED = {"add": lambda x: x + np.array(0.5), "radd": lambda x: np.array(0.5) + x
          "iadd": lambda x: operator.iadd(x, np.array(0.5)),
          "ufunc": lambda x: np.multiply(x, np.array(2.0)),
          "where": lambda x: np.where(x > 2, x, np.array(0.0)),
-         "clip": lambda x: np.clip(x, np.array(0.0), 1), "array": lambda x: x + np.ones(6),
+         "clip": lambda x: np.clip(x, np.array(0.0), 1),
+         "array": lambda x: x + np.ones(6),
          "list": lambda x: np.add(x, [1.0] * 6), "one": lambda x: float(x[:1]),
          "int": lambda x: int(x[:1]), "index": lambda x: operator.index(x[0]),
          "asarray": lambda x: np.asarray(x), "concatenate": lambda x: np.concatenate(

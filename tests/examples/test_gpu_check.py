@@ -1,6 +1,7 @@
 """The check of a machine with a GPU: what it can show where there is none."""
 
 import json
+import shutil
 import subprocess
 import sys
 import time
@@ -37,6 +38,23 @@ def read(path):
 
 
 # --- the whole ----------------------------------------------------------------
+
+@pytest.mark.skipif(not shutil.which("make"), reason="needs make")
+@pytest.mark.parametrize("cuda", ["12", "13"])
+def test_the_environment_of_a_gpu_has_the_compiler_of_its_cupy_alone(cuda):
+    """CuPy for CUDA 12 would load the NVRTC of CUDA 13 that other tests install."""
+    done = subprocess.run(["make", "-n", "-B", "gpu-check", f"CUDA={cuda}"],
+                          cwd=runs.EXAMPLES.parent, capture_output=True, text=True,
+                          check=True).stdout
+    assert f"[test,cuda{cuda}x]" in done and "dev]" not in done
+    assert ("nvidia-cuda-nvrtc==13.0.*" in done) == (cuda == "13")
+    assert ".venv-gpu/bin/python examples/gpu/gpu_check.py" in done
+
+
+def test_the_time_limits_fit_a_machine_that_has_compiled_nothing(module):
+    assert module.PARTS["conformance"].seconds >= 147 + 60
+    assert module.PARTS["tests"].seconds >= 93 + 30
+
 
 def test_without_a_gpu_it_says_so_in_one_line(tmp_path):
     (tmp_path / "cupy.py").write_text("raise ImportError('no such thing')")
@@ -174,7 +192,10 @@ def test_tests_are_counted(module, tmp_path):
         "def test_good(device): pass\n"
         "@pytest.mark.parametrize('device', ['emu', 'other'])\n"
         "def test_left_out(device): pytest.skip('so')\n"
-        "def test_bad_emu(): assert False\n")
+        "@pytest.mark.parametrize('device', ['emu'])\n"
+        "def test_bad(device): assert False\n"
+        "def test_of_no_device_of_emu(): assert False\n")
+    shutil.copy(runs.EXAMPLES.parent / "tests" / "conftest.py", tmp_path)
     size = module.Size(tests=str(path))
     assert module.tests("emu", size) == {
         "passed": False, "tests_passed": 1, "failed": 1, "skipped": 1}

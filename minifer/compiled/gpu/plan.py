@@ -32,11 +32,12 @@ from .steps import (ConvOnGpu, DenseOnGpu, DropoutOnGpu, FirstConvOnGpu, HeadOnG
 
 __all__ = ["GpuPlan"]
 
-#: Layers that, run eagerly, neither wait for the GPU nor use cuBLAS, and do the same
+#: Layers that, run eagerly, neither wait for the GPU nor need cuBLAS, and do the same
 #: at every step: only those can be part of a graph. Dropout is among them, since only
 #: where it does nothing does it run eagerly; and so it is with noise.
 CAPTURABLE = (BatchNormLayer, BiasLayer, ConcatLayer, Conv2DLayer, DenseLayer,
-              DimshuffleLayer, DropoutLayer, ElemwiseSumLayer, EmbeddingLayer, FeaturePoolLayer, FeatureWTALayer,
+              DimshuffleLayer, DropoutLayer, ElemwiseSumLayer, EmbeddingLayer,
+              FeaturePoolLayer, FeatureWTALayer,
               FlattenLayer, FrozenBatchNormLayer, GlobalPoolLayer,
               LocalResponseNormalization2DLayer, MaxPool1DLayer, MaxPool2DLayer,
               MaxPool3DLayer, NonlinearityLayer, PadLayer, ParametricRectifierLayer,

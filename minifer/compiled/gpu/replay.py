@@ -29,7 +29,7 @@ class Replay:
     """
 
     def __init__(self, driver):
-        self.driver, self.steps, self.why_not = driver, {}, None
+        self.driver, self.steps, self.why_not, self.may = driver, {}, None, False
 
     def __call__(self, given):
         """Do the device's part of a step; the host's part has been done.
@@ -66,6 +66,12 @@ class Replay:
         step.load(given)
         step.graph.launch()
         return step.graph.result
+
+    def may_capture(self):
+        """Whether steps are captured, as far as is known before one is."""
+        if not self.steps:
+            self.may = self._why_not() is None
+        return self.may and not self.why_not
 
     def launches(self):
         """Launches and array operations of a captured step, or None."""

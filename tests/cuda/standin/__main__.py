@@ -2,8 +2,9 @@
 
 CuPy's wheel of PyPI is installed into an environment of its own, with a stand-in of
 CUDA's driver, runtime and cuBLAS in the place of NVIDIA's. What CuPy compiles is
-compiled by the real NVRTC, and computed by the emulator. All tests that run on a GPU run
-there, and the parts of gpu_check.py, small. Exit code 0: all passed; 1: something failed.
+compiled by the real NVRTC, and computed by the emulator. All tests that run on a GPU
+run there, and the parts of gpu_check.py, small. Exit code 0: all passed; 1: something
+failed.
 docs/cuda-without-a-gpu.md explains how it works.
 """
 
@@ -57,11 +58,11 @@ def run_tests(python, which, processes):
     """A row for each folder of tests."""
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "junit.xml")
-        done = subprocess.run([python, "-m", "pytest", *which, "--device", "cuda", "-n",
-                               processes, "-p", "no:cacheprovider", f"--junitxml={path}"],
-                              cwd=ROOT)
+        done = subprocess.run(
+            [python, "-m", "pytest", *which, "--device", "cuda", "-n", processes,
+             "-p", "no:cacheprovider", f"--junitxml={path}"], cwd=ROOT)
         if not os.path.exists(path):
-            sys.exit(f"the tests ended with exit code {done.returncode}, with no report")
+            sys.exit(f"the tests ended with exit code {done.returncode}, and no report")
         suite = next(xml.etree.ElementTree.parse(path).getroot().iter("testsuite"))
     counts = {}
     for case in suite.iter("testcase"):
@@ -79,12 +80,13 @@ def run_parts(python):
     with tempfile.TemporaryDirectory() as folder:
         for part in PARTS:
             started, path = time.perf_counter(), pathlib.Path(folder, f"{part}.json")
-            subprocess.run([python, ROOT / "examples" / "gpu" / "gpu_check.py", "--device",
-                            "cuda", "--small", "--parts", part, "--out", path], cwd=ROOT)
+            subprocess.run(
+                [python, ROOT / "examples" / "gpu" / "gpu_check.py", "--device", "cuda",
+                 "--small", "--parts", part, "--out", path], cwd=ROOT)
             found = json.loads(path.read_text("utf-8"))["parts"][part] if (
                 path.exists()) else {"passed": False}
-            yield [f"gpu_check: {part}", int(found["passed"]), int(not found["passed"]), 0,
-                   round(time.perf_counter() - started)]
+            yield [f"gpu_check: {part}", int(found["passed"]),
+                   int(not found["passed"]), 0, round(time.perf_counter() - started)]
 
 
 if __name__ == "__main__":

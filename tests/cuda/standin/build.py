@@ -98,7 +98,7 @@ def rebuild(python, folder):
 
 
 def put_libraries(python):
-    """The stand-in's libraries in the place of NVIDIA's, and the hook of the compiler."""
+    """The stand-in's libraries in NVIDIA's place, and the hook of the compiler."""
     packages = packages_of(python)
     (packages / "standin.pth").write_text(
         f"import sys; sys.path.append({str(HERE)!r}); import hook; sys.path.pop()\n")
@@ -138,7 +138,7 @@ def link_all_of(target, user, prefix, unsupported, *parts):
                                               *(["-D"] if user.suffix == ".so" else []))
                      if name.startswith(prefix) and name not in there)
     with tempfile.TemporaryDirectory() as folder:
-        rest, version = pathlib.Path(folder, "rest.cpp"), pathlib.Path(folder, "version")
+        rest, version = (pathlib.Path(folder, name) for name in ("rest.cpp", "version"))
         rest.write_text("".join(f'extern "C" int {name}() {{ return {unsupported}; }}\n'
                                 for name in missing))
         version.write_text(f"{target.name} {{ global: *; }};")

@@ -1,8 +1,8 @@
-"""Compile for the stand-in all that CuPy compiles: loaded with its environment's Python.
+"""Compile for the stand-in all that CuPy compiles; its environment's Python loads this.
 
 Each source goes first to NVRTC, with the options that CuPy gives it, and must compile.
-Then g++ compiles it with the emulator, and CuPy gets, in place of machine code, the path
-of that library: it keeps it in its cache and hands it to the driver, as ever.
+Then g++ compiles it with the emulator, and CuPy gets, in place of machine code, the
+path of that library: it keeps it in its cache and hands it to the driver, as ever.
 """
 
 import hashlib
@@ -28,7 +28,8 @@ DRIVER = pathlib.Path(sysconfig.get_paths()["platlib"], "nvidia", "cu13", "lib",
 OPTIONS = ("-std=c++17", "-O1", "-fPIC", "-w", "-ffp-contract=off", "-fpermissive",
            f"-I{HERE}", f"-I{EMULATOR}")
 COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/", re.DOTALL)
-KERNEL = re.compile(r"__global__\s+void\s+(?:__launch_bounds__\s*\([^)]*\)\s*)?(\w+)\s*\(")
+KERNEL = re.compile(r"__global__\s+void\s+(?:__launch_bounds__\s*\([^)]*\)\s*)?"
+                    r"(\w+)\s*\(")
 DYNAMIC = re.compile(r"extern\s+__shared__\s+(?:__align__\(\d+\)\s*)?([\w ]+?)\s+(\w+)"
                      r"\s*\[\s*\]\s*;")
 
@@ -88,7 +89,6 @@ def make(target, text, flags, head):
                                *([] if head is None else ["-x", "none", DRIVER])],
                               capture_output=True, text=True)
         if done.returncode:
-            pathlib.Path("/tmp/standin-failed.cu").write_text(text)
             raise RuntimeError(f"g++ does not compile what NVRTC compiles:\n"
                                f"{done.stderr[:3000]}\n{' '.join(flags)}")
         os.replace(made, target)
