@@ -67,6 +67,10 @@ inline float __half2float(unsigned short h)
     return h & 0x8000 ? -size : size;
 }
 
+// In the words of CuPy's own half numbers.
+#define __half_as_ushort(h) (__half_raw(h).x)
+#define __ushort_as_half(v) (half(__half_raw{(unsigned short)(v)}))
+
 #define __noinline__ __attribute__((noinline))
 #define __CUDACC_RTC__ 1
 
