@@ -163,7 +163,7 @@ class EqualAverage(MovingAverage):
     >>> average = EqualAverage([p], share=0.5)
     >>> for epoch in 1, 2, 3, 4:
     ...     p.value[...] = epoch
-    ...     average.end_epoch(epoch, epochs=4)
+    ...     _ = average.end_epoch(epoch, epochs=4)
     >>> average.values[0]
     array([3.5])
     """
