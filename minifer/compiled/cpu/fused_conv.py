@@ -45,7 +45,7 @@ class FusedConv:
     algorithm : str
         See :func:`minifer.compiled.cpu.choice.choose`.
     below : BatchNorm, optional
-        Whose output it reads, a few images at a time.
+        The one below, whose output it reads a few images at a time.
     """
 
     def __init__(self, conv, relu, pool, norms, batch, training, need_dx,
