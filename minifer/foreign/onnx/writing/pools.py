@@ -31,8 +31,12 @@ def pool(graph, layer, x):
                    ceil_mode=ceil, wish=layer.name)
     if layer.mode == "max":
         return graph.add("MaxPool", x, **options)
-    counted = layer.mode == "average_inc_pad" and layer.ignore_border
-    return graph.add("AveragePool", x, count_include_pad=int(counted), **options)
+    if layer.mode == "average_inc_pad" and layer.ignore_border and any(sides):
+        # A step of its own: count_include_pad is skipped by some readers.
+        x = graph.add("Pad", x, [0, 0, *sides[:len(sides) // 2],
+                                 0, 0, *sides[len(sides) // 2:]], 0.0)
+        options["pads"] = [0] * len(sides)
+    return graph.add("AveragePool", x, **options)
 
 
 def global_pool(graph, layer, x):
