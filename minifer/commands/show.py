@@ -116,24 +116,29 @@ def main(args):
 
 
 def built_in():
-    """The networks of :mod:`minifer.models` that need no argument, by name."""
-    return sorted(
-        name for name in models.__all__ if inspect.isfunction(getattr(models, name))
-        and all(one.default is not one.empty for one in inspect.signature(
-            getattr(models, name)).parameters.values()))
+    """Networks that need no argument: :mod:`minifer.models`', and as --model has them.
+    """
+    found = {name: getattr(models, name) for name in models.__all__
+             if inspect.isfunction(getattr(models, name))}
+    return {**NETWORKS, **{
+        name: make for name, make in found.items() if all(
+            one.default is not one.empty
+            for one in inspect.signature(make).parameters.values())}}
 
 
 def find_network(name):
     """The network of a name or a model file, or one line that says what there is."""
-    if name not in built_in() or os.path.exists(name):
+    networks = built_in()
+    if name not in networks or os.path.exists(name):
         if not os.path.exists(name) and os.path.basename(name) == name and (
                 not os.path.splitext(name)[1]):
-            close = difflib.get_close_matches(name, built_in(), 1)
+            close = difflib.get_close_matches(name, networks, 1)
+            names = ", ".join(sorted(networks))
             raise SettingError(
-                f"{name}: expected a model file or one of {', '.join(built_in())}, got "
-                "neither." + "".join(f" Perhaps you meant '{one}'?" for one in close))
+                f"{name}: expected a model file or one of {names}, got neither."
+                + "".join(f" Perhaps you meant '{one}'?" for one in close))
         return load_model(name).network
-    made = getattr(models, name)()
+    made = networks[name]()
     return getattr(made, "network", made)
 
 
