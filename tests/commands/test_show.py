@@ -102,7 +102,7 @@ def test_a_model_file_is_listed(here):
 
 
 def test_all_networks_without_an_argument_are_known():
-    assert {"ck96", "pretrained", "resnet18", "vgg19"} <= set(built_in())
+    assert {"ck96", "pretrained", "vgg19", "six", "mlp-bn"} <= set(built_in())
     assert not {"resnet", "fcn48_penalty", "FCN48_L2"} & set(built_in())
 
 
