@@ -211,7 +211,9 @@ WALK = {
         "unknown name": ("--net resnet", "'resnet'"),
         "wrong option value": ("--batch 0", "--batch"),
         "wrong number": ("--rounds x", "--rounds: invalid int"),
-        "another rival": ("--against jax", "'jax'")},
+        "another rival": ("--against jax", "'jax'"),
+        "missing file": ("--epoch --data {gone}", "gone: expected a CSV file"),
+        "empty folder": ("--epoch --data {empty}", "a folder for each class")},
     "doctor": {"a word too many": ("please", "please")},
 }
 

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 
 from minifer.cuda import (activation, conv, depthwise, dropout, filter_gradient,
-                          first_conv, fused_conv, gemm, head, loader, loss, norm, pool,
-                          reduce, unfold, update)
+                          first_conv, fused_conv, gemm, head, loader, loss, matmul,
+                          norm, pool, reduce, unfold, update)
 from minifer.cuda.emulator import schedule
 from minifer.device import arrays
+from minifer.device.graphs import capture
 from minifer.errors import KernelError
 from minifer.ops.unfold import Geometry
 from minifer.random import Stream
@@ -76,6 +77,13 @@ def run_dropout():
 def run_bias():
     y, cache = activation.bias_rectify_forward(device(5, 3, 30, 30), device(3))
     return y, *activation.bias_rectify_backward(y, cache)
+
+
+def run_matmul():
+    A, B = device(70, 40), device(40, 65)
+    graph = capture("emu", lambda: matmul.matmul(A, B))  # else it is NumPy's product
+    graph.launch()
+    return [graph.result]
 
 
 def run_update():
@@ -159,7 +167,7 @@ def run_mask():
 
 #: What runs the kernels of a file, or those that include it.
 LIBRARY = {
-    "unfold.cu": run_unfold, "depthwise.cu": run_depthwise,
+    "matmul.cu": run_matmul, "unfold.cu": run_unfold, "depthwise.cu": run_depthwise,
     "conv.cu": run_conv, "norm.cu": run_norm, "loss.cu": run_loss,
     "activation.cu": run_bias, "update.cu": run_update, "head.cu": run_head,
     "dropout.cu": lambda: [*run_dropout(), *run_mask()],

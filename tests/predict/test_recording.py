@@ -4,7 +4,7 @@ import os
 
 import numpy as np
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given, settings, strategies as st
 
 from helpers import clips
 from minifer.errors import OutputError, SettingError, VideoError
@@ -93,6 +93,7 @@ def test_an_encoder_that_is_missing(tmp_path, monkeypatch):
 
 # --- at its pace -----------------------------------------------------------------
 
+@settings(deadline=None)
 @given(st.lists(st.floats(0, 3), min_size=1, max_size=40), st.sampled_from([5, 25, 30]))
 def test_at_each_moment_the_latest_picture_is_shown(gaps, fps):
     """Numbers for pictures: each at its time, to the nearest frame."""
