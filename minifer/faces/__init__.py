@@ -2,8 +2,9 @@
 
 ``images.py`` reads files and is the only one that imports OpenCV; ``formats.py`` knows
 their names, ``headers.py`` what they say of themselves, ``quiet.py`` keeps decoders off
-the terminal. ``cascades.py`` finds faces, ``cropping.py`` cuts them out, ``cache.py``
-remembers crops, ``preprocessing.py`` makes crops a network's input.
+the terminal. ``cascades.py`` finds faces, ``cropping.py`` and ``cutting.py`` cut them
+out as ``settings.py`` says, ``cache.py`` remembers crops, ``preprocessing.py`` makes
+crops a network's input.
 """
 
 from typing import TYPE_CHECKING

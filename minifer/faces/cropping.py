@@ -11,7 +11,6 @@ Faces and eyes are found by cascades of Haar features that come with OpenCV 4
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import json
 import os
@@ -23,11 +22,13 @@ from typing import Any
 import numpy as np
 
 from .._types import Array, FilePath, OnProgress
-from ..errors import ImageError, SettingError, ShapeError
+from ..errors import ImageError, SettingError
 from . import cascades, images
 from .boxes import outermost
 from .cache import CropCache, cache_folder
+from .cutting import check_grey, crop, resize, square
 from .images import to_grey
+from .settings import CropSettings
 
 __all__ = ["CropSettings", "find_faces", "find_eyes", "crop", "extract", "prepare",
            "to_grey", "cache_folder"]
@@ -40,91 +41,6 @@ CROP_VERSION = 2
 EYES_ABOVE = 0.6
 #: Wider faces are searched for eyes in a copy scaled down to this.
 EYES_SIDE = 400
-
-
-@dataclasses.dataclass(frozen=True)
-class CropSettings:
-    """How a photo becomes a face crop.
-
-    Parameters
-    ----------
-    size : int
-        Side of the crop in pixels.
-    mode : str
-        ``"haar"`` finds the face; ``"whole"`` takes the image as the crop it
-        already is, resized; ``"either"`` does that with square images of up to
-        ``size`` × ``size`` pixels, and finds the face on others.
-    scale_factor : float
-        The cascade looks at sizes growing by this factor, above 1.
-    neighbours : int
-        A face counts when so many overlapping windows agree; more means fewer
-        false alarms and more missed faces.
-    smallest : float
-        Smallest face, as a fraction (0 to 1) of the photo's shorter side.
-    search_side : int
-        Photos whose longer side has more pixels are searched in a copy scaled
-        down to this; the crop is cut from the photo itself.
-
-    Raises
-    ------
-    SettingError
-        If a value is out of its range.
-
-    Examples
-    --------
-    >>> CropSettings(size=48).to_dict()["mode"]
-    'haar'
-    >>> CropSettings.from_dict(CropSettings(size=48).to_dict())
-    CropSettings(size=48, mode='haar', scale_factor=1.1, neighbours=5,
-                 smallest=0.05, search_side=1000)
-    """
-
-    size: int = 96
-    mode: str = "haar"
-    scale_factor: float = 1.1
-    neighbours: int = 5
-    smallest: float = 0.05
-    search_side: int = 1000
-
-    def __post_init__(self):
-        if self.mode not in ("haar", "whole", "either"):
-            raise SettingError(
-                f"faces: expected 'haar', 'whole' or 'either', got {self.mode!r}.")
-        for name, low, high in [("size", 8, 1024), ("scale_factor", 1.01, 2),
-                                ("neighbours", 0, 100), ("smallest", 0, 1),
-                                ("search_side", 100, 10000)]:
-            value = getattr(self, name)
-            kind = type(getattr(CropSettings, name))
-            if (isinstance(value, bool) or not isinstance(value, (int, kind))
-                    or not low <= value <= high):
-                raise SettingError(
-                    f"crop setting {name}: expected {kind.__name__} from {low} "
-                    f"to {high}, got {value!r}.")
-
-    def is_crop(self, grey: np.ndarray) -> bool:
-        """Whether an image (H, W) is a face crop already."""
-        small = grey.shape[0] == grey.shape[1] <= self.size
-        return self.mode == "whole" or (self.mode == "either" and small)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the settings as a dict that JSON can hold."""
-        return dataclasses.asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> CropSettings:
-        """Build the settings from :meth:`to_dict`'s dict.
-
-        Raises
-        ------
-        SettingError
-            If a name is unknown, as in a file of a newer minifer.
-        """
-        unknown = set(values) - {field.name for field in dataclasses.fields(cls)}
-        if unknown:
-            raise SettingError(
-                f"crop settings: expected only {list(cls().to_dict())}, got also "
-                f"{sorted(unknown)}. Use the minifer version that wrote them.")
-        return cls(**values)
 
 
 def find_faces(grey: np.ndarray, settings: CropSettings = CropSettings(),
@@ -158,13 +74,13 @@ def find_faces(grey: np.ndarray, settings: CropSettings = CropSettings(),
     """
     if which not in ("largest", "all"):
         raise SettingError(f"which: expected 'largest' or 'all', got {which!r}.")
-    _check_grey(grey)
+    check_grey(grey)
     height, width = grey.shape
     if settings.is_crop(grey):
         return np.array([[0, 0, width, height]])
     cascade = cascades.load(cascades.FACE)
     shrink = min(1.0, settings.search_side / max(height, width))
-    small = grey if shrink == 1.0 else _resize(
+    small = grey if shrink == 1.0 else resize(
         grey, max(1, round(width * shrink)), max(1, round(height * shrink)))
     least = max(images.SMALLEST_SIDE, round(settings.smallest * min(small.shape)))
     found = cascade.detectMultiScale(
@@ -199,10 +115,10 @@ def find_eyes(grey: np.ndarray, box: Array) -> np.ndarray:
     BackendUnavailable
         If OpenCV or its cascade is missing.
     """
-    left, top, side = _square(grey, box)
+    left, top, side = square(grey, box)
     upper = grey[top:top + max(1, round(EYES_ABOVE * side)), left:left + side]
     shrink = min(1.0, EYES_SIDE / side)
-    small = _resize(upper, max(1, round(shrink * side)),
+    small = resize(upper, max(1, round(shrink * side)),
                     max(1, round(shrink * len(upper))))
     least = round(shrink * side / 10)
     found = cascades.load(cascades.EYE).detectMultiScale(
@@ -210,40 +126,6 @@ def find_eyes(grey: np.ndarray, box: Array) -> np.ndarray:
     boxes = np.array(found, dtype=np.int64).reshape(-1, 4)
     boxes = np.rint(boxes / shrink).astype(np.int64) + (left, top, 0, 0)
     return boxes[np.lexsort((boxes[:, 1], boxes[:, 0]))]
-
-
-def crop(grey: np.ndarray, box: Array, size: int) -> np.ndarray:
-    """Cut a square face out of a photo and scale it.
-
-    The square has the box's centre and its longer side. Where it would reach
-    over the edge it is moved, and if need be made smaller, so that every pixel
-    of the crop is a pixel of the photo and nothing is stretched.
-
-    Parameters
-    ----------
-    grey : ndarray (H, W), uint8
-    box : sequence of 4 int
-        x, y, width, height in pixels of ``grey``.
-    size : int
-        Side of the result in pixels.
-
-    Returns
-    -------
-    ndarray (size, size), uint8
-
-    Raises
-    ------
-    ShapeError
-        If ``grey`` is not (H, W) uint8, or the box lies outside of it.
-
-    Examples
-    --------
-    >>> photo = np.tile(np.arange(100, dtype=np.uint8), (50, 1))
-    >>> crop(photo, (60, 10, 16, 16), size=4)[0].tolist()
-    [62, 66, 70, 74]
-    """
-    left, top, side = _square(grey, box)
-    return _resize(grey[top:top + side, left:left + side], size, size)
 
 
 def extract(grey: np.ndarray, settings: CropSettings = CropSettings(),
@@ -271,10 +153,10 @@ def extract(grey: np.ndarray, settings: CropSettings = CropSettings(),
     """
     boxes = find_faces(grey, settings, which)
     if settings.is_crop(grey):
-        return _resize(grey, settings.size, settings.size)[None], boxes
+        return resize(grey, settings.size, settings.size, settings.scaling)[None], boxes
     crops = np.empty((len(boxes), settings.size, settings.size), np.uint8)
     for face, box in zip(crops, boxes):
-        face[:] = crop(grey, box, settings.size)
+        face[:] = crop(grey, box, settings.size, settings)
     return crops, boxes
 
 
@@ -365,36 +247,3 @@ def _key(data, settings):
     recipe = [images.content_hash(data), settings.to_dict(), CROP_VERSION,
               images.load_cv2().__version__]
     return hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()
-
-
-def _square(grey, box):
-    """Left, top and side of the square that :func:`crop` cuts out."""
-    _check_grey(grey)
-    x, y, width, height = (int(value) for value in box)
-    rows, columns = grey.shape
-    if (width < 1 or height < 1 or x >= columns or y >= rows
-            or x + width <= 0 or y + height <= 0):
-        raise ShapeError(
-            f"crop: expected a box x, y, width, height on a photo of {columns}x"
-            f"{rows} pixels, got {(x, y, width, height)}.")
-    side = min(max(width, height), rows, columns)
-    left = min(max(x + (width - side) // 2, 0), columns - side)
-    top = min(max(y + (height - side) // 2, 0), rows - side)
-    return left, top, side
-
-
-def _check_grey(grey):
-    if (not isinstance(grey, np.ndarray) or grey.dtype != np.uint8
-            or grey.ndim != 2 or grey.size == 0):
-        raise ShapeError(
-            "faces: expected a photo (H, W) of uint8 grey values, got "
-            f"{getattr(grey, 'dtype', type(grey).__name__)} of shape "
-            f"{np.shape(grey)}. read_image and to_grey give such photos.")
-
-
-def _resize(grey, width, height):
-    """Scale: averaging areas when shrinking, else between neighbours."""
-    cv2 = images.load_cv2()
-    shrinks = grey.shape[0] >= height and grey.shape[1] >= width
-    how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-    return cv2.resize(grey, (width, height), interpolation=how)

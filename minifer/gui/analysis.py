@@ -115,8 +115,8 @@ class Analysis:
 
     def _crops(self, predictor, state):
         """The faces (K, 1, S, S) as the model's network wants them."""
-        size = predictor.preprocessing.crop.size
-        return np.stack([crop(self._grey, face.box, size)
+        settings = predictor.preprocessing.crop
+        return np.stack([crop(self._grey, face.box, settings.size, settings)
                          for face in state.faces])[:, None]
 
     def _judge(self, verdict, state):

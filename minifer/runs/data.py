@@ -96,8 +96,8 @@ def load(args, model, progress):
         source, protocol = ", ".join(args.data), "the data set's own {} part"
     else:
         seed, source = _seed(args, model), args.images or DRAWN
-        faces = _named_as(read_ck(args, seed, progress, faces=crop.mode,
-                                  size=crop.size), source, args, model)
+        faces = _named_as(read_ck(args, seed, progress, faces=crop), source, args,
+                          model)
         protocol = "{} part of a " + data.describe("subject", SHARES, seed=seed)
     counts = np.bincount(faces.labels, minlength=len(faces.classes))
     absent = [name for name, count in zip(faces.classes, counts) if not count]
@@ -185,7 +185,7 @@ def _seed(args, model):
 def _read(path, args, model, crop, progress):
     """FER2013's table, or class folders, in the size that the model takes."""
     if os.path.isdir(path):
-        return data.load_folders(path, model.classes, crop.mode, crop.size,
+        return data.load_folders(path, model.classes, crop,
                                  progress=progress.callback("reading"),
                                  merge_alike=args.merge_alike, absent=True)
     return scale(data.load_fer2013(path), crop)

@@ -10,6 +10,7 @@ import pytest
 from helpers import runs
 from minifer import data, layers
 from minifer.commands import cli
+from minifer.faces import CropSettings, Preprocessing
 from minifer.faces.images import write_png
 from minifer.faces.views import mean_of_views
 from minifer.weights.model_file import Model, save_model
@@ -54,6 +55,21 @@ def test_it_says_what_the_model_says(here, tmp_path, capsys):
     assert {path.name for path in tmp_path.iterdir()} == {
         "report.md", "report.html", "predictions.csv", "confusion_matrix.png",
         "calibration.png", "most_wrong.png"}
+
+
+def test_faces_are_cut_out_as_the_model_says(tmp_path, capsys):
+    steps = Preprocessing(CropSettings(8, "whole", scaling="linear"))
+    model = Model(runs.network(), runs.CLASSES, steps.to_dict())
+    save_model(str(tmp_path / "model.npz"), model)
+    for seed, name in enumerate(runs.CLASSES):
+        (tmp_path / "faces" / name).mkdir(parents=True)
+        write_png(str(tmp_path / "faces" / name / "a.png"), np.random.default_rng(
+            seed).integers(0, 256, (30, 30), dtype=np.uint8))
+    cli.main(["eval", "--model", str(tmp_path / "model.npz"), "--part", "all", "--data",
+              str(tmp_path / "faces"), "--out", str(tmp_path / "out")])
+    found = data.load_folders(str(tmp_path / "faces"), runs.CLASSES, steps.crop)
+    assert f"| fingerprint | {found.fingerprint} |" in (
+        tmp_path / "out" / "report.md").read_text("utf-8")
 
 
 @pytest.mark.parametrize("part, n", [("train", 6), ("all", 12)])

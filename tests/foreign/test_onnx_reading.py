@@ -57,6 +57,21 @@ def test_there_and_back(network):
                                rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize("rule", ["same_upper", "same_lower"])
+@pytest.mark.parametrize("size", [(None, None), (9, 8)])
+def test_layers_pad_by_themselves(rule, size):
+    x = layers.InputLayer((None, 2, *size))
+    y = layers.Conv2DLayer(x, 3, (2, 3), 2, rule, flip_filters=False)
+    y = layers.Pool2DLayer(y, 2, 1, rule, mode="average_exc_pad")
+    y = layers.MaxPool2DLayer(y, 3, 2, rule)
+    batch = np.random.default_rng(0).normal(size=(2, 2, 9, 8)).astype(np.float32)
+    found = network_of(to_onnx(y))
+    assert [type(one) for one in layers.get_all_layers(found)] == [
+        type(one) for one in layers.get_all_layers(y)]
+    np.testing.assert_allclose(layers.get_output(found, batch),
+                               layers.get_output(y, batch), rtol=1e-5, atol=1e-6)
+
+
 def test_no_case_of_onnx_itself_is_wrong():
     verdicts = [onnx_cases.outcome(case)[0] for case in onnx_cases.cases()]
     assert verdicts.count("wrong") == 0 and verdicts.count("passed") >= 320

@@ -53,6 +53,22 @@ def test_every_layer(network):
     check(shaken(network), example_input(network, 3).astype(np.float32))
 
 
+@pytest.mark.parametrize("rule", ["same_upper", "same_lower"])
+@pytest.mark.parametrize("size", [(None, None), (9, 8)])
+def test_padding_by_a_rule(rule, size):
+    """Of images of no known size, it depends on what comes."""
+    x = layers.InputLayer((None, 2, *size))
+    conv = layers.Conv2DLayer(x, 3, (2, 3), 2, rule, flip_filters=False, name="conv")
+    networks = [conv, layers.MaxPool2DLayer(conv, 3, 2, rule),
+                layers.Upscale2DLayer(conv, (2, 3), "linear")]
+    networks += [layers.Pool2DLayer(x, (3, 2), 2, rule, mode=mode)
+                 for mode in ("average_exc_pad", "average_inc_pad")]
+    for network in networks:
+        for H, W in [(9, 8), (8, 11)] if None in size else [size]:
+            batch = np.random.default_rng(0).normal(size=(2, 2, H, W))
+            check(shaken(network), batch.astype(np.float32))
+
+
 @pytest.mark.parametrize("name", ["linear", "rectify", "leaky_rectify", "elu", "selu",
                                   "tanh", "sigmoid", "softplus", "softmax"])
 def test_every_nonlinearity(name):

@@ -10,6 +10,7 @@ import pytest
 
 from minifer import layers, models
 from minifer.errors import SettingError, WeightsError
+from minifer.faces import CropSettings
 from minifer.predict.opening import open_model
 from minifer.weights.foreign import (load_keras_params, load_torch_params, read_keras,
                                      read_keras_model)
@@ -287,7 +288,10 @@ def test_mini_xceptions_preprocessing_is_known(tmp_path):
                              "neutral")
     assert model.preprocessing["scale"] * 255 + model.preprocessing["shift"] == 1
     assert model.preprocessing["shift"] == -1
-    assert model.preprocessing["crop"]["size"] == 64
+    crop = CropSettings.from_dict(model.preprocessing["crop"])
+    assert crop == CropSettings(64, margin=10, scaling="linear", edge="fill")
+    other = open_model(faces_file(tmp_path / "m.hdf5"), pixels=(0, 1))
+    assert CropSettings.from_dict(other.preprocessing["crop"]) == CropSettings(64)
 
 
 def test_others_say_what_to_give(tmp_path):

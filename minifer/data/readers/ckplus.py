@@ -57,7 +57,8 @@ class Scan:
 
 
 def load_ck(images: FilePath, labels: FilePath, last: float = 0.3, neutral: float = 0.0,
-            faces: str = "haar", size: int = 96, cache: FilePath | bool | None = None,
+            faces: str | CropSettings = "haar", size: int = 96,
+            cache: FilePath | bool | None = None,
             progress: OnProgress | None = None) -> Dataset:
     """Load a data set laid out like CK+, one face crop a frame.
 
@@ -74,8 +75,9 @@ def load_ck(images: FilePath, labels: FilePath, last: float = 0.3, neutral: floa
     neutral : float
         Share, counted from the start, that is used as class ``"neutral"``, 0 to
         1. Above 0 there are 8 classes, neutral first.
-    faces : str
-        ``"haar"`` finds and crops the face; ``"whole"`` takes each image whole.
+    faces : str or CropSettings
+        ``"haar"`` finds and crops the face; ``"whole"`` takes each image whole. Whole
+        settings, such as those of a model, hold also the size.
     size : int
         Side of the crops in pixels.
     cache : None, str, path-like or False
@@ -104,7 +106,7 @@ def load_ck(images: FilePath, labels: FilePath, last: float = 0.3, neutral: floa
     BackendUnavailable
         If OpenCV or its face cascade is missing.
     """
-    settings = CropSettings(size=size, mode=faces)
+    settings = CropSettings.of(faces, size)
     scan = scan_ck(images, labels, last, neutral)
     crops, found, errors = prepare(scan.paths, settings, cache, progress)
     raise_unreadable(errors, len(scan.paths))

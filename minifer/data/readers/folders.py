@@ -66,7 +66,7 @@ class FolderScan:
 
 
 def load_folders(root: FilePath, classes: Sequence[str] | None = None,
-                 faces: str = "whole", size: int = 48,
+                 faces: str | CropSettings = "whole", size: int = 48,
                  merge: dict[str, str] | None = None, strict: bool = False,
                  cache: FilePath | bool | None = False,
                  progress: OnProgress | None = None, merge_alike: bool = False,
@@ -81,9 +81,9 @@ def load_folders(root: FilePath, classes: Sequence[str] | None = None,
     classes : sequence of K str, optional
         The class folders in the order of the labels. Default: those found, in
         alphabetical order. For FER2013's own order give ``FER2013_CLASSES``.
-    faces : str
-        ``"whole"`` takes each image whole, ``"haar"`` finds and crops the face; see
-        :class:`~minifer.faces.CropSettings`.
+    faces : str or CropSettings
+        ``"whole"`` takes each image whole, ``"haar"`` finds and crops the face. Whole
+        settings, such as those of a model, hold also the size.
     size : int
         Side of the result in pixels; other images are scaled.
     merge : dict of str to str, optional
@@ -118,7 +118,7 @@ def load_folders(root: FilePath, classes: Sequence[str] | None = None,
     SettingError, BackendUnavailable
         As for ``load_ck``.
     """
-    settings = CropSettings(size=size, mode=faces)
+    settings = CropSettings.of(faces, size)
     scan = scan_folders(root, classes, merge, merge_alike, absent)
     crops, found, errors = prepare(scan.paths, settings, cache, progress)
     if strict or len(errors) == len(scan.paths):

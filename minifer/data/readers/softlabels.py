@@ -64,8 +64,9 @@ def ramp(frames: int, emotion: str) -> np.ndarray:
     return labels
 
 
-def load_ck_soft(images: FilePath, labels: FilePath, faces: str = "haar",
-                 size: int = 224, cache: FilePath | bool | None = None,
+def load_ck_soft(images: FilePath, labels: FilePath,
+                 faces: str | CropSettings = "haar", size: int = 224,
+                 cache: FilePath | bool | None = None,
                  progress: OnProgress | None = None) -> SplitDataset:
     """Load whole sequences laid out like CK+, with a soft label for each frame.
 
@@ -89,7 +90,7 @@ def load_ck_soft(images: FilePath, labels: FilePath, faces: str = "haar",
     SettingError, DatasetError, LabelError, ImageError, BackendUnavailable
         As ``load_ck``.
     """
-    settings = CropSettings(size=size, mode=faces)
+    settings = CropSettings.of(faces, size)
     # a share too small for any frame: it only keeps sequences labelled neutral
     scan = scan_ck(images, labels, last=1.0, neutral=1e-12)
     targets = _targets(scan)

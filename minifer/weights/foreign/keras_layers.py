@@ -7,7 +7,6 @@ change nothing in prediction: how weights begin, what they are punished for.
 
 from __future__ import annotations
 
-import functools
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,8 @@ import numpy as np
 from ... import layers, nonlinearities
 from .keras_calls import Call, Value, activated, activation
 from .keras_images import IMAGE_MAKERS
+from .keras_recurrent import RECURRENT_MAKERS
+from .keras_rules import SCALE, SHIFT
 
 __all__ = ["MAKERS", "make"]
 
@@ -146,6 +147,25 @@ def _norm(call, value):
     return value._replace(layer=call.note(layer))
 
 
+def _layer_norm(call, value):
+    """Over some axes of each input; factor and bias are a layer each."""
+    call.only("rms_scaling", False)
+    value = value.channels_last()
+    ndim, axis = len(value.shape), call.get("axis", -1)
+    axes = tuple(one % ndim for one in (axis if isinstance(axis, list) else [axis]))
+    if list(axes) != sorted(set(axes)) or 0 in axes:
+        call.refuse(f"axis={axis!r}")
+    top = layers.StandardizationLayer(value.layer, axes, call.get("epsilon", 1e-3),
+                                      name=call.name)
+    shared = tuple(one for one in range(ndim) if one not in axes)
+    for option, kind, ending in (("scale", layers.ScaleLayer, SCALE),
+                                 ("center", layers.BiasLayer, SHIFT)):
+        if call.get(option, True):
+            name = call.name + ending
+            top = call.note(kind(top, shared_axes=shared, name=name), name)
+    return Value(top, False)
+
+
 def _dropout(call, value):
     rate = call.get("rate", call.get("p", 0.5))
     call.only("noise_shape", None)
@@ -188,22 +208,6 @@ def _embedding(call, value):
     return Value(call.note(layer), False)
 
 
-def _lstm(call, value):
-    for option in ("go_backwards", "stateful", "return_state", "unit_forget"):
-        call.only(option, False)
-    inside = activation(call, "recurrent_activation")
-    f = activation(call)
-    gate = functools.partial(layers.Gate, W_cell=None)
-    options = {} if call.get("use_bias", True) else {"b": None}
-    gates = {name: gate(nonlinearity=inside, **options)
-             for name in ("ingate", "forgetgate", "outgate")}
-    layer = layers.LSTMLayer(
-        value.channels_last().layer, call.get("units"), **gates,
-        cell=gate(nonlinearity=f, **options), nonlinearity=f, peepholes=False,
-        only_return_final=not call.get("return_sequences", False), name=call.name)
-    return Value(call.note(layer), False)
-
-
 # --- several inputs ----------------------------------------------------------------
 
 def _together(values):
@@ -239,14 +243,15 @@ MERGERS = (_merge, _concatenate)
 
 #: By Keras's class.
 MAKERS = {
-    **IMAGE_MAKERS,
+    **IMAGE_MAKERS, **RECURRENT_MAKERS,
     **dict.fromkeys(("Activation", "ReLU", "LeakyReLU", "ELU", "Softmax"),
                     _nonlinearity),
     "PReLU": _prelu,
     **{f"SpatialDropout{n}D": _dropout for n in (1, 2, 3)},
     "Flatten": _flatten, "Reshape": _reshape, "Permute": _permute, "Dense": _dense,
     "BatchNormalization": _norm, "Dropout": _dropout, "GaussianNoise": _noise,
-    "Rescaling": _rescaling, "Embedding": _embedding, "LSTM": _lstm,
+    "Rescaling": _rescaling, "Embedding": _embedding,
+    "LayerNormalization": _layer_norm,
     **dict.fromkeys(("Add", "Average", "Multiply", "Maximum", "Minimum", "Subtract"),
                     _merge),
     "Concatenate": _concatenate,

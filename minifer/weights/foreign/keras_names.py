@@ -19,7 +19,7 @@ import re
 
 from ...errors import WeightsError, quoted
 
-__all__ = ["attribute", "named_arrays"]
+__all__ = ["attribute", "both_ways", "named_arrays"]
 
 #: What a compiled model saves beside its layers.
 NO_LAYERS = ("optimizer", "optimizer_weights", "metrics")
@@ -75,12 +75,21 @@ def _listed(root):
     """
     if not any(name.startswith("layer_names") for name in root.attrs):
         return None
+    groups = {name: _member(root, name) for name in _texts(root, "layer_names")}
+    places = {name: _texts(inside, "weight_names") for name, inside in groups.items()
+              if hasattr(inside, "keys")}
+    for group, names in places.items():
+        if len(set(names)) < len(names):
+            raise WeightsError(
+                "expected a name of its own for each array, got several in "
+                f"{quoted(group)} that share one, of which one alone is there: Keras "
+                "3.0 cannot write inner models and Bidirectional as .h5, and leaves "
+                "the file unfinished. Save it again as .keras.")
     found = []
-    for group in _texts(root, "layer_names"):
-        inside = _member(root, group)
-        if not hasattr(inside, "keys"):
+    for group, inside in groups.items():
+        if group not in places:
             raise ValueError(f"no group {quoted(group)}, which layer_names has")
-        for place in _texts(inside, "weight_names"):
+        for place in places[group]:
             item = _member(inside, place)
             if not hasattr(item, "shape"):
                 raise ValueError(f"no array {quoted(place)}, which weight_names has")
@@ -180,7 +189,27 @@ def counted(description):
         if "layers" in entry["config"]:
             found.update({f"{place}/{below}": name
                           for below, name in counted(entry).items()})
+        if entry["class_name"] == "Bidirectional":
+            for way, (_, config) in zip(("forward", "backward"),
+                                        both_ways(entry["config"])):
+                found[f"{place}/{way}_layer"] = config["name"]
     return found
+
+
+def both_ways(config):
+    """(class, options) of the two layers in a Bidirectional, with the names they have.
+
+    >>> [one["name"] for _, one in both_ways({"layer": {
+    ...     "class_name": "GRU", "config": {"name": "g"}}})]
+    ['forward_g', 'backward_g']
+    """
+    forth, back = config["layer"], config.get("backward_layer") or config["layer"]
+    for way, one in (("forward_", forth), ("backward_", back)):
+        name = one["config"]["name"]
+        if one is forth:
+            name = name.removeprefix("forward_")
+        yield one["class_name"], {
+            **one["config"], "name": way + name.removeprefix(way)}
 
 
 def snake(name):

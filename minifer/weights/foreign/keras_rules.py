@@ -10,14 +10,16 @@ from ... import layers
 from ...errors import WeightsError
 from ...layers.conv import BaseConvLayer
 from ...layers.conv_transposed import _TransposedConvLayer
+from .recurrent_rules import RECURRENT, keras_recurrent
 from .rules import Rule, inv_std_of, turned, unknown
-from .torch_rules import LSTM_GATES
 
-__all__ = ["keras_rules", "POINTWISE"]
+__all__ = ["keras_rules", "POINTWISE", "SCALE", "SHIFT"]
 
 #: A separable convolution of Keras is two layers here: NAME, which looks at each
 #: channel by itself, and NAME_pointwise, which mixes them.
 POINTWISE = "_pointwise"
+#: And a layer normalisation three: NAME, and its factors and biases.
+SCALE, SHIFT = "_scale", "_bias"
 
 
 def keras_rules(where, name, layer, reordered=True):
@@ -36,6 +38,8 @@ def keras_rules(where, name, layer, reordered=True):
     def order():
         return _channels_first(where, layer) if reordered else None
 
+    if isinstance(layer, RECURRENT):
+        return keras_recurrent(where, name, layer)
     match layer:
         case layers.LocallyConnected2DLayer():
             raise unknown(where, layer)
@@ -54,11 +58,21 @@ def keras_rules(where, name, layer, reordered=True):
             rules = [("alpha", layer.alpha, _alpha(layer))]
         case layers.EmbeddingLayer():
             rules = [("embeddings", layer.W, {})]
-        case layers.LSTMLayer():
-            return _lstm(where, name, layer)
+        case layers.ScaleLayer() if name.endswith(SCALE) and _is_plain(
+                layer.scales, reordered):
+            return _numbered(name.removesuffix(SCALE), [("gamma", layer.scales, {})])
+        case layers.BiasLayer() if name.endswith(SHIFT) and _is_plain(
+                layer.b, reordered):
+            scaled = isinstance(layer.input_layer, layers.ScaleLayer)
+            return _numbered(name.removesuffix(SHIFT), [("beta", layer.b, {})], scaled)
         case _:
             raise unknown(where, layer)
     return _numbered(name, rules)
+
+
+def _is_plain(param, reordered):
+    """Whether its values stand in one order here and in Keras."""
+    return not reordered or param.value.ndim == 1
 
 
 def _numbered(name, rules, first=0):
@@ -107,25 +121,6 @@ def _alpha(layer):
     ours = [1 if axis in layer.shared_axes else n for axis, n in enumerate(shape, 1)]
     return {"change": lambda alpha: np.moveaxis(alpha, -1, 0),
             "given": [(*ours[1:], ours[0])]}
-
-
-def _lstm(where, name, layer):
-    """``kernel`` (D, 4H), ``recurrent_kernel`` (H, 4H), ``bias`` (4H,)."""
-    if layer.peepholes or layer.backwards:
-        raise unknown(where, layer, " with peepholes or backwards")
-    H, rules = layer.num_units, []
-    for place, gate in enumerate(LSTM_GATES):
-        part = (..., slice(place * H, (place + 1) * H))
-        for number, (array, param) in enumerate((
-                ("kernel", getattr(layer, f"W_in_to_{gate}")),
-                ("recurrent_kernel", getattr(layer, f"W_hid_to_{gate}")),
-                ("bias", getattr(layer, f"b_{gate}")))):
-            rules.append(Rule(
-                [(f"{name}/{array}", f"{name}/{number}")], param,
-                change=lambda a, part=part: a[part],
-                given=[(*param.shape[:-1], 4 * H)]))
-    states = [one for one in layer.params if one in (layer.hid_init, layer.cell_init)]
-    return rules + [Rule([], state) for state in states]
 
 
 def _channels_first(where, layer):

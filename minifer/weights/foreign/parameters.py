@@ -132,6 +132,9 @@ def _load(where, arrays, named, skip, separator, rules_of, unused=()):
     for rule in rules:
         found = [next((name for name in names if name in left), None)
                  for names in rule.names]
+        if rule.optional and not any(found):
+            values[rule.param] = rule.value_of([])
+            continue
         if None in found:
             missing.append(rule.names[found.index(None)][0])
             continue

@@ -31,6 +31,8 @@ class Rule:
     given : list of tuple of int, optional
         The shapes that each array may have, where it is not that of the parameter with
         its axes in another order.
+    optional : bool
+        Whether the value is 0 where the file has none of the arrays.
     """
 
     names: list
@@ -38,6 +40,7 @@ class Rule:
     axes: tuple | None = None
     change: Callable | None = None
     given: list | None = None
+    optional: bool = False
 
     @property
     def shapes(self):
@@ -79,5 +82,5 @@ def unknown(where, layer, why=""):
     """The error for a layer without rules."""
     return WeightsError(
         f"{where}: expected convolutions, dense layers, batch norms, PReLU, embeddings "
-        f"and LSTM, got {layer!r}{why}. Set its parameters by hand, with its name in "
-        "skip.")
+        f"and recurrent layers, got {layer!r}{why}. Set its parameters by hand, with "
+        "its name in skip.")

@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import struct
+import zipfile
 
 import numpy as np
 
@@ -150,6 +151,67 @@ def keras():
                                  ("Keras model", "model_weights/", "{0}/{0}/{2}:0"),
                                  ("Keras 3", "layers/", "{0}/vars/{1}")):
             yield Reader(name, "hdf5", make_keras(root, leaf.format), read, "HDF5")
+        yield Reader("Keras archive", "zip", make_keras_archive, read_keras_archive,
+                     "HDF5")
+        yield Reader("Keras in several files", "json", make_keras_shards, read)
+
+
+def keras_config():
+    """The network of ``runs`` as Keras describes it."""
+    def entry(kind, name, **config):
+        return {"class_name": kind, "config": {"name": name, **config}}
+
+    return {"class_name": "Sequential", "config": {"name": "m", "layers": [
+        entry("InputLayer", "input", batch_shape=[None, 8, 8, 1]),
+        entry("Conv2D", "conv", filters=4, kernel_size=[3, 3], activation="relu"),
+        entry("MaxPooling2D", "pool", pool_size=[2, 2]), entry("Flatten", "flat"),
+        entry("Dense", "hidden", units=16, activation="relu"),
+        entry("Dense", "output", units=3, activation="softmax")]}}
+
+
+def make_keras_archive(folder):
+    """As ``model.save("m.keras")`` writes it."""
+    weights = make_keras("layers/", "{0}/vars/{1}".format)(folder)
+    with zipfile.ZipFile(folder / "model.keras", "w") as archive:
+        archive.writestr("metadata.json", json.dumps({"keras_version": "3.6.0"}))
+        archive.writestr("config.json", json.dumps(keras_config()))
+        archive.write(weights, "model.weights.h5")
+    weights.unlink()
+    return folder / "model.keras"
+
+
+def read_keras_archive(path):
+    """The network that the archive describes, on one picture."""
+    model = foreign.read_keras_model(path)
+    return ([model.classes, model.notes, architecture.to_dict(model.network)],
+            finite(model.network)[1])
+
+
+def make_keras_shards(folder):
+    """Weights in two files, and the list that is damaged."""
+    import h5py
+    listed: dict = {}
+    for part, layer in enumerate(one for one in layers.get_all_layers(runs.network())
+                                 if one.params):
+        kernel = layer.W.get_value()
+        kernel = kernel.transpose(2, 3, 1, 0) if kernel.ndim == 4 else kernel
+        name = f"m_{part}.weights.h5"
+        with h5py.File(folder / name, "w") as file:
+            for number, array in enumerate((kernel, layer.b.get_value())):
+                file[f"layers/{layer.name}/vars/{number}"] = array
+        listed[f"/layers/{layer.name}/vars"] = [name]
+    path = folder / "m.weights.json"
+    path.write_text(json.dumps({"weight_map": listed}))
+    return path
+
+
+def make_safetensors_shards(folder):
+    """The list of one file, which is damaged."""
+    make_safetensors(folder)
+    path = folder / "model.safetensors.index.json"
+    path.write_text(json.dumps({"metadata": {"total_size": 1}, "weight_map": {
+        name: "weights.safetensors" for name in torch_arrays()}}))
+    return path
 
 
 def make_onnx(folder):
@@ -181,5 +243,7 @@ WEIGHTS = [
     Reader("PyTorch before 1.6", "legacy", make_torch("legacy"), READ_TORCH),
     Reader("TorchScript", "zip", make_torchscript, READ_TORCH),
     Reader("safetensors", "safetensors", make_safetensors,
+           read_foreign(foreign.read_safetensors, foreign.load_torch_params)),
+    Reader("safetensors in several files", "json", make_safetensors_shards,
            read_foreign(foreign.read_safetensors, foreign.load_torch_params)),
     *keras(), *onnx()]

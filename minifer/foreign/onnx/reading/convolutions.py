@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from ....layers import (BaseConvLayer, Conv1DLayer, Conv2DLayer, Conv3DLayer,
-                        DenseLayer, DimshuffleLayer, Layer, PadLayer, SliceLayer,
+                        DenseLayer, DimshuffleLayer, Layer, SliceLayer,
                         TransposedConv2DLayer, TransposedConv3DLayer)
+from ....layers.padding import same_sides
 
 __all__ = ["TABLE", "sides"]
 
@@ -15,22 +16,20 @@ TRANSPOSED = {2: TransposedConv2DLayer, 3: TransposedConv3DLayer}
 
 
 def sides(node, lengths, size, stride, dilation):
-    """The padding before and behind each axis, written out or by a rule."""
+    """The padding before and behind each axis; or a rule of layers, where it depends on
+    lengths that are not known."""
     n, rule = len(size), node.get("auto_pad", "NOTSET")
     if rule in ("NOTSET", "", "VALID"):
         flat = node.get("pads") or [0] * (2 * n)
         if len(flat) != 2 * n or min(flat) < 0:
             node.fail(f"{2 * n} numbers >= 0 as pads", str(flat))
         return list(zip(flat[:n], flat[n:])) if rule != "VALID" else [(0, 0)] * n
-    if rule not in ("SAME_UPPER", "SAME_LOWER") or None in lengths:
-        node.fail("a known image size and a known rule", f"{lengths} and {rule}")
-    found = []
-    for length, k, s, d in zip(lengths, size, stride, dilation):
-        total = max(0, ((length - 1) // s) * s + (k - 1) * d + 1 - length)
-        less = total // 2
-        found.append((less, total - less) if rule == "SAME_UPPER"
-                     else (total - less, less))
-    return found
+    if rule not in ("SAME_UPPER", "SAME_LOWER"):
+        node.fail("SAME_UPPER or SAME_LOWER", rule)
+    if None in lengths:
+        return rule.lower()
+    reach = [(k - 1) * d + 1 for k, d in zip(size, dilation)]
+    return [same_sides(*axis, rule.lower()) for axis in zip(lengths, reach, stride)]
 
 
 def options_of(node, size):
@@ -51,7 +50,7 @@ def bias(graph, node, place, shape):
 
 
 def convolution(graph, node):
-    """A convolution; sides that differ get a border of their own."""
+    """A convolution."""
     x, W = graph.layer(node, 0), graph.weights(node, 1)
     size, n = W.shape[2:], W.ndim - 2
     if n not in CONVOLUTIONS or len(x.output_shape) != n + 2:
@@ -59,7 +58,6 @@ def convolution(graph, node):
                   f"{x.output_shape}")
     stride, dilation, groups = options_of(node, size)
     pads = sides(node, x.output_shape[2:], size, stride, dilation)
-    x, pad = bordered(graph, node, x, pads)
     b = bias(graph, node, 2, W.shape[:1])
     common = dict(W=W, b=b, nonlinearity=None, flip_filters=False, num_groups=groups,
                   name=graph.called(node))
@@ -67,16 +65,9 @@ def convolution(graph, node):
         node.fail(f"{W.shape[1] * groups} channels, as W {W.shape} and {groups} groups "
                   "have it", str(x.output_shape[1]))
     if set(dilation) != {1}:
-        return BaseConvLayer(x, len(W), size, stride, pad, dilation=dilation, n=n,
+        return BaseConvLayer(x, len(W), size, stride, pads, dilation=dilation, n=n,
                              **common)
-    return CONVOLUTIONS[n](x, len(W), size, stride, pad, **common)
-
-
-def bordered(graph, node, x, pads):
-    """What is padded before, and the padding that is left, the same on both sides."""
-    if all(first == last for first, last in pads):
-        return x, tuple(first for first, _ in pads)
-    return PadLayer(x, pads, name=graph.called(node) + ".border"), (0,) * len(pads)
+    return CONVOLUTIONS[n](x, len(W), size, stride, pads, **common)
 
 
 def transposed(graph, node):

@@ -40,7 +40,8 @@ class Windows:
         if set(dilation) != {1}:
             node.fail("windows without dilation", str(dilation))
         self.pads = sides(node, self.lengths, self.size, self.stride, dilation)
-        self.ceil = bool(node.get("ceil_mode", 0))
+        self.rule = self.pads if isinstance(self.pads, str) else None
+        self.ceil = bool(node.get("ceil_mode", 0)) and self.rule is None
         self.ends = list(self.pads)
         if self.ceil and None not in self.lengths:
             for axis, (length, k, s, (first, last)) in enumerate(zip(
@@ -54,8 +55,9 @@ class Windows:
 
     @property
     def plain(self):
-        """Whether both sides are padded alike."""
-        return all(first == last for first, last in self.ends) and not self.ceil
+        """Whether a pooling layer takes the padding: it is smaller than the window."""
+        return not self.ceil and all(max(sides) < k for sides, k
+                                     in zip(self.ends, self.size))
 
     def counts(self, beyond):
         """Pixels in each window; ``beyond``: with those of the padding."""
@@ -79,15 +81,14 @@ def pool(graph, node, mode):
 
 
 def pooled(graph, node, x, windows, mode, name):
-    """A pooling layer, on a border where sides differ."""
+    """A pooling layer, on a border where windows hang over it or it is wide."""
     cls = MAX if mode == "max" else POOLS
     cls = cls[len(windows.size)]
     how = {} if mode == "max" else {"mode": mode}
-    if windows.plain and all(first < k for (first, _), k in zip(windows.ends,
-                                                               windows.size)):
-        pad = tuple(first for first, _ in windows.ends)
-        if windows.ends == windows.pads or mode != "average_inc_pad":
-            return cls(x, windows.size, windows.stride, pad, name=name, **how)
+    if windows.rule:  # of an image of no known size, too
+        return cls(x, windows.size, windows.stride, windows.rule, name=name, **how)
+    if windows.plain and (windows.ends == windows.pads or mode != "average_inc_pad"):
+        return cls(x, windows.size, windows.stride, windows.ends, name=name, **how)
     if windows.ceil:  # of an image of no known size
         if any(map(any, windows.pads)):
             node.fail("a known image size with padding and ceil_mode",

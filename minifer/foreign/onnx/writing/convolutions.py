@@ -49,6 +49,13 @@ def turned(value, n):
     return value[(...,) + (slice(None, None, -1),) * n]
 
 
+def padded(layer):
+    """ONNX's options of a layer's padding: a rule where lengths are not known."""
+    if isinstance(layer.pad, str):
+        return {"auto_pad": layer.pad.upper()}
+    return {"pads": pads(layer)}
+
+
 def pads(layer):
     """ONNX's list of a layer's padding: all beginnings, then all ends."""
     sides = [one if isinstance(one, (tuple, list)) else (one, one) for one in layer.pad]
@@ -78,7 +85,7 @@ def convolution(graph, layer, x):
     def make(*b):
         return graph.add("Conv", x, W, *b, kernel_shape=layer.filter_size,
                          strides=layer.stride, dilations=layer.dilation,
-                         group=layer.num_groups, pads=pads(layer))
+                         group=layer.num_groups, **padded(layer))
 
     return finished(graph, layer, biased(graph, layer, x, make))
 

@@ -8,7 +8,7 @@ from ....layers import (FeaturePoolLayer, FeatureWTALayer, GlobalPoolLayer, Pool
                         Pool2DLayer, Pool3DLayer, SpatialPyramidPoolingLayer,
                         Upscale1DLayer, Upscale2DLayer, Upscale3DLayer)
 from ....ops.pyramid import pyramid_bins
-from .convolutions import pads
+from .convolutions import padded
 from .graph import known
 
 __all__ = ["LAYERS"]
@@ -16,8 +16,7 @@ __all__ = ["LAYERS"]
 
 def pool(graph, layer, x):
     """The largest or the mean of each window."""
-    sides, lengths = pads(layer), layer.input_shape[2:]
-    ceil = None
+    sides, lengths, ceil = padded(layer), layer.input_shape[2:], None
     if not layer.ignore_border:
         if None in lengths:
             ceil = 1
@@ -25,10 +24,9 @@ def pool(graph, layer, x):
             n = len(lengths)
             for axis, (length, out, k, s) in enumerate(zip(
                     lengths, layer.output_shape[2:], layer.pool_size, layer.stride)):
-                sides[n + axis] += max(0, (out - 1) * s + k - length - sides[axis]
-                                       - sides[n + axis])
-    options = dict(kernel_shape=layer.pool_size, strides=layer.stride, pads=sides,
-                   ceil_mode=ceil, wish=layer.name)
+                sides["pads"][n + axis] = max(0, (out - 1) * s + k - length)
+    options = dict(kernel_shape=layer.pool_size, strides=layer.stride,
+                   ceil_mode=ceil, wish=layer.name, **sides)
     if layer.mode == "max":
         return graph.add("MaxPool", x, **options)
     if layer.mode == "average_inc_pad" and layer.ignore_border and any(sides):
