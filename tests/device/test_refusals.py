@@ -178,7 +178,19 @@ def missing_keywords(cupy):
         except ValueError:
             continue
         if not theirs & {"args", "kwargs"}:
-            found |= {(name, one) for one in ours - theirs if one in refusals.KEYWORDS}
+            found |= {(name, one) for one in ours - theirs if one in ARGUMENTS}
+    return found
+
+
+def refused_keywords(x):
+    """The keywords that a ufunc of an array does not take."""
+    found = set()
+    for keyword, value in {"where": x > 2, "order": "C", "subok": True, "dtype": "f8",
+                           "casting": "unsafe", "out": x}.items():
+        try:
+            np.add(x, x, **{keyword: value})
+        except TypeError:
+            found.add(keyword)
     return found
 
 
@@ -194,6 +206,7 @@ def test_the_tables_are_complete(device):
     assert missing_keywords(cupy) == {
         (name, keyword) for keyword, names in refusals.KEYWORDS.items()
         for name in names}
+    assert refused_keywords(cupy.ones(6)) == refusals.UFUNC_KEYWORDS
     plain = {name for name in dir(np.ndarray) if not name.startswith("_")}
     assert plain - set(dir(cupy.ndarray)) <= refusals.ATTRIBUTES | {"to_device"}
     assert {n for n in dir(cupy.ones(1).flags) if n[0] != "_"} == set(refusals.FLAGS)
