@@ -1,4 +1,4 @@
-// C = A B, for float and double, of matrices that lie in either order.
+// C = A B, for float and double, of matrices that lie in either order, or of many.
 //
 // What a graph can hold in place of cuBLAS, which CuPy does not let be captured. A block
 // makes a tile of 64 by 64 sums, a thread 4 by 4 of them; K is taken STEP at a time. The
@@ -23,13 +23,19 @@ __device__ real element(const real* M, int row, int column, int rows, int column
     return DOWN ? M[(index_t)column * rows + row] : M[(index_t)row * columns + column];
 }
 
-// C (M, N) = A (M, K) B (K, N); blocks of 256 threads, one for each tile, rows first.
-extern "C" __global__ void matmul(const real* A /*[M*K]*/, const real* B /*[K*N]*/,
-                                  real* C /*[M*N]*/, index_t M, index_t N, index_t K)
+// C (M, N) = A (M, K) B (K, N); blocks of 256 threads, one for each tile, rows first. Of
+// `many` products, A and B may have fewer matrices, which are taken in turn.
+extern "C" __global__ void matmul(const real* A /*[lefts*M*K]*/,
+                                  const real* B /*[rights*K*N]*/, real* C /*[many*M*N]*/,
+                                  index_t M, index_t N, index_t K, index_t lefts,
+                                  index_t rights, index_t many)
 {
     __shared__ real a[STEP][TILE + 1], b[STEP][TILE + 1];  // + 1: other banks
     const int t = threadIdx.x, across = (N + TILE - 1) / TILE;
-    const int row = blockIdx.x / across * TILE, column = blockIdx.x % across * TILE;
+    const int tiles = (M + TILE - 1) / TILE * across, tile = blockIdx.x % tiles;
+    const index_t which = blockIdx.x / tiles;
+    A += which % lefts * M * K, B += which % rights * K * N, C += which * M * N;
+    const int row = tile / across * TILE, column = tile % across * TILE;
     const int y = t / 16, x = t % 16;
     real sums[OWN][OWN] = {};
     for (int k = 0; k < K; k += STEP) {

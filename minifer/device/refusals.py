@@ -23,12 +23,17 @@ FUNCTIONS = {"as_strided", "block", "einsum_path", "geomspace", "histogram_bin_e
 
 UFUNCS = {"isnat", "matvec", "spacing", "vecdot", "vecmat"}
 
-_SUMS = {"sum", "prod", "max", "min", "amax", "amin", "nansum", "nanprod"}
+_SUMS = {"sum", "prod", "max", "min", "amax", "amin", "nansum", "nanprod", "nanmax",
+         "nanmin"}
+_SPREADS = {"std", "var", "nanstd", "nanvar"}
 
 #: Keywords, and the functions and methods that CuPy has without them.
-KEYWORDS = {"initial": _SUMS, "mode": {"take"}, "correction": {"std", "var"},
-            "mean": {"std", "var"}, "stable": {"sort", "argsort"},
-            "where": _SUMS | {"mean", "std", "var", "any", "all"}}
+KEYWORDS = {"initial": _SUMS, "mode": {"take"}, "correction": _SPREADS,
+            "mean": _SPREADS, "stable": {"sort", "argsort"},
+            "where": _SUMS | _SPREADS | {"mean", "nanmean", "any", "all"},
+            "order": {"sort", "argsort", "partition", "argpartition"},
+            "keepdims": {"count_nonzero"}, "weights": {"percentile", "quantile"},
+            "subok": {"copy", "broadcast_to"}}
 
 UFUNC_KEYWORDS = {"where", "order", "subok"}
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from .._types import Shape
 from ..device.arrays import device_of, to_device
+from ..ops.products import matmul
 from ..ops.sampling import (BORDERS, affine_points_backward, affine_points_forward,
                             bilinear_backward, bilinear_forward, sampling_grid)
 from .base import Layer, MergeLayer
@@ -187,14 +188,14 @@ class TPSTransformerLayer(_SamplingLayer):
         """Where the pixels of the output are read, (N, 2, P), and a cache."""
         bending = self.constant(self.bending, size, theta)
         moved = theta + self.constant(self._sources, size, theta)
-        points = moved.reshape(-1, self.control_points) @ bending
+        points = matmul(moved.reshape(-1, self.control_points), bending)
         return points.reshape(len(theta), 2, bending.shape[1]), (bending,)
 
     def points_backward(self, dpoints, cache):
         """The gradient of the offsets."""
         (bending,) = cache
         N, _, P = dpoints.shape
-        return (dpoints.reshape(2 * N, P) @ bending.T).reshape(N, self.numbers)
+        return matmul(dpoints.reshape(2 * N, P), bending.T).reshape(N, self.numbers)
 
 
 def _bending(sources, places):

@@ -13,6 +13,7 @@ import numpy as np
 
 from ..cuda import depthwise
 from ..device.arrays import contiguous, on_gpu
+from .products import matmul
 from .unfold import fold, unfold
 
 __all__ = ["correlate", "correlate_backward", "spread", "spread_backward"]
@@ -166,7 +167,7 @@ def _product(A, B):
     """``A @ B``, (G, M, K) by (G, K, L)."""
     pieces = _pieces(A.shape[1] * A.shape[2], B)
     if len(pieces) == 1:
-        return np.matmul(A, B)
+        return matmul(A, B)
     out = np.empty((*A.shape[:2], B.shape[2]), B.dtype)
     for piece in pieces:
         np.matmul(A, B[..., piece], out=out[..., piece])
@@ -176,7 +177,7 @@ def _product(A, B):
 def _add_outer(total, A, B):
     """Add ``A @ B^T``, (G, M, L) by (G, K, L)."""
     for piece in _pieces(A.shape[1] * B.shape[1], B):
-        total += np.matmul(A[..., piece], B[..., piece].swapaxes(1, 2))
+        total += matmul(A[..., piece], B[..., piece].swapaxes(1, 2))
 
 
 def _pieces(filters, B):

@@ -13,6 +13,7 @@ from ..cuda import reduce as reduce_kernels
 from ..device.arrays import contiguous, on_gpu
 from ..errors import ShapeError
 from .by_columns import correlate, correlate_backward, spread, spread_backward
+from .products import matmul
 from .unfold import Geometry
 
 __all__ = ["conv_forward", "conv_backward", "transposed_conv_forward",
@@ -223,18 +224,18 @@ def _is_pointwise(geometry):
 
 def _pointwise(x, W, geometry, groups, counts):
     """:func:`correlate`, with a product for each image, of its channels in place."""
-    y = np.matmul(_by_group(W, 0, groups), _by_group(x, 1, groups))
+    y = matmul(_by_group(W, 0, groups), _by_group(x, 1, groups))
     return y.reshape(len(x), len(W), *counts)
 
 
 def _pointwise_backward(dy, x, W, geometry, groups, need_dx=True):
     """:func:`correlate_backward`, likewise."""
     dY, X = _by_group(dy, 1, groups), _by_group(x, 1, groups)  # (N, G, ., P)
-    dW = np.matmul(dY, X.swapaxes(-1, -2)).sum(axis=0).reshape(W.shape)
+    dW = matmul(dY, X.swapaxes(-1, -2)).sum(axis=0).reshape(W.shape)
     if not need_dx:
         return None, dW
     W = _by_group(W, 0, groups)
-    return np.matmul(W.swapaxes(-1, -2), dY).reshape(x.shape), dW
+    return matmul(W.swapaxes(-1, -2), dY).reshape(x.shape), dW
 
 
 def _by_group(x, axis, groups):

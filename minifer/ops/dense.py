@@ -1,9 +1,9 @@
 """The dense (fully connected) layer: one matrix product."""
 
 from ..cuda import activation as activation_kernels, reduce as reduce_kernels
-from ..cuda.matmul import matmul
 from ..device.arrays import on_gpu
 from ..errors import ShapeError
+from .products import matmul
 
 __all__ = ["dense_forward", "dense_backward"]
 
@@ -30,7 +30,7 @@ def dense_forward(x, W, b=None):
     if b is not None and b.shape != W.shape[1:]:
         raise ShapeError(f"dense: expected a bias {W.shape[1:]}, got {b.shape}.")
     W = W.astype(x.dtype, copy=False)
-    y = product(x, W)
+    y = matmul(x, W)
     if b is not None:
         y = _add_bias(y, b.astype(x.dtype, copy=False))
     return y, (x, W, b is not None)
@@ -55,13 +55,8 @@ def dense_backward(dy, cache, need_dx=True):
     db : array, shape (U,), or None if there was no bias
     """
     x, W, has_bias = cache
-    dx = product(dy, W.T) if need_dx else None
-    return dx, product(x.T, dy), _column_sums(dy) if has_bias else None
-
-
-def product(A, B):
-    """``A B`` of matrices, wherever they are."""
-    return matmul(A, B) if on_gpu(A) else A @ B
+    dx = matmul(dy, W.T) if need_dx else None
+    return dx, matmul(x.T, dy), _column_sums(dy) if has_bias else None
 
 
 def _add_bias(y, b):

@@ -20,6 +20,7 @@ from ..cuda import recurrent as kernels
 from ..device.arrays import contiguous, on_gpu
 from ..device.threads import Helper
 from .gates import AnyGates, UsualGates
+from .products import matmul
 from .sequence import (Projection, WeightGradients, as_flags, batch_first, column_sums,
                        first_step, limited, states, time_first)
 
@@ -62,7 +63,7 @@ def gru_forward(x, W_in, W_hid, b, h0, mask=None, nonlinearities=None,
     for t in projection.steps():
         z, product = gates[t], products[t]
         flag = None if flags is None else flags[t]
-        np.matmul(h[t], W_hid, out=product)
+        matmul(h[t], W_hid, out=product)
         if f is None:
             kernels.gru_forward(z, product, h[t], flag, h[t + 1])
             continue
@@ -115,7 +116,7 @@ def gru_backward(dy, cache, clip=0.0, gradient_steps=-1, need_dx=True):
         else:
             kept = _step_back(t, dy[t] + dh, gates[t], products[t], h[t], flag, f, clip,
                               dz[t], dproducts[t])
-        dh = dproducts[t] @ W_hid
+        dh = matmul(dproducts[t], W_hid)
         through.reached(t, first)
         dh += kept
     if first:  # it does not reach the initial state

@@ -12,6 +12,7 @@ Or the reset gate acts before the product (Cho et al. 2014; ONNX's default):
 
 import numpy as np
 
+from .products import matmul
 from .sequence import (as_flags, batch_first, column_sums, first_step, limited,
                        time_first)
 
@@ -45,15 +46,15 @@ def gru_variant_forward(x, W_in, W_hid, b, b_hid, h0, mask=None, nonlinearities=
     W_in, W_hid, b, b_hid, h0 = (a.astype(x.dtype, copy=False)
                                  for a in (W_in, W_hid, b, b_hid, h0))
     x, flags = time_first(x, backwards), as_flags(mask, backwards, x.dtype)
-    sums = (np.matmul(x.reshape(T * N, D), W_in) + b).reshape(T, N, 3 * H)
+    sums = (matmul(x.reshape(T * N, D), W_in) + b).reshape(T, N, 3 * H)
     h, steps, states = h0 + np.zeros_like(sums[0, :, :H]), [], []
     f_r, f_u, f_c = nonlinearities
     for t in range(T):
-        gates = np.matmul(h, W_hid[:, :2 * H])
+        gates = matmul(h, W_hid[:, :2 * H])
         r, r_cache = f_r.forward(sums[t, :, :H] + gates[:, :H])
         u, u_cache = f_u.forward(sums[t, :, H:2 * H] + gates[:, H:])
         seen = h if reset_after else r * h  # what is multiplied by W_hc
-        product = np.matmul(seen, W_hid[:, 2 * H:]) + b_hid
+        product = matmul(seen, W_hid[:, 2 * H:]) + b_hid
         c, c_cache = f_c.forward(sums[t, :, 2 * H:]
                                  + (r * product if reset_after else product))
         steps.append((h, r, u, c, seen, product, r_cache, u_cache, c_cache))
@@ -96,20 +97,20 @@ def gru_variant_backward(dy, cache, clip=0.0, gradient_steps=-1, need_dx=True):
         du = f_u.backward(dh * (c - h), u_cache)
         dh = kept + dh * (1 - u)
         dproduct = dc * r if reset_after else dc
-        dseen = np.matmul(limited(dproduct, clip), W_hid[:, 2 * H:].T)
+        dseen = matmul(limited(dproduct, clip), W_hid[:, 2 * H:].T)
         dr = f_r.backward(dc * product if reset_after else dseen * h, r_cache)
         dz[t, :, :H], dz[t, :, H:2 * H], dz[t, :, 2 * H:] = dr, du, dc
         limited(dz[t], clip)
-        dW_hid[:, 2 * H:] += np.matmul(seen.T, dproduct)
-        dW_hid[:, :2 * H] += np.matmul(h.T, dz[t, :, :2 * H])
+        dW_hid[:, 2 * H:] += matmul(seen.T, dproduct)
+        dW_hid[:, :2 * H] += matmul(h.T, dz[t, :, :2 * H])
         db_hid += column_sums(dproduct)
-        dh = dh + (dseen if reset_after else dseen * r) + np.matmul(
+        dh = dh + (dseen if reset_after else dseen * r) + matmul(
             dz[t, :, :2 * H], W_hid[:, :2 * H].T)
     if first:  # it does not reach the initial state
         dh = np.zeros_like(dh)
     flat = dz.reshape(T * N, 3 * H)
     dx = None
     if need_dx:
-        dx = batch_first(np.matmul(flat, W_in.T).reshape(T, N, D), backwards)
-    return (dx, np.matmul(x.reshape(T * N, D).T, flat), dW_hid, column_sums(flat),
+        dx = batch_first(matmul(flat, W_in.T).reshape(T, N, D), backwards)
+    return (dx, matmul(x.reshape(T * N, D).T, flat), dW_hid, column_sums(flat),
             db_hid, dh if length == N else column_sums(dh)[None])

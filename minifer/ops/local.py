@@ -6,6 +6,7 @@ import numpy as np
 
 from ..device.arrays import contiguous
 from ..errors import ShapeError
+from .products import matmul
 from .unfold import Geometry, fold, unfold
 
 __all__ = ["local_forward", "local_backward"]
@@ -62,7 +63,7 @@ def local_forward(x, W, stride=None, pad=None, flip_filters=True):
         y = contiguous(y.swapaxes(0, 1)).reshape(len(x), C, *out)
     else:
         columns, filters = _columns(columns, n), _filters(W, n, flip_filters)
-        y = np.matmul(columns, filters).transpose(1, 2, 0)  # (N, F, P)
+        y = matmul(columns, filters).transpose(1, 2, 0)  # (N, F, P)
         y = contiguous(y).reshape(len(x), len(W), *out)
     return y, (columns, filters, x.shape, W.shape, geometry, flip_filters)
 
@@ -91,8 +92,8 @@ def local_backward(dy, cache, need_dx=True):
         dcolumns = filters * d if need_dx else None  # (C, K, N, P)
     else:
         d = d.transpose(2, 0, 1)  # (P, N, F)
-        dW = np.matmul(columns.swapaxes(1, 2), d).transpose(2, 1, 0).reshape(W_shape)
-        dcolumns = (np.matmul(d, filters.swapaxes(1, 2)).transpose(2, 1, 0)
+        dW = matmul(columns.swapaxes(1, 2), d).transpose(2, 1, 0).reshape(W_shape)
+        dcolumns = (matmul(d, filters.swapaxes(1, 2)).transpose(2, 1, 0)
                     if need_dx else None)  # (C*K, N, P)
     dW = contiguous(_turned(dW, n, flip_filters))
     if dcolumns is None:

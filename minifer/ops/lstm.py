@@ -22,6 +22,7 @@ from ..cuda import recurrent as kernels
 from ..device.arrays import contiguous, on_gpu
 from ..device.threads import Helper
 from .gates import AnyGates, UsualGates
+from .products import matmul
 from .sequence import (Projection, WeightGradients, as_flags, batch_first, column_sums,
                        first_step, limited, states, time_first)
 
@@ -70,7 +71,7 @@ def lstm_forward(x, W_in, W_hid, b, h0, c0, peepholes=None, mask=None,
     if on_gpu(x) and nonlinearities is None:
         f = output = None
         for t in projection.steps():
-            kernels.lstm_forward(gates[t], h[t] @ W_hid, h[t], c[t], peepholes,
+            kernels.lstm_forward(gates[t], matmul(h[t], W_hid), h[t], c[t], peepholes,
                                  None if flags is None else flags[t], c[t + 1],
                                  shown[t], h[t + 1])
     else:
@@ -89,7 +90,7 @@ def _steps(projection, h, c, shown, W_hid, peepholes, flags, f, output):
     product = np.empty_like(gates[0])
     for t in projection.steps():
         z = gates[t]
-        np.matmul(h[t], W_hid, out=product)
+        matmul(h[t], W_hid, out=product)
         z += product
         i, ff, g, o = (z[:, k * H:(k + 1) * H] for k in range(4))
         if peepholes is not None:
@@ -148,7 +149,7 @@ def lstm_backward(dy, cache, clip=0.0, gradient_steps=-1, need_dx=True):
         else:
             kept, dc = _step_back(t, dy[t] + dh, dc, gates[t], c, shown[t], peepholes,
                                   flag, seen, f, output, clip, dz[t])
-        dh = dz[t] @ W_hid
+        dh = matmul(dz[t], W_hid)
         products.reached(t, first)
         if flag is not None:
             dh += kept

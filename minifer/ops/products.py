@@ -7,10 +7,17 @@
 
 import numpy as np
 
+from ..cuda import matmul as kernels
+from ..device.arrays import on_gpu
 from ..errors import ShapeError
 from .elementwise import fitted, place_of
 
-__all__ = ["matmul_forward", "matmul_backward"]
+__all__ = ["matmul", "matmul_forward", "matmul_backward"]
+
+
+def matmul(A, B, out=None):
+    """``numpy.matmul`` of arrays wherever they are; a graph can hold it."""
+    return (kernels.matmul if on_gpu(A) else np.matmul)(A, B, out=out)
 
 
 def matmul_forward(a, b):
@@ -30,7 +37,7 @@ def matmul_forward(a, b):
     if not a.ndim or not b.ndim or a.shape[-1] != b.shape[-2 if b.ndim > 1 else 0]:
         raise ShapeError(f"matmul: expected (..., M, D) and (..., D, U), got {a.shape} "
                          f"and {b.shape}.")
-    return np.matmul(a, b), (a, b)
+    return matmul(a, b), (a, b)
 
 
 def matmul_backward(dy, cache):
@@ -41,6 +48,6 @@ def matmul_backward(dy, cache):
         dy = dy[..., None]
     if a.ndim == 1:
         dy = dy[..., None, :]
-    da = fitted(np.matmul(dy, columns.swapaxes(-1, -2)), place_of(rows))
-    db = fitted(np.matmul(rows.swapaxes(-1, -2), dy), place_of(columns))
+    da = fitted(matmul(dy, columns.swapaxes(-1, -2)), place_of(rows))
+    db = fitted(matmul(rows.swapaxes(-1, -2), dy), place_of(columns))
     return da.reshape(a.shape), db.reshape(b.shape)

@@ -9,6 +9,7 @@ import numpy as np
 
 from ..device.arrays import on_gpu
 from ..errors import ShapeError
+from .products import matmul
 
 __all__ = ["reshape_forward", "reshape_backward", "flatten_forward",
            "dimshuffle_forward", "dimshuffle_backward", "part_forward",
@@ -219,7 +220,8 @@ def dot_forward(a, b):
     if np.ndim(a) and np.ndim(b) and a.shape[-1] != b.shape[-2 if b.ndim > 1 else 0]:
         raise ShapeError(f"dot: expected (..., D) and (D, U), got {a.shape} and "
                          f"{b.shape}.")
-    return np.dot(a, b), (a, b)
+    stacks = 1 <= np.ndim(a) and 1 <= np.ndim(b) <= 2
+    return (matmul if stacks else np.dot)(a, b), (a, b)
 
 
 def dot_backward(dy, cache):
@@ -233,6 +235,6 @@ def dot_backward(dy, cache):
     rest = columns.shape[1:]
     columns = columns.reshape(D, -1)  # (D, U)
     dy = dy.reshape(len(rows), -1)  # (M, U)
-    da = np.dot(dy, columns.T).reshape(a.shape)
-    db = np.dot(rows.T, dy).reshape(D, *rest)
+    da = matmul(dy, columns.T).reshape(a.shape)
+    db = matmul(rows.T, dy).reshape(D, *rest)
     return da, (db if b.ndim == 1 else np.moveaxis(db, 0, -2))

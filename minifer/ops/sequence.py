@@ -14,6 +14,7 @@ import numpy as np
 
 from ..cuda import reduce as reduce_kernels
 from ..device.arrays import contiguous, on_gpu
+from .products import matmul
 
 __all__ = ["time_first", "batch_first", "as_flags", "first_step", "column_sums",
            "states", "limited", "Projection", "WeightGradients"]
@@ -100,7 +101,7 @@ class Projection:
 
     def _project(self, piece):
         y = self.y[piece].reshape(-1, self.W.shape[1])
-        np.matmul(self.x[piece].reshape(-1, len(self.W)), self.W, out=y)
+        matmul(self.x[piece].reshape(-1, len(self.W)), self.W, out=y)
         y += self.b
 
 
@@ -132,10 +133,11 @@ class WeightGradients:
 
     def _multiply(self, piece):
         dz, dproduct = (_rows(a[piece]) for a in (self.dz, self.dproduct))
-        self.parts[piece.start] = (_rows(self.x[piece]).T @ dz,
-                                   _rows(self.h[piece]).T @ dproduct, column_sums(dz))
+        self.parts[piece.start] = (matmul(_rows(self.x[piece]).T, dz),
+                                   matmul(_rows(self.h[piece]).T, dproduct),
+                                   column_sums(dz))
         if self.dx is not None:
-            np.matmul(dz, self.W.T, out=_rows(self.dx[piece]))
+            matmul(dz, self.W.T, out=_rows(self.dx[piece]))
 
     def finish(self):
         """dx, shape (T, N, D), or None; then dW, dW_hid and db."""

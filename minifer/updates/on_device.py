@@ -19,6 +19,9 @@ the same at every step, so it may be recorded in a CUDA graph once and replayed.
 EmuArray([0., 0., 0., 0., 7., 7., 7., 0.])
 """
 
+import functools
+from numbers import Real
+
 import numpy as np
 
 from ..cuda import update as kernels
@@ -26,8 +29,9 @@ from ..cuda.scalars import send
 from ..device.arrays import device_of, resolve, to_device, to_host
 from ..errors import SettingError
 from ..ops.outer_product import OuterProduct, OuterProductOnDevice
+from .norms import norm_constraint
 
-__all__ = ["Buffer", "DeviceState", "AppliedMomentumState"]
+__all__ = ["Buffer", "DeviceState"]
 
 
 class Buffer:
@@ -221,7 +225,21 @@ class DeviceState:
     @property
     def may_be_captured(self):
         """Whether :meth:`launch` only launches kernels, if gradients are targets."""
-        return self.update.usable_kernel is not None and not self.update.constraints
+        return self.update.usable_kernel is not None and self._limits_norms
+
+    @property
+    def _limits_norms(self):
+        """Whether the constraints are norms below numbers: a user's might wait."""
+        return all(isinstance(one, functools.partial) and one.func is norm_constraint
+                   and isinstance(one.keywords.get("max_norm"), Real)
+                   for one in self.update.constraints.values())
+
+    @property
+    def built_in(self):
+        """What :meth:`launch` depends on that is neither in arrays nor sent."""
+        update = self.update
+        return [update.usable_kernel, update.max_total_norm is None,
+                *update.constraints.items()]
 
     def step(self, gradients, loss):
         """A whole step: what the host does, then what the device does."""
@@ -322,55 +340,6 @@ class DeviceState:
         for param, constraint in self.update.constraints.items():
             param.value[...] = np.where(self.finite[:1], constraint(param.value),
                                         param.value)
-
-
-class AppliedMomentumState(DeviceState):
-    """The same for momentum around another rule, which has buffers of its own."""
-
-    @property
-    def inner(self):
-        return self.update.inner.buffers
-
-    def to_device(self, device):
-        self.inner.to_device(device)
-        if self.inner.values is not self.values:
-            self.values, self.gradients = self.inner.values, self.inner.gradients
-            self.before = self.values and Buffer(self.values.parts,
-                                                 self.update.device)
-        self.finite, self.skipped = self.inner.finite, self.inner.skipped
-        super().to_device(device)
-
-    @property
-    def may_be_captured(self):
-        return self.inner.may_be_captured and not self.update.constraints
-
-    def arrays(self):
-        return super().arrays() + self.inner.arrays() + [self.before.whole]
-
-    def advance(self):
-        self.update.pass_on()
-        self.inner.advance()
-        super().advance()
-
-    def undo_advance(self):
-        self.inner.undo_advance()
-        super().undo_advance()
-
-    def clear_not_finite(self):
-        skipped = self.inner.clear_not_finite()
-        self.update.state["t"] -= skipped
-        return skipped
-
-    def launch(self, gradients, loss=None, part=None):
-        update = self.update
-        kernels.remember(self.values.whole, self.before.whole)
-        self.inner.launch(gradients, loss, part)
-        for param, old, v in zip(update.params, self.before.parts,
-                                 update.state["velocity"]):
-            if param in update.chosen:
-                kernels.apply_momentum(param.value, old, v, self.finite,
-                                       update.nesterov, self.numbers)
-        self._constrain()
 
 
 def _put(g, part):

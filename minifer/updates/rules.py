@@ -17,7 +17,7 @@ from ..expressions import shared
 from ..layers.param import Param
 from .as_function import function_of
 from .mapping import pairs_of
-from .on_device import AppliedMomentumState
+from .momentum_on_device import AppliedMomentumState
 from .update import Update
 
 __all__ = ["sgd", "momentum", "nesterov_momentum", "adagrad", "rmsprop", "adadelta",

@@ -50,6 +50,15 @@ def test_a_kernel_that_does_not_compile_is_explained(tmp_path):
     assert "\n" not in str(caught.value)
 
 
+def test_errors_of_the_libraries_are_explained(cupy):
+    from cupy_backends.cuda.libs import cublas, nvrtc
+    for error in (cublas.CUBLASError(1), nvrtc.NVRTCError(7)):
+        with pytest.raises(BackendUnavailable, match="that fit the GPU.*pip") as caught:
+            with arrays.explained():
+                raise error
+        assert "\n" not in str(caught.value)
+
+
 @pytest.mark.parametrize("task", [
     lambda x: x @ x, lambda x: x.get(), lambda x: float(x[0, 0]),
     lambda x: arrays.cupy_module().cuda.get_current_stream().synchronize(),
@@ -85,6 +94,14 @@ def test_dropped_graphs_give_their_memory_back(cupy):
     assert free() == before
 
 
+def test_the_next_capture_takes_the_memory_of_a_dropped_graph(cupy):
+    x, free = gpu(300_000), []
+    for _ in range(4):
+        capture("cuda", lambda: (x * 2 + 1) * x)
+        free.append(cupy.cuda.runtime.memGetInfo()[0])
+    assert len(set(free[1:])) == 1
+
+
 def test_the_pools_of_graphs_are_counted(cupy):
     x = gpu(1_000_000)
     used, bytes_used = POOLS.used(cupy), x.nbytes
@@ -95,6 +112,15 @@ def test_the_pools_of_graphs_are_counted(cupy):
     del graph
     POOLS.give_back(cupy)
     assert POOLS.used(cupy) < most and arrays.memory_used("cuda") == most
+
+
+def test_a_gpu_is_asked_once_for_its_shared_memory(cupy, monkeypatch):
+    asked, real = [], cupy.cuda.Device
+    monkeypatch.setattr(cupy.cuda, "Device",
+                        lambda *gpu: asked.append(gpu) or real(*gpu))
+    arrays._shared_memory.cache_clear()
+    assert arrays.shared_memory("cuda") == arrays.shared_memory("cuda") >= 48 * 1024
+    assert len(asked) == 1
 
 
 # --- two streams ----------------------------------------------------------------------

@@ -30,6 +30,25 @@ def test_of_rows_and_columns(device, real, limit, M, N, K):
 
 
 @pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("left, right", [
+    ((3, 4, 5), (3, 5, 2)), ((4, 5), (2, 3, 5, 2)), ((3, 4, 5), (2, 3, 5, 2)),
+    ((2, 3, 70, 5), (5, 2)), ((1, 4, 5), (3, 5, 2)), ((2, 1, 4, 5), (3, 5, 2)),
+    ((2, 1, 4, 5), (2, 3, 5, 2)), ((5,), (5,)), ((4, 5), (5,)), ((5,), (3, 5, 2)),
+    ((3, 4, 5), (5,)), ((0, 4, 5), (5, 2))])
+def test_of_stacks_and_vectors(device, left, right):
+    A, B = normal(left, 1), normal(right, 2)
+    a, b = to_device(A, device), to_device(B, device)
+    turned = to_device(A.swapaxes(-1, -2).copy(), device).swapaxes(
+        -1, -2) if A.ndim > 1 else a
+    graphs = [capture(device, lambda one=one: matmul(one, b)) for one in (a, turned)]
+    for graph in graphs:
+        with schedule(races=True):
+            graph.launch()
+        assert graph.result.shape == (A @ B).shape
+        np.testing.assert_allclose(to_host(graph.result), A @ B, atol=1e-13)
+
+
+@pytest.mark.parametrize("device", DEVICES)
 def test_outside_of_a_capture_and_into_an_array(device):
     A, B = normal((6, 10), 1), normal((10, 4), 2)
     a, b = to_device(A, device)[::2], to_device(B, device)

@@ -195,6 +195,8 @@ def test_what_may_be_captured(device):
     update = made(RULES["twice"], device)
     assert update.buffers.may_be_captured
     update.inner.constrain(update.params[0], 1.0)
+    assert update.buffers.may_be_captured
+    update.inner.constraints[update.params[0]] = np.abs  # of a user's own: might wait
     assert not update.buffers.may_be_captured
     signs = made(lambda params: Sign(params, 0.1, 0.0), device)
     assert not signs.buffers.may_be_captured

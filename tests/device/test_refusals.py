@@ -3,6 +3,7 @@
 Without a GPU only the emulator's side is asked; ``make cupy-check`` asks CuPy itself.
 """
 
+import inspect
 import operator
 
 import numpy as np
@@ -38,14 +39,18 @@ def test_flags(x):
 
 
 ARGUMENTS = {"where": True, "initial": 1.0, "mode": "clip", "correction": 1,
-             "mean": 0.0, "stable": True}
+             "mean": 0.0, "stable": True, "order": "a", "keepdims": True, "subok": True,
+             "weights": [1.0] * 6}
+MORE = {"percentile": [50], "quantile": [0.5], "partition": [2], "argpartition": [2],
+        "broadcast_to": [(6,)]}
 
 
 @on_devices
 @pytest.mark.parametrize("keyword, name", [
     (keyword, name) for keyword in refusals.KEYWORDS for name in reductions(keyword)])
 def test_keywords(x, keyword, name):
-    index = [arrays.to_device(np.array([0]), arrays.device_of(x))] * (name == "take")
+    index = ([arrays.to_device(np.array([0]), arrays.device_of(x))] if name == "take"
+             else MORE.get(name, []))
     with pytest.raises(TypeError, match=keyword):
         getattr(np, name)(x, *index, **{keyword: ARGUMENTS[keyword]})
     if hasattr(np.ndarray, name):
@@ -73,6 +78,25 @@ def test_methods_of_ufuncs(x, method, name):
     else:
         with pytest.raises((TypeError, NotImplementedError)):
             getattr(getattr(np, name), method)(*args)
+
+
+#: What the tables must say whatever else they say, as each was once forgotten.
+FORGOTTEN = {
+    "where": lambda x: np.add(x, x, where=x > 2), "sum where": lambda x: x.sum(
+        where=x > 2), "initial": lambda x: np.max(x, initial=0.0),
+    "initial of a sum": lambda x: x.sum(initial=1.0),
+    "ctypes": lambda x: x.ctypes.data, "setflags": lambda x: x.setflags(write=False),
+    "writeable": lambda x: x.flags.writeable, "no axes": lambda x: x * np.array(2.0),
+    "as_strided": lambda x: np.lib.stride_tricks.as_strided(x, (2,), (8,)),
+    "reduceat": lambda x: np.add.reduceat(x, [0, 2]),
+    "mode": lambda x: np.take(x, 0, mode="clip")}
+
+
+@on_devices
+@pytest.mark.parametrize("name", FORGOTTEN)
+def test_what_was_once_forgotten(x, name):
+    with pytest.raises((TypeError, AttributeError, NotImplementedError)):
+        FORGOTTEN[name](x)
 
 
 CALLS = {"as_strided": lambda x: np.lib.stride_tricks.as_strided(x, (2,), (8,)),
@@ -141,6 +165,35 @@ def test_the_tables_name_what_numpy_has():
     assert not [name for name in named if not hasattr(np, name)]
 
 
+def missing_keywords(cupy):
+    """Pairs of a function and a keyword of the table that NumPy's has and CuPy's has
+    not, as far as both tell."""
+    found = set()
+    for name in dir(np):
+        if not hasattr(getattr(np, name), "_implementation") or not hasattr(cupy, name):
+            continue
+        try:
+            ours, theirs = (set(inspect.signature(getattr(module, name)).parameters)
+                            for module in (np, cupy))
+        except ValueError:
+            continue
+        if not theirs & {"args", "kwargs"}:
+            found |= {(name, one) for one in ours - theirs if one in ARGUMENTS}
+    return found
+
+
+def refused_keywords(x):
+    """The keywords that a ufunc of an array does not take."""
+    found = set()
+    for keyword, value in {"where": x > 2, "order": "C", "subok": True, "dtype": "f8",
+                           "casting": "unsafe", "out": x}.items():
+        try:
+            np.add(x, x, **{keyword: value})
+        except TypeError:
+            found.add(keyword)
+    return found
+
+
 @pytest.mark.parametrize("device", DEVICES[1:])
 def test_the_tables_are_complete(device):
     cupy = arrays.cupy_module()
@@ -150,6 +203,10 @@ def test_the_tables_are_complete(device):
     assert missing - dates <= refusals.FUNCTIONS
     assert {name for name in dir(np) if isinstance(getattr(np, name), np.ufunc)
             and not hasattr(cupy, name)} <= refusals.UFUNCS
+    assert missing_keywords(cupy) == {
+        (name, keyword) for keyword, names in refusals.KEYWORDS.items()
+        for name in names}
+    assert refused_keywords(cupy.ones(6)) == refusals.UFUNC_KEYWORDS
     plain = {name for name in dir(np.ndarray) if not name.startswith("_")}
     assert plain - set(dir(cupy.ndarray)) <= refusals.ATTRIBUTES | {"to_device"}
     assert {n for n in dir(cupy.ones(1).flags) if n[0] != "_"} == set(refusals.FLAGS)

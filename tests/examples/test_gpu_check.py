@@ -37,11 +37,16 @@ def read(path):
     return json.loads(path.read_text("utf-8"))
 
 
+#: Of no device, but asked by ``make cupy-check`` as well.
+FOR_A_GPU = pytest.mark.parametrize("device", ["cuda"])
+
+
 # --- the whole ----------------------------------------------------------------
 
 @pytest.mark.skipif(not shutil.which("make"), reason="needs make")
+@FOR_A_GPU
 @pytest.mark.parametrize("cuda", ["12", "13"])
-def test_the_environment_of_a_gpu_has_the_compiler_of_its_cupy_alone(cuda):
+def test_the_environment_of_a_gpu_has_the_compiler_of_its_cupy_alone(cuda, device):
     """CuPy for CUDA 12 would load the NVRTC of CUDA 13 that other tests install."""
     done = subprocess.run(["make", "-n", "-B", "gpu-check", f"CUDA={cuda}"],
                           cwd=runs.EXAMPLES.parent, capture_output=True, text=True,
@@ -51,7 +56,17 @@ def test_the_environment_of_a_gpu_has_the_compiler_of_its_cupy_alone(cuda):
     assert ".venv-gpu/bin/python examples/gpu/gpu_check.py" in done
 
 
-def test_the_time_limits_fit_a_machine_that_has_compiled_nothing(module):
+@FOR_A_GPU
+@pytest.mark.parametrize("built, compiler, fits", [
+    ("12090", "(12, 9)", True), ("13000", "(13, 0)", True), ("12090", "(13, 0)", False),
+    ("13000", "", False), ("", "(13, 0)", False)])
+def test_a_compiler_of_another_cuda_is_seen(module, built, compiler, fits, device):
+    found = {"CUDA Build Version": built, "NVRTC Version": compiler}
+    assert module.one_cuda(found) is fits
+
+
+@FOR_A_GPU
+def test_the_time_limits_fit_a_machine_that_has_compiled_nothing(module, device):
     assert module.PARTS["conformance"].seconds >= 147 + 60
     assert module.PARTS["tests"].seconds >= 93 + 30
 

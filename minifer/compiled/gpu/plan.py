@@ -13,17 +13,20 @@ import numpy as np
 from ...cuda import first_conv, fused_conv, head as head_kernel
 from ...cuda.scalars import send
 from ...device import arrays
-from ...layers import (BatchNormLayer, BiasLayer, ConcatLayer, Conv2DLayer,
-                       DenseLayer, DimshuffleLayer, DropoutLayer, ElemwiseMergeLayer,
-                       ElemwiseSumLayer, EmbeddingLayer, FeaturePoolLayer,
-                       FeatureWTALayer, FlattenLayer, FrozenBatchNormLayer,
-                       GaussianNoiseLayer, GlobalPoolLayer,
-                       LocalResponseNormalization2DLayer, MaxPool1DLayer,
-                       MaxPool2DLayer, MaxPool3DLayer, NonlinearityLayer, PadLayer,
+from ...layers import (BatchNormLayer, BiasLayer, ConcatLayer, Conv1DLayer, Conv2DLayer,
+                       Conv3DLayer, DenseLayer, DilatedConv2DLayer, DimshuffleLayer,
+                       DropoutLayer, ElemwiseMergeLayer, ElemwiseSumLayer,
+                       EmbeddingLayer, FeaturePoolLayer, FeatureWTALayer, FlattenLayer,
+                       FrozenBatchNormLayer, GRULayer, GaussianNoiseLayer,
+                       GlobalPoolLayer, LSTMLayer, LocalResponseNormalization2DLayer,
+                       LocallyConnected2DLayer, MaxPool1DLayer, MaxPool2DLayer,
+                       MaxPool3DLayer, NINLayer, NonlinearityLayer, PadLayer,
                        ParametricRectifierLayer, Pool1DLayer, Pool2DLayer, Pool3DLayer,
-                       RandomizedRectifierLayer, ReshapeLayer, ScaleLayer, SliceLayer,
-                       SpatialPyramidPoolingLayer, StandardizationLayer,
-                       TransformerLayer, Upscale1DLayer, Upscale2DLayer, Upscale3DLayer)
+                       RandomizedRectifierLayer, RecurrentLayer, ReshapeLayer,
+                       ScaleLayer, SliceLayer, SpatialPyramidPoolingLayer,
+                       StandardizationLayer, TPSTransformerLayer, TransformerLayer,
+                       TransposedConv2DLayer, TransposedConv3DLayer, Upscale1DLayer,
+                       Upscale2DLayer, Upscale3DLayer)
 from ...layers.pairs import name_of
 from ...nonlinearities import rectify
 from ..plan import Plan
@@ -35,15 +38,17 @@ __all__ = ["GpuPlan"]
 #: Layers that, run eagerly, neither wait for the GPU nor need cuBLAS, and do the same
 #: at every step: only those can be part of a graph. Dropout is among them, since only
 #: where it does nothing does it run eagerly; and so it is with noise.
-CAPTURABLE = (BatchNormLayer, BiasLayer, ConcatLayer, Conv2DLayer, DenseLayer,
-              DimshuffleLayer, DropoutLayer, ElemwiseSumLayer, EmbeddingLayer,
-              FeaturePoolLayer, FeatureWTALayer,
-              FlattenLayer, FrozenBatchNormLayer, GlobalPoolLayer,
-              LocalResponseNormalization2DLayer, MaxPool1DLayer, MaxPool2DLayer,
-              MaxPool3DLayer, NonlinearityLayer, PadLayer, ParametricRectifierLayer,
-              Pool1DLayer, Pool2DLayer, Pool3DLayer, ReshapeLayer, ScaleLayer,
-              SliceLayer, SpatialPyramidPoolingLayer, StandardizationLayer,
-              TransformerLayer, Upscale1DLayer, Upscale2DLayer, Upscale3DLayer)
+CAPTURABLE = (BatchNormLayer, BiasLayer, ConcatLayer, Conv1DLayer, Conv2DLayer,
+              Conv3DLayer, DenseLayer, DilatedConv2DLayer, DimshuffleLayer,
+              DropoutLayer, ElemwiseSumLayer, EmbeddingLayer, FeaturePoolLayer,
+              FeatureWTALayer, FlattenLayer, FrozenBatchNormLayer, GRULayer,
+              GlobalPoolLayer, LSTMLayer, LocalResponseNormalization2DLayer,
+              LocallyConnected2DLayer, MaxPool1DLayer, MaxPool2DLayer, MaxPool3DLayer,
+              NINLayer, NonlinearityLayer, PadLayer, ParametricRectifierLayer,
+              Pool1DLayer, Pool2DLayer, Pool3DLayer, RecurrentLayer, ReshapeLayer,
+              ScaleLayer, SliceLayer, SpatialPyramidPoolingLayer, StandardizationLayer,
+              TPSTransformerLayer, TransformerLayer, TransposedConv2DLayer,
+              TransposedConv3DLayer, Upscale1DLayer, Upscale2DLayer, Upscale3DLayer)
 NOISE = (GaussianNoiseLayer, RandomizedRectifierLayer)
 
 
@@ -177,8 +182,6 @@ class GpuPlan(Plan):
         """Whether a layer that runs eagerly can be part of a graph."""
         if type(layer) is ElemwiseMergeLayer:  # a user's function might wait
             return name_of(layer.merge_function) is not None
-        if getattr(layer, "num_groups", 1) > 1:  # a batch of products, by cuBLAS
-            return False
         return type(layer) in CAPTURABLE or (type(layer) in NOISE
                                              and not self._makes_noise(layer))
 

@@ -104,12 +104,13 @@ class Replay:
         return None
 
     def _places(self):
-        """What a graph has built in: addresses of arrays, and the plans."""
-        arrays = [p.value for p in self.driver.params]
+        """What a graph has built in: addresses of arrays, plans, what a step does."""
+        arrays, built_in = [p.value for p in self.driver.params], []
         if self.driver.updates is not None:
             arrays += self.driver.updates.buffers.arrays()
+            built_in = self.driver.updates.buffers.built_in
         return ([address(array) for array in arrays],
-                [one.plan for one in self.driver.planned_passes()])
+                [one.plan for one in self.driver.planned_passes()], built_in)
 
 
 class _Step:
