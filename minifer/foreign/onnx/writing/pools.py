@@ -29,12 +29,13 @@ def pool(graph, layer, x):
                    ceil_mode=ceil, wish=layer.name, **sides)
     if layer.mode == "max":
         return graph.add("MaxPool", x, **options)
-    if layer.mode == "average_inc_pad" and layer.ignore_border and any(sides):
+    counted = layer.mode == "average_inc_pad" and layer.ignore_border
+    pads, n = options.get("pads"), len(lengths)
+    if counted and pads and any(pads):
         # A step of its own: count_include_pad is skipped by some readers.
-        x = graph.add("Pad", x, [0, 0, *sides[:len(sides) // 2],
-                                 0, 0, *sides[len(sides) // 2:]], 0.0)
-        options["pads"] = [0] * len(sides)
-    return graph.add("AveragePool", x, **options)
+        x = graph.add("Pad", x, [0, 0, *pads[:n], 0, 0, *pads[n:]], 0.0)
+        options["pads"] = [0] * len(pads)
+    return graph.add("AveragePool", x, count_include_pad=int(counted), **options)
 
 
 def global_pool(graph, layer, x):
