@@ -102,7 +102,7 @@ def main(names):
             print(f"{library}: left out ({error})")
     columns = "".join(f"  {name + ' ' + one:>16}" for name, one in versions.items())
     print(f"{'network':<17}{'input':>10}{'parameters':>12}{columns}")
-    for name in names or built_in():
+    for name in names or [one for one in built_in() if hasattr(models, one)]:
         random.set_rng(0)
         network = small(name)
         shake(network)

@@ -120,10 +120,10 @@ def built_in():
     """
     found = {name: getattr(models, name) for name in models.__all__
              if inspect.isfunction(getattr(models, name))}
-    return {**NETWORKS, **{
+    return dict(sorted({**NETWORKS, **{
         name: make for name, make in found.items() if all(
             one.default is not one.empty
-            for one in inspect.signature(make).parameters.values())}}
+            for one in inspect.signature(make).parameters.values())}}.items()))
 
 
 def find_network(name):
@@ -133,7 +133,7 @@ def find_network(name):
         if not os.path.exists(name) and os.path.basename(name) == name and (
                 not os.path.splitext(name)[1]):
             close = difflib.get_close_matches(name, networks, 1)
-            names = ", ".join(sorted(networks))
+            names = ", ".join(networks)
             raise SettingError(
                 f"{name}: expected a model file or one of {names}, got neither."
                 + "".join(f" Perhaps you meant '{one}'?" for one in close))
