@@ -28,7 +28,9 @@ add_module_names = False
 # A word of a description, such as "caption", may be an attribute of several classes.
 suppress_warnings = ["ref.python"]
 autodoc_member_order = "bysource"
-autodoc_default_options = {"show-inheritance": True}
+# Methods that scikit-learn makes for each estimator, described in terms of its manual.
+autodoc_default_options = {"show-inheritance": True, "exclude-members": ", ".join(
+    f"set_{method}_request" for method in ("fit", "partial_fit", "score"))}
 autodoc_typehints = "none"
 napoleon_google_docstring = False
 napoleon_use_ivar = True

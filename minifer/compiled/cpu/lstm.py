@@ -9,7 +9,7 @@ beforehand, for many steps at once:
 .. math::
 
     \dot z_o = \dot h \odot s\,o(1-o), \qquad
-    \dot c \mathrel{+}= \dot h \odot o(1-s^2), \qquad
+    \dot c += \dot h \odot o(1-s^2), \qquad
     \dot z_{i,f,g} = \dot c \odot (g\,i(1-i),\; c\,f(1-f),\; i(1-g^2))
 
 with s what the cell shows. A second thread makes the products of all steps, and these
