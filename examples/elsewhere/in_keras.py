@@ -36,7 +36,7 @@ def _step(layer, xs, shapes):
         return layers.Conv2D(
             layer["num_filters"], layer["filter_size"], layer["stride"],
             use_bias="bias" in layer["arrays"], groups=layer.get("num_groups", 1),
-            name=name)(_padded(x, [(p, p) for p in layer["pad"]], 0.))
+            name=name)(_padded(x, _sides(layer), 0.))
     if kind == "DenseLayer":
         flat = layers.Flatten()(x) if len(shapes[0]) > 2 else x
         return layers.Dense(layer["num_units"], use_bias="bias" in layer["arrays"],
@@ -69,6 +69,11 @@ def _step(layer, xs, shapes):
     raise NotImplementedError(f"{name}: a {kind}")
 
 
+def _sides(layer):
+    """Zeros before and behind rows and columns."""
+    return [(p, p) if isinstance(p, int) else tuple(p) for p in layer["pad"]]
+
+
 def _padded(x, edges, value):
     if not any(map(any, edges)):
         return x
@@ -77,12 +82,13 @@ def _padded(x, edges, value):
 
 def _pooled(layer, x):
     """Windows of which the last may hang over the end (ignore_border false)."""
-    size, stride, pad = layer["pool_size"], layer["stride"], layer["pad"]
+    size, stride, sides = layer["pool_size"], layer["stride"], _sides(layer)
     edges = []
     for axis in (0, 1):
         n, out = x.shape[1 + axis], layer["output_shape"][2 + axis]
-        over = (out - 1) * stride[axis] + size[axis] - n - pad[axis]
-        edges.append((pad[axis], max(0, over)))
+        before = sides[axis][0]
+        over = (out - 1) * stride[axis] + size[axis] - n - before
+        edges.append((before, max(0, over)))
     if layer.get("mode", "max") == "max":
         return ops.max_pool(_padded(x, edges, -float("inf")), size, stride, "valid")
     whole = ops.average_pool(_padded(x, edges, 0.), size, stride, "valid")
@@ -108,6 +114,8 @@ def _activated(layer, x):
     name = f"{layer['name']}_{function}"
     if function == "leaky_rectify":
         return layers.LeakyReLU(options["leakiness"], name=name)(x)
+    if function == "clipped_rectify":
+        return layers.ReLU(options["ceiling"], name=name)(x)
     function = {"rectify": "relu"}.get(function, function)
     return layers.Activation(function, name=name)(x)
 

@@ -17,7 +17,8 @@ from torch.nn import functional as F
 ACTIVATIONS = {"identity": lambda x: x, "rectify": F.relu, "tanh": torch.tanh,
                "sigmoid": torch.sigmoid, "softmax": lambda x: F.softmax(x, dim=-1),
                "elu": F.elu, "selu": F.selu, "softplus": F.softplus,
-               "leaky_rectify": F.leaky_relu}
+               "leaky_rectify": F.leaky_relu,
+               "clipped_rectify": lambda x, ceiling: x.clamp(0, ceiling)}
 
 
 class Network(nn.Module):
@@ -43,8 +44,11 @@ class Network(nn.Module):
         """The output of one layer."""
         x, kind = xs[0], layer["type"]
         if layer["arrays"]:
-            y = self.get_submodule(layer["name"])(
-                x.flatten(1) if kind == "DenseLayer" else x)
+            if kind == "DenseLayer":
+                x = x.flatten(1)
+            elif kind == "Conv2DLayer" and not _is_even(layer):
+                x = F.pad(x, [n for sides in reversed(_sides(layer)) for n in sides])
+            y = self.get_submodule(layer["name"])(x)
             return _activated(layer, y)
         if kind in ("InputLayer", "DropoutLayer"):
             p = layer.get("p", 0.)
@@ -76,7 +80,8 @@ def _module(layer, below):
     bias, kind = "bias" in layer["arrays"], layer["type"]
     if kind == "Conv2DLayer":
         return nn.Conv2d(below[0][1], layer["num_filters"], layer["filter_size"],
-                         layer["stride"], layer["pad"], bias=bias,
+                         layer["stride"], layer["pad"] if _is_even(layer) else 0,
+                         bias=bias,
                          groups=layer.get("num_groups", 1))
     if kind == "DenseLayer":
         inputs = torch.Size(below[0][1:]).numel()
@@ -85,6 +90,15 @@ def _module(layer, below):
         norm = nn.BatchNorm2d if len(below[0]) == 4 else nn.BatchNorm1d
         return norm(below[0][1], layer["epsilon"], layer["alpha"])
     return None
+
+
+def _sides(layer):
+    """Zeros before and behind rows and columns."""
+    return [(p, p) if isinstance(p, int) else tuple(p) for p in layer["pad"]]
+
+
+def _is_even(layer):
+    return all(isinstance(p, int) for p in layer["pad"])
 
 
 def _put(module, name, child):
@@ -107,12 +121,13 @@ def _activated(layer, x):
 
 def _pooled(layer, x):
     """Windows of which the last may hang over the end (ignore_border false)."""
-    size, stride, pad = layer["pool_size"], layer["stride"], layer["pad"]
+    size, stride, sides = layer["pool_size"], layer["stride"], _sides(layer)
     edges = []  # from the last axis on: zeros before and behind it
     for axis in (1, 0):
         n, out = x.shape[2 + axis], layer["output_shape"][2 + axis]
-        over = (out - 1) * stride[axis] + size[axis] - n - pad[axis]
-        edges += [pad[axis], max(0, over)]
+        before = sides[axis][0]
+        over = (out - 1) * stride[axis] + size[axis] - n - before
+        edges += [before, max(0, over)]
     if layer.get("mode", "max") == "max":
         return F.max_pool2d(F.pad(x, edges, value=-float("inf")), size, stride)
     whole = F.avg_pool2d(F.pad(x, edges), size, stride)
