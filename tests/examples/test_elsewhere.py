@@ -56,8 +56,10 @@ def all_kinds():
 @pytest.mark.parametrize("build", [
     all_kinds, lambda: models.six_conv(size=16), models.small_resnet,
     lambda: models.densenet(depth=10), lambda: models.resnet((1, 1), width=4, size=32),
-    lambda: models.keras_resnet((1, 1), width=4, size=32)],
-    ids=["all", "six_conv", "small_resnet", "densenet", "resnet", "keras_resnet"])
+    lambda: models.keras_resnet((1, 1), width=4, size=32),
+    models.mini_xception],
+    ids=["all", "six_conv", "small_resnet", "densenet", "resnet", "keras_resnet",
+         "mini_xception"])
 def test_outputs_are_minifers(compare, tmp_path, library, build):
     needs(library)
     random.set_rng(0)

@@ -35,8 +35,8 @@ EXCEPTIONS = {
     ("first_conv.cu", "first_conv_gradient"): Budget(
         128, "a sum for each of up to 49 taps, and the next numbers on their way"),
     ("matmul.cu", "matmul"): Budget(
-        80, "16 sums and 8 numbers for them, two registers each in double; three blocks "
-        "of 256 fit"),
+        80, "16 sums and 8 numbers for them, two registers each in double; three "
+        "blocks of 256 fit"),
     ("gemm.cu", "dense_forward"): Budget(176, PRODUCT),
     ("gemm.cu", "dense_input_gradient"): Budget(176, PRODUCT),
     ("gemm.cu", "dense_weight_gradient"): Budget(176, PRODUCT),
