@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 import minifer
+from helpers.both_ways import both_ways
 from helpers.layers import numbers
-from minifer import layers, nonlinearities, objectives, updates
+from minifer import layers, nonlinearities
 from minifer.compiled.cpu import depthwise
 
 CASES = {
@@ -35,24 +36,12 @@ def network(options):
 @pytest.mark.parametrize("threads", [1, 2])
 def test_it_is_the_layer(name, threads):
     net = network(CASES[name])
-    y, params = layers.get_output(net), layers.get_all_params(net, trainable=True)
-    start, found = layers.get_all_param_values(net), {}
-    loss = objectives.squared_error(y, 0.5).sum()
-    source = layers.get_all_layers(net)[0].input_var
-    for mode in ("eager", "compiled"):
-        layers.set_all_param_values(net, start)
-        predict = minifer.function([source], y, mode=mode, threads=threads)
-        step = minifer.function([source], [loss, minifer.grad(loss, source)],
-                                updates.sgd(loss, params, 1e-3), mode=mode,
-                                threads=threads)
-        found[mode] = []
-        for batch in (5, 3):
-            x = numbers((batch, 3, 7, 9), batch).astype("float32")
-            found[mode] += [predict(x), *step(x), *layers.get_all_param_values(net)]
+    batches = [numbers((batch, 3, 7, 9), batch).astype("float32") for batch in (5, 3)]
+    eager, compiled, plans = both_ways(net, batches, 1e-3, threads)
     fast = name not in ("tanh", "strides")
-    assert ("depthwise" in str(predict.plan)) == fast == ("depthwise" in str(step.plan))
-    for eager, compiled in zip(found["eager"], found["compiled"]):
-        np.testing.assert_allclose(compiled, eager, rtol=1e-4, atol=1e-4)
+    assert all(("depthwise" in str(plan)) == fast for plan in plans)
+    for one, other in zip(eager, compiled):
+        np.testing.assert_allclose(other, one, rtol=1e-4, atol=1e-4)
 
 
 def test_pieces_of_a_batch_are_added_up(monkeypatch):

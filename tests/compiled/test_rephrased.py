@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-import minifer
+from helpers.both_ways import both_ways
 from helpers.layers import numbers
-from minifer import layers, nonlinearities, objectives, updates
+from minifer import layers, nonlinearities
 
 tanh = nonlinearities.tanh
 
@@ -46,30 +46,18 @@ PLAIN = {
 }
 
 
-def both_ways(build, threads=2, shapes=((3, 16, 7, 9), (2, 16, 7, 9))):
+def run(build, threads=2, shapes=((3, 16, 7, 9), (2, 16, 7, 9))):
     """All that eager and compiled functions give, and the latter's plan."""
     net = build(layers.ScaleLayer(layers.InputLayer((None, 16, 7, 9))))
-    y, params = layers.get_output(net), layers.get_all_params(net, trainable=True)
-    start, found = layers.get_all_param_values(net), {}
-    loss = objectives.squared_error(y, 0.5).sum()
-    source = layers.get_all_layers(net)[0].input_var
-    for mode in ("eager", "compiled"):
-        layers.set_all_param_values(net, start)
-        predict = minifer.function([source], y, mode=mode, threads=threads)
-        step = minifer.function([source], [loss, minifer.grad(loss, source)],
-                                updates.sgd(loss, params, 1e-4), mode=mode,
-                                threads=threads)
-        found[mode] = []
-        for shape in shapes:
-            x = numbers(shape, len(shape)).astype("float32")
-            found[mode] += [predict(x), *step(x), *layers.get_all_param_values(net)]
-    return found["eager"], found["compiled"], str(step.plan)
+    batches = [numbers(shape, len(shape)).astype("float32") for shape in shapes]
+    eager, compiled, (_, plan) = both_ways(net, batches, 1e-4, threads)
+    return eager, compiled, str(plan)
 
 
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("name", CASES)
 def test_it_is_the_layer(name, threads):
-    eager, compiled, plan = both_ways(CASES[name], threads)
+    eager, compiled, plan = run(CASES[name], threads)
     assert any(kind in plan for kind in ("groups ", "dilated ", "phases ")), plan
     for one, other in zip(eager, compiled):
         scale = np.abs(one).max()
@@ -78,7 +66,7 @@ def test_it_is_the_layer(name, threads):
 
 @pytest.mark.parametrize("name", CASES)
 def test_one_image_alone(name):
-    eager, compiled, _ = both_ways(CASES[name], shapes=((1, 16, 7, 9),))
+    eager, compiled, _ = run(CASES[name], shapes=((1, 16, 7, 9),))
     for one, other in zip(eager, compiled):
         scale = np.abs(one).max()
         np.testing.assert_allclose(other, one, rtol=1e-3, atol=1e-5 * scale)
@@ -86,7 +74,7 @@ def test_one_image_alone(name):
 
 @pytest.mark.parametrize("name", PLAIN)
 def test_what_does_not_pay_runs_as_it_is(name):
-    eager, compiled, plan = both_ways(PLAIN[name])
+    eager, compiled, plan = run(PLAIN[name])
     assert "shared" in plan
     for one, other in zip(eager, compiled):
         np.testing.assert_allclose(other, one, rtol=1e-4, atol=1e-4)

@@ -72,7 +72,7 @@ class LoweredFilters:
 
 
 class _Kernel:
-    """Sizes that both kernels share."""
+    """Sizes and buffers that the kernels share."""
 
     adds_bias = False
 
@@ -83,6 +83,10 @@ class _Kernel:
         self.y = empty(g.m * g.m * k * self.th * self.tw * g.F)
         if training:
             self.dx = empty(k * self.Hp * self.Wp * g.C)  # for (k, Hp, Wp, C)
+
+    def gradient_buffer(self, k):
+        """Where the caller writes dY."""
+        return cut(self.y, self.m, self.m, k, self.th, self.tw, self.geometry.F)
 
     @property
     def buffers(self):
@@ -124,10 +128,6 @@ class ColumnKernel(_Kernel):
         Y = cut(self.y, columns.shape[1], g.F)  # (m*m*k*th*tw, F)
         do(np.matmul, columns.T, filters.flat, out=Y)
         return Y.reshape(m, m, k, self.th, self.tw, g.F)
-
-    def gradient_buffer(self, k):
-        """Where the caller writes dY."""
-        return cut(self.y, self.m, self.m, k, self.th, self.tw, self.geometry.F)
 
     def backward(self, do, x, dY, filters, sums, need_dx):
         """See :meth:`WinogradKernel.backward`."""
@@ -216,10 +216,6 @@ class WindowKernel(_Kernel):
         Y = cut(self.y, len(windows), self.geometry.F)
         do(np.matmul, windows, filters.flat[:-1], out=Y)
         return self.gradient_buffer(len(x))
-
-    def gradient_buffer(self, k):
-        """Where the caller writes dY."""
-        return cut(self.y, self.m, self.m, k, self.th, self.tw, self.geometry.F)
 
     def backward(self, do, x, dY, filters, sums, need_dx):
         """See :meth:`WinogradKernel.backward`."""

@@ -25,8 +25,8 @@ from .folding import Folding
 from .fused_conv import FusedConv
 from .image_steps import FixedNormStep, ImageStep, NormStep, PoolStep, ReluStep
 from .lstm import LSTMStep, is_usual
-from .rephrased import rephrased
 from .normed_conv import NormedConv
+from .rephrased import rephrased
 from .steps import DenseStep, DropoutStep, SequenceStep, SharedStep
 
 __all__ = ["CpuPlan"]
