@@ -26,7 +26,7 @@ BOTH_WAYS = [pytest.param(layer, id=title) for title, layer in example_layers()
              if not title.startswith(ONE_WAY)]
 
 
-def graph_of(nodes, shape=(None, 4), out=(None, 4), **weights):
+def graph_of(nodes, shape=(None, 4), out=(None, 4), version=17, **weights):
     """A model of nodes between ``x`` and ``y``."""
     h, kind = onnx.helper, onnx.TensorProto.FLOAT
     return h.make_model(h.make_graph(
@@ -34,7 +34,7 @@ def graph_of(nodes, shape=(None, 4), out=(None, 4), **weights):
         [h.make_tensor_value_info("y", kind, out)],
         [onnx.numpy_helper.from_array(np.asarray(value, np.float32), name)
          for name, value in weights.items()]),
-        opset_imports=[h.make_opsetid("", 17)], ir_version=8)
+        opset_imports=[h.make_opsetid("", version)], ir_version=8)
 
 
 def node(kind, *inputs, out="y", **attributes):
@@ -75,6 +75,46 @@ def test_layers_pad_by_themselves(rule, size):
 def test_no_case_of_onnx_itself_is_wrong():
     verdicts = [onnx_cases.outcome(case)[0] for case in onnx_cases.cases()]
     assert verdicts.count("wrong") == 0 and verdicts.count("passed") >= 320
+
+
+@pytest.mark.parametrize("axis", [None, 0, 1, 2, -2, 3])
+@pytest.mark.parametrize("kind", ["Softmax", "LogSoftmax", "Hardmax"])
+def test_before_version_13_all_axes_from_one_on_are_one(kind, axis):
+    x = np.random.default_rng(0).normal(size=(2, 3, 4, 5)).astype(np.float32)
+    rows = x.reshape(int(np.prod(x.shape[:1 if axis is None else axis])), -1)
+    e = np.exp(rows)
+    expected = {"Softmax": e / e.sum(1, keepdims=True),
+                "LogSoftmax": rows - np.log(e.sum(1, keepdims=True)),
+                "Hardmax": rows == rows.max(1, keepdims=True)}[kind].reshape(x.shape)
+    for batch in (None, 2):
+        network = network_of(graph_of(
+            [node(kind, "x", **({} if axis is None else {"axis": axis}))],
+            (batch, 3, 4, 5), (batch, 3, 4, 5), version=11))
+        assert network.output_shape == (batch, 3, 4, 5)
+        np.testing.assert_allclose(layers.get_output(network, x), expected, atol=1e-6)
+
+
+def test_lengths_must_be_known_before_version_13():
+    with pytest.raises(WeightsError, match="known lengths, or version 13 or later"):
+        network_of(graph_of([node("Softmax", "x")], (None, 3, None), (None, 3, None),
+                            version=11))
+
+
+@pytest.mark.parametrize("version", [18, 21])
+def test_scales_of_groups_became_scales_of_channels(version):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(2, 6, 4, 5)).astype(np.float32)
+    scale, bias = rng.normal(size=(2, 2 if version == 18 else 6)).astype(np.float32)
+    rows = x.reshape(2, 2, -1)
+    unit = (rows - rows.mean(2, keepdims=True)) / np.sqrt(
+        rows.var(2, keepdims=True) + 1e-5)
+    each = 6 // len(scale)
+    expected = (unit.reshape(x.shape) * scale.repeat(each)[:, None, None]
+                + bias.repeat(each)[:, None, None])
+    network = network_of(graph_of(
+        [node("GroupNormalization", "x", "scale", "bias", num_groups=2)],
+        (None, 6, 4, 5), (None, 6, 4, 5), version, scale=scale, bias=bias))
+    np.testing.assert_allclose(layers.get_output(network, x), expected, atol=1e-5)
 
 
 def test_a_nonlinearity_ends_the_layer_below():

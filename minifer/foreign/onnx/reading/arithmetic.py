@@ -7,8 +7,9 @@ import functools
 import numpy as np
 
 from .... import nonlinearities as f
-from ....layers import (DropoutLayer, ElemwiseMergeLayer, ElemwiseSumLayer, Layer,
-                        ParametricRectifierLayer)
+from ....layers import (DropoutLayer, ElemwiseMergeLayer, ElemwiseSumLayer,
+                        FunctionLayer, Layer, NonlinearityLayer,
+                        ParametricRectifierLayer, ReshapeLayer)
 
 __all__ = ["TABLE"]
 
@@ -58,7 +59,8 @@ def with_options(graph, node):
     """A function of each element with options."""
     name, options = OPTIONS[node.op]
     if node.op == "Hardmax" and graph.version < 13:
-        node.fail("version 13 or later", str(graph.version))
+        return flattened(graph, node, lambda x, axis: FunctionLayer(
+            [x], name, {"axis": axis}))
     return graph.function(node, name, values(graph, node), {
         ours: node.get(theirs, default) for ours, theirs, default in options})
 
@@ -245,17 +247,26 @@ def selu(node):
                   node.get("alpha", 1.6732632423543772))
 
 
+def flattened(graph, node, along):
+    """Along all axes from one on, as if they were one: the rule before version 13."""
+    x = graph.layer(node, 0)
+    axis = node.axis(len(x.output_shape), 1)
+    if None in x.output_shape[max(axis, 1):]:
+        node.fail("known lengths, or version 13 or later",
+                  f"{x.output_shape} in version {graph.version}")
+    front = [[n] for n in range(axis)] or [1]
+    y = along(ReshapeLayer(x, (*front, -1)), len(front))
+    whole = (*front, *x.output_shape[axis:]) if axis else (-1, *x.output_shape[1:])
+    return ReshapeLayer(y, whole, name=graph.called(node))
+
+
 def softmax(graph, node, rows, along):
     """Along an axis; before version 13 along all axes from one on."""
     x = graph.layer(node, 0)
     ndim = len(x.output_shape)
-    if graph.version >= 13:
-        axis = node.axis(ndim, -1)
-    else:
-        axis = node.axis(ndim, 1)
-        if any(n != 1 for n in x.output_shape[axis + 1:]):
-            node.fail("the last axis, or version 13 or later", f"axis {axis} of "
-                      f"{x.output_shape} in version {graph.version}")
+    axis = node.axis(ndim, -1 if graph.version >= 13 else 1)
+    if graph.version < 13 and any(n != 1 for n in x.output_shape[axis + 1:]):
+        return flattened(graph, node, lambda x, axis: NonlinearityLayer(x, along(axis)))
     if rows is not None and ndim == 2 and axis == 1:
         return graph.activated(node, x, rows)
     return graph.activated(node, x, along(axis))

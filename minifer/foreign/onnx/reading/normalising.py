@@ -26,16 +26,22 @@ def batch_norm(graph, node):
     return [layer, *[None] * 4]
 
 
-def scaled(graph, node, y, places, shape=None):
+def scaled(graph, node, y, places, shape=None, each=1):
     """Times a scale, and plus a bias where there is one; both fixed or layers."""
     for place, kind in zip(places, ("multiply", "add")):
         if not node.has(place):
             continue
         value = graph.value(node, place)
         if isinstance(value, Layer):
-            y = graph.function(node, kind, [y, graph.layer(node, place)])
+            value = graph.layer(node, place)
+            if each != 1:
+                node.fail("scales that are fixed, or version 21 or later",
+                          str(graph.version))
+            if shape is not None:
+                value = ReshapeLayer(value, shape)
+            y = graph.function(node, kind, [y, value])
         else:
-            value = value if shape is None else value.reshape(shape)
+            value = value if shape is None else value.repeat(each).reshape(shape)
             y = graph.spread(node, y, value, kind, node.inputs[place] in graph.learnt)
     return y
 
@@ -88,9 +94,8 @@ def group_norm(graph, node):
     y = StandardizationLayer(y, "spatial", node.get("epsilon", 1e-5))
     y = ReshapeLayer(y, ([0], C, *lengths), name=graph.called(node))
     shape = (-1, *(1,) * len(lengths))
-    if graph.version < 21:  # one scale for each group
-        node.fail("version 21 or later, where channels have scales", str(graph.version))
-    return scaled(graph, node, y, (1, 2), shape)
+    each = 1 if graph.version >= 21 else C // groups  # then: one scale for each group
+    return scaled(graph, node, y, (1, 2), shape, each)
 
 
 def mean_variance(graph, node):
