@@ -60,16 +60,17 @@ class AssigningDriver(Driver):
 
     def plan(self, batch, *options):
         """Run networks by plans."""
-        def make(one, images, training, **given):
+        def make(one, images, dtype, training, **given):
             if self.device == "cpu":
                 algorithm, threads = options
                 return CpuPlan(one.outputs, one.options, one.logits, images, training,
                                threads, algorithm, **given)
-            like = get_all_params(one.outputs)[0].value
+            like = to_device(np.zeros(1, dtype), self.device)
             return GpuPlan(one.outputs, one.options, one.logits, images, training, like,
                            options[0], **given)
 
-        self.plan_with(make, batch)
+        Plan = CpuPlan if self.device == "cpu" else GpuPlan
+        self.plan_with(make, batch, Plan.types)
 
     def losses(self):
         return super().losses() + [(rule.loss, rule.params) for rule in self.rules

@@ -55,17 +55,18 @@ class Driver:
         self.ends = [output for one in self.passes for output in one.outputs]
         self.standins = {}
 
-    def plan_with(self, make, batch, begun=False):
+    def plan_with(self, make, batch, types, begun=False):
         """Let plans stand in for networks.
 
-        ``make(pass, images, training, sources=..., feeds_back=...)`` makes one.
+        ``make(pass, images, dtype, training, sources=..., feeds_back=...)`` makes one,
+        for any of the float types ``types``.
         """
         learning = passes_that_learn(self.losses())
         for one in self.passes:
             made = functools.partial(
                 make, one, training=one in learning, sources=one.sources,
                 feeds_back=learning.get(one, False))
-            self.standins[one] = PlannedPass(one, batch or 1, made, begun)
+            self.standins[one] = PlannedPass(one, batch or 1, made, types, begun)
 
     def losses(self):
         """What is walked back: pairs of a loss and what gradients are wanted of."""
@@ -168,7 +169,7 @@ class CpuDriver(_OneRule):
 
     def plan(self, batch, algorithm, threads):
         """Run networks by plans."""
-        def make(one, images, training, **given):
+        def make(one, images, dtype, training, **given):
             plan = CpuPlan(one.outputs, one.options, one.logits, images, training,
                            threads, algorithm, **given)
             if self.exchange is not None and training:
@@ -177,7 +178,7 @@ class CpuDriver(_OneRule):
                     images * self.part.ranks.size)
             return plan
 
-        self.plan_with(make, batch)
+        self.plan_with(make, batch, CpuPlan.types)
 
     @contextlib.contextmanager
     def sharing_memory(self, unless=""):
@@ -298,12 +299,12 @@ class DeviceDriver(_OneRule):
         if self.updates and self.part is None:  # a part's loss counts for less
             heads = fused_heads(self.updates.loss, self.wanted)
 
-        def make(one, images, training, **given):
-            like = to_device(np.zeros(1, np.float32), self.device)
+        def make(one, images, dtype, training, **given):
+            like = to_device(np.zeros(1, dtype), self.device)
             return GpuPlan(one.outputs, one.options, one.logits, images, training, like,
                            precision, targets, head=one in heads, **given)
 
-        self.plan_with(make, batch, begun=True)
+        self.plan_with(make, batch, GpuPlan.types, begun=True)
         for one, losses in heads.items():
             self.standins[losses] = FusedHead(losses, self.standins[one])
         # Where ranks meet on the host, a graph knows nothing of it.

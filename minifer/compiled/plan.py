@@ -13,7 +13,7 @@ from collections import Counter
 
 import numpy as np
 
-from .. import nonlinearities
+from .. import config, nonlinearities
 from ..device.arrays import as_array
 from ..layers import (Conv2DLayer, InputLayer, MaxPool2DLayer, NonlinearityLayer,
                       Pool2DLayer, get_all_layers)
@@ -45,7 +45,14 @@ class Plan:
         Layers, other than InputLayers, whose outputs are given.
     feeds_back : bool
         Whether gradients of what is given are wanted, too.
+
+    Attributes
+    ----------
+    dtype : numpy.dtype
+        The float type that it works in.
     """
+
+    dtype = np.dtype(np.float32)
 
     def __init__(self, outputs, options, logits, batch, training, sources=(),
                  feeds_back=False):
@@ -261,8 +268,24 @@ def halves(layer):
                  or not any(n is None or n % 2 for n in layer.input_shape[2:])))
 
 
-def runs_planned(arrays, params):
-    """Whether a plan applies: float32 (or whole numbers) in, float32 parameters."""
-    return (all(as_array(a).dtype.kind in "iub" or as_array(a).dtype == np.float32
-                for a in arrays)
-            and all(p.dtype == np.float32 for p in params))
+def runs_planned(arrays, params, types=(np.float32,)):
+    """The float type of the plan that applies, or None.
+
+    Parameters
+    ----------
+    arrays : list of arrays
+        What is given. Whole numbers become ``config.floatX``.
+    params : list of Param
+    types : tuple of types
+        Those that there are plans for.
+
+    Returns
+    -------
+    numpy.dtype or None
+        None if there are several types, or one that no plan is for.
+    """
+    found = {p.dtype for p in params} | {
+        np.dtype(config.floatX) if a.dtype.kind in "iub" else a.dtype
+        for a in map(as_array, arrays)}
+    return found.pop() if len(found) == 1 and found <= set(map(np.dtype, types)) else (
+        None)

@@ -33,7 +33,9 @@ class PlannedPass:
     batch : int
         Images to plan for, at least.
     make : function
-        ``make(images)`` returns a plan.
+        ``make(images, dtype)`` returns a plan.
+    types : tuple of types
+        The float types that it makes plans for.
     begun : bool, default False
         Whether the caller calls :meth:`begin_with` before each pass, so that
         ``forward`` only launches kernels and can be captured.
@@ -51,8 +53,9 @@ class PlannedPass:
     keep = None
     can_skip_dx = True
 
-    def __init__(self, network_pass, batch, make, begun=False):
+    def __init__(self, network_pass, batch, make, types, begun=False):
         self.network_pass, self.batch, self.make = network_pass, batch, make
+        self.types = types
         self.params = get_all_params(network_pass.outputs)
         self.plan, self.applies, self.latest = None, False, None
         self.rows = {}  # by the inputs' shapes
@@ -67,14 +70,15 @@ class PlannedPass:
         bool
             Whether a plan applies to these values.
         """
-        self.applies = (runs_planned(values, self.params)
+        dtype = runs_planned(values, self.params, self.types)
+        self.applies = (dtype is not None
                         and None not in self.network_pass.sources
                         and all(len(v) for v in values)  # nothing needs no plan
                         and self._rows(values) is not None)
         if self.applies:
             size = max(self.batch, self._rows(values))
-            if self.plan is None or size > self.plan.batch:
-                self.plan = self.make(size)
+            if self.plan is None or size > self.plan.batch or dtype != self.plan.dtype:
+                self.plan = self.make(size, dtype)
             self.plan.begin()
         return self.applies
 

@@ -1,8 +1,8 @@
 """Whole networks train as one captured graph a step, with the CPU's losses.
 
-Only where CuPy is: for the emulator's own device they would take too long. Networks
-whose widths are no argument have at most 8 filters a convolution and 16 units a dense
-layer here; their shape is that of the models.
+Most of them only where CuPy is: for the emulator's own device they would take too long.
+Networks whose widths are no argument have at most 8 filters a convolution and 16 units
+a dense layer here; their shape is that of the models.
 """
 
 import numpy as np
@@ -48,12 +48,18 @@ NARROW = {
     "vgg_cnn_s": lambda: scores(models.vgg_cnn_s(num_classes=5, size=48)),
     "vgg16": lambda: scores(models.vgg16(num_classes=5, size=32))}
 
-#: Their last batch norms see a pixel or so of three images: rounding grows a hundred to
-#: a hundred thousand times a step, in float64 as well.
-UNSTEADY = {
-    "lasagne_resnet50": lambda: models.lasagne_resnet50(num_classes=5, size=32),
-    "mobilenet_v2": lambda: scores(models.mobilenet_v2(num_classes=5, size=32)),
-    "inception_v3": lambda: models.inception_v3(num_classes=5, size=75)}
+#: Deeper ones, with layers frozen or with larger images, which are trained in float64
+#: alone: there a graph has no tensor core's products, which take the emulator long.
+MORE = {
+    "lasagne_resnet50": lambda: models.lasagne_resnet50(num_classes=5, size=64),
+    "mobilenet_v2": lambda: scores(models.mobilenet_v2(num_classes=5, size=64)),
+    "inception_v3": lambda: models.inception_v3(num_classes=5, size=107),
+    "resnet50": lambda: models.resnet50(num_classes=5, size=64),
+    "s_resnet50": lambda: models.s_resnet50(num_classes=5, size=64),
+    "keras_resnet50": lambda: headless(models.keras_resnet50(size=64)),
+    "r_resnet50": lambda: models.r_resnet50(num_classes=5, size=64),
+    "vgg19": lambda: scores(models.vgg19(num_classes=5, size=32)),
+    "vgg_face_like": lambda: models.vgg_face_like(num_classes=5, size=193)}
 
 
 def narrow(make):
@@ -74,8 +80,8 @@ def narrow(make):
         return make()
 
 
-def trained(make, device, steps=5):
-    """The losses, and the function that made them."""
+def trained(make, device, rate=0.001):
+    """The losses of five steps, and the function that took them."""
     random.set_rng(0)
     network = make()
     layers.seed_noise(network, 0)
@@ -83,46 +89,55 @@ def trained(make, device, steps=5):
     loss = objectives.categorical_crossentropy(
         layers.get_output(network), targets).mean()
     update = updates.nesterov_momentum(
-        loss, layers.get_all_params(network, trainable=True), learning_rate=0.001)
+        loss, layers.get_all_params(network, trainable=True), learning_rate=rate)
     source = layers.get_all_layers(network)[0]
     train = minifer.function([source.input_var, targets], loss, update, device=device)
     rng = np.random.default_rng(0)
     return [float(train(rng.normal(size=(3, *source.shape[1:])).astype(config.floatX),
-                        rng.integers(0, 5, 3))) for _ in range(steps)], train
+                        rng.integers(0, 5, 3))) for _ in range(5)], train
 
 
-def same_as_the_cpu(make, device):
-    expected, _ = trained(make, "cpu")
-    losses, train = trained(make, device)
+def same_as_the_cpu(make, device, rtol, **options):
+    expected, _ = trained(make, "cpu", **options)
+    losses, train = trained(make, device, **options)
     assert train.captured, train.plan.note
     assert train.launches > 20
-    np.testing.assert_allclose(losses, expected, rtol=1e-4)
+    np.testing.assert_allclose(losses, expected, rtol=rtol)
 
 
 @pytest.mark.parametrize("device", DEVICES[1:])
 @pytest.mark.parametrize("name", AS_THEY_ARE)
 def test_a_step_is_one_graph_and_the_losses_are_the_cpus(name, device):
-    same_as_the_cpu(AS_THEY_ARE[name], device)
+    same_as_the_cpu(AS_THEY_ARE[name], device, 1e-4)
 
 
 @pytest.mark.parametrize("device", DEVICES[1:])
 @pytest.mark.parametrize("name", NARROW)
 def test_a_step_of_a_narrow_network_is_one_graph(name, device):
-    same_as_the_cpu(lambda: narrow(NARROW[name]), device)
+    same_as_the_cpu(lambda: narrow(NARROW[name]), device, 1e-4)
+
+
+def in_float64(make, device):
+    """As exact as that allows. The rate is small, since batch norm of three images of
+    few pixels magnifies what is rounded in one step up to a thousand times in the next.
+    """
+    with config.use_floatX("float64"):
+        same_as_the_cpu(make, device, 1e-10, rate=1e-5)
 
 
 @pytest.mark.parametrize("device", DEVICES[1:])
-@pytest.mark.parametrize("name", UNSTEADY)
-def test_a_step_that_magnifies_rounding_is_one_graph(name, device):
-    """The losses are the CPU's in float64, which is not captured, while they can be."""
-    def make():
-        return narrow(UNSTEADY[name])
+@pytest.mark.parametrize("name", AS_THEY_ARE)
+def test_a_step_in_float64_is_one_graph(name, device):
+    in_float64(AS_THEY_ARE[name], device)
 
-    losses, train = trained(make, device)
-    assert train.captured, train.plan.note
-    assert np.isfinite(losses).all()
-    with config.use_floatX("float64"):
-        (first, second), (one, two) = (trained(make, where, 2)[0]
-                                       for where in (device, "cpu"))
-    np.testing.assert_allclose(first, one, rtol=1e-11)
-    np.testing.assert_allclose(second, two, rtol=1e-6)
+
+@pytest.mark.parametrize("device", DEVICES[1:])
+@pytest.mark.parametrize("name", [*NARROW, *MORE])
+def test_a_step_of_a_narrow_network_in_float64_is_one_graph(name, device):
+    in_float64(lambda: narrow({**NARROW, **MORE}[name]), device)
+
+
+@pytest.mark.parametrize("device", DEVICES[:1])
+@pytest.mark.parametrize("name", ["six_conv", "r1", "bottleneck", "mini_xception"])
+def test_a_step_in_float64_is_one_graph_on_the_emulator(name, device):
+    in_float64(lambda: narrow(NARROW[name]), device)

@@ -6,7 +6,8 @@ import pytest
 import minifer
 from helpers.devices import DEVICES
 from minifer import layers, nonlinearities, objectives, random, updates
-from minifer.layers import DenseLayer, GRULayer, InputLayer, LSTMLayer, get_all_params
+from minifer.layers import (Conv2DLayer, DenseLayer, DropoutLayer, GRULayer, InputLayer,
+                            LSTMLayer, batch_norm, get_all_params)
 from minifer.tensor import ivector
 
 on_devices = pytest.mark.parametrize("device", DEVICES)
@@ -107,7 +108,19 @@ RECURRENT = {
     "lstm of relus": lambda below: LSTMLayer(
         below, 4, nonlinearity=nonlinearities.rectify),
     "gru": lambda below: GRULayer(below, 4, grad_clipping=0.01),
-    "plain": lambda below: layers.RecurrentLayer(below, 4)}
+    "plain": lambda below: layers.RecurrentLayer(below, 4),
+    "networks of one's own": lambda below: layers.CustomRecurrentLayer(
+        below, batch_norm(DenseLayer(InputLayer((None, 5)), 4)),
+        DenseLayer(InputLayer((None, 4)), 4, nonlinearity=nonlinearities.tanh),
+        grad_clipping=0.01),
+    "step by step, backwards": lambda below: layers.CustomRecurrentLayer(
+        below, DenseLayer(InputLayer((None, 5)), 4),
+        DenseLayer(InputLayer((None, 4)), 4), learn_init=True, backwards=True,
+        precompute_input=False, only_return_final=True),
+    "of images": lambda below: layers.CustomRecurrentLayer(
+        layers.ReshapeLayer(below, ([0], 3, 1, 1, 5)),
+        Conv2DLayer(InputLayer((None, 1, 1, 5)), 2, (1, 3), pad="same"),
+        Conv2DLayer(InputLayer((None, 2, 1, 5)), 2, (1, 3), pad="same"))}
 
 
 @on_devices
@@ -115,3 +128,20 @@ RECURRENT = {
 def test_recurrent_layers(name, device):
     assert_captured_and_the_same(
         RECURRENT[name], lambda loss, params: updates.adam(loss, params, 0.05), device)
+
+
+@on_devices
+@pytest.mark.parametrize("inner", [
+    DropoutLayer, lambda below: layers.ExpressionLayer(below, lambda x: x * 2)],
+    ids=["dropout", "a user's function"])
+def test_what_draws_or_might_wait_within_a_recurrent_layer_is_not_captured(
+        inner, device):
+    def body(below):
+        return layers.CustomRecurrentLayer(
+            below, DenseLayer(inner(InputLayer((None, 5))), 4),
+            DenseLayer(InputLayer((None, 4)), 4), name="mine")
+
+    _, _, train = steps(body, lambda loss, params: updates.sgd(loss, params, 0.05),
+                        device)
+    assert not train.captured
+    assert "mine has no kernel that a graph can hold" in train.plan.note

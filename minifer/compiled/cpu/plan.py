@@ -4,6 +4,8 @@ Each convolution gets the algorithm that suits its shape, and the images are sha
 out among threads.
 """
 
+import numpy as np
+
 from ... import nonlinearities
 from ...device.threads import Workers
 from ...layers import (BatchNormLayer, Conv1DLayer, Conv2DLayer, Conv3DLayer,
@@ -63,6 +65,9 @@ class CpuPlan(Plan):
     algorithm : str
         See :func:`minifer.compiled.cpu.choice.choose`.
     """
+
+    #: The float types that there are plans for.
+    types = (np.float32,)
 
     def __init__(self, outputs, options, logits, batch, training, threads,
                  algorithm="auto", sources=(), feeds_back=False):

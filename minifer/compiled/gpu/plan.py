@@ -3,7 +3,8 @@
 Convolutions and dense layers run as the fused kernels of ``kernels/``, and all
 buffers belong to the plan, so that a step can be captured as one graph
 (:mod:`minifer.compiled.gpu.replay`). A layer without a fused form runs as it does
-eagerly, and the table says so.
+eagerly, and the table says so. In float64, which serves to compare numbers, no
+convolution and no dense layer has one: the graph alone spares time.
 """
 
 from collections import Counter
@@ -14,9 +15,10 @@ from ...cuda import first_conv, fused_conv, head as head_kernel
 from ...cuda.scalars import send
 from ...device import arrays
 from ...layers import (BatchNormLayer, BiasLayer, ConcatLayer, Conv1DLayer, Conv2DLayer,
-                       Conv3DLayer, DenseLayer, DilatedConv2DLayer, DimshuffleLayer,
-                       DropoutLayer, ElemwiseMergeLayer, ElemwiseSumLayer,
-                       EmbeddingLayer, FeaturePoolLayer, FeatureWTALayer, FlattenLayer,
+                       Conv3DLayer, CustomRecurrentLayer, DenseLayer,
+                       DilatedConv2DLayer, DimshuffleLayer, DropoutLayer,
+                       ElemwiseMergeLayer, ElemwiseSumLayer, EmbeddingLayer,
+                       FeaturePoolLayer, FeatureWTALayer, FlattenLayer,
                        FrozenBatchNormLayer, GRULayer, GaussianNoiseLayer,
                        GlobalPoolLayer, LSTMLayer, LocalResponseNormalization2DLayer,
                        LocallyConnected2DLayer, MaxPool1DLayer, MaxPool2DLayer,
@@ -60,7 +62,7 @@ class GpuPlan(Plan):
     outputs, options, logits, batch, training, sources, feeds_back
         As for :class:`minifer.compiled.plan.Plan`.
     like : device array
-        An array on the device where the plan runs.
+        An array on the device where the plan runs, of the type that it works in.
     precision : {'fp32', 'tf32'}
         Precision of the products: as accurate as float32, or with inputs rounded to
         10 bits of fraction, which tensor cores multiply three times as fast.
@@ -70,20 +72,26 @@ class GpuPlan(Plan):
         Whether a last dense layer may be put off, until the targets are known.
     """
 
+    #: The float types that there are plans for.
+    types = (np.float32, np.float64)
+
     def __init__(self, outputs, options, logits, batch, training, like, precision,
                  targets={}, head=False, sources=(), feeds_back=False):
         self.like, self.device = like, arrays.device_of(like)
+        self.dtype = like.dtype
         self.precision, self.may_head = precision, head
         self.streams = []
-        self.fused = arrays.compute_capability(self.device) >= 80
+        # The tensor cores' products are of float32.
+        self.fused = (self.dtype == np.float32
+                      and arrays.compute_capability(self.device) >= 80)
         super().__init__(outputs, options, logits, batch, training, sources, feeds_back)
         uses = Counter(p for layer in self.order for p in layer.params)
         self.targets = {p: t for p, t in targets.items() if uses[p] == 1}
         # (streams,): the step of each
         self.numbers = self.buffer(max(1, len(self.streams)), dtype=np.float64)
 
-    def buffer(self, *shape, dtype=np.float32):
-        """A new array on the device."""
+    def buffer(self, *shape, dtype=None):
+        """A new array on the device; by default of the type that the plan works in."""
         return np.empty_like(self.like, shape=shape, dtype=dtype)
 
     def place_of(self, stream):
@@ -122,7 +130,7 @@ class GpuPlan(Plan):
         return super()._now()
 
     def _place(self):
-        return f"{self.device}, {self.precision}"
+        return f"{self.device}, {self.precision if self.fused else self.dtype}"
 
     def _step(self, layer):
         """The step that begins with ``layer``."""
@@ -182,8 +190,17 @@ class GpuPlan(Plan):
         """Whether a layer that runs eagerly can be part of a graph."""
         if type(layer) is ElemwiseMergeLayer:  # a user's function might wait
             return name_of(layer.merge_function) is not None
+        if type(layer) is CustomRecurrentLayer:
+            return all(self._repeats(one) for network in (layer.inner, layer.again)
+                       for one in network.order if one is not network.input)
         return type(layer) in CAPTURABLE or (type(layer) in NOISE
                                              and not self._makes_noise(layer))
+
+    def _repeats(self, layer):
+        """Whether a layer within another can be captured: it must not draw numbers,
+        which the host counts, step by step of a sequence."""
+        return (self._can_capture(layer) and not self._drops(layer)
+                and not self._makes_noise(layer))
 
     def _makes_noise(self, layer):
         return (type(layer) in NOISE and not layer.is_quiet

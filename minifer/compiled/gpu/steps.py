@@ -44,7 +44,7 @@ class GpuStep(Step):
             # (N, F, Ho, Wo), or (N, U) behind a dense layer
             self.keep = self.buffer(*mask_shape(dropout, plan.batch), dtype=bool)
 
-    def buffer(self, *shape, dtype=np.float32):
+    def buffer(self, *shape, dtype=None):
         """A new array on the device, counted."""
         array = self.plan.buffer(*shape, dtype=dtype)
         self.nbytes += array.nbytes
