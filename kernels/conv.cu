@@ -93,3 +93,46 @@ extern "C" __global__ void col2im(
     }
     dx[GLOBAL_INDEX] = sum;
 }
+
+// --- channels last --------------------------------------------------------------
+//
+// For images (N, H, W, C) the matrix is turned: windows are its rows, (N*Ho*Wo,
+// kh*kw*C), and Y = rows W has its channels last, too. Neighbours are channels.
+
+// One thread an element of the rows.
+extern "C" __global__ void im2row(
+    const real* x /*[N*H*W*C]*/, real* rows /*[N*Ho*Wo*kh*kw*C]*/,
+    int N, int C, int H, int W, int kh, int kw, int sh, int sw, int ph, int pw,
+    int Ho, int Wo)
+{
+    index_t n = GLOBAL_INDEX;
+    if (n >= (index_t)N * Ho * Wo * kh * kw * C) return;
+    int c = take(n, C), v = take(n, kw), u = take(n, kh);
+    int j = take(n, Wo), i = take(n, Ho);
+    int row = i * sh + u - ph, col = j * sw + v - pw;
+    rows[GLOBAL_INDEX] = inside(row, col, H, W) ? x[((n * H + row) * W + col) * C + c]
+                                                : 0;
+}
+
+// Its gradient; the windows over a pixel are those of col2im, in the same order.
+extern "C" __global__ void row2im(
+    const real* rows /*[N*Ho*Wo*kh*kw*C]*/, real* dx /*[N*H*W*C]*/,
+    int N, int C, int H, int W, int kh, int kw, int sh, int sw, int ph, int pw,
+    int Ho, int Wo)
+{
+    index_t n = GLOBAL_INDEX;
+    if (n >= (index_t)N * H * W * C) return;
+    int c = take(n, C), col = take(n, W), row = take(n, H);
+    real sum = 0;
+    for (int i = min((row + ph) / sh, Ho - 1); i >= 0; --i) {
+        int u = row + ph - i * sh;
+        if (u >= kh) break;
+        for (int j = min((col + pw) / sw, Wo - 1); j >= 0; --j) {
+            int v = col + pw - j * sw;
+            if (v >= kw) break;
+            index_t window = (n * Ho + i) * Wo + j;
+            sum += rows[((window * kh + u) * kw + v) * C + c];
+        }
+    }
+    dx[GLOBAL_INDEX] = sum;
+}

@@ -26,6 +26,9 @@
 #define STRIP 8        // columns of z that a lane works on at a time: 8, 12 or 16
 #define STRIPS 12      // side by side in a block
 #endif
+#ifndef AFTER
+#define AFTER 0        // 1: what comes out goes through folded batch norms, too
+#endif
 
 enum {
     C = CHANNELS, F = FILTERS, H = HEIGHT, W = WIDTH, TAPS = KH * KW,
@@ -104,6 +107,7 @@ struct Output {
     float* out;
     unsigned char* codes;
     const unsigned char* keep;
+    const float* after;    // see folding.cu; from this lane's filter on
     float bias, scale;
 
     // One number, s columns and `row` rows further: from z, the largest of its window,
@@ -111,7 +115,8 @@ struct Output {
     __device__ void put(float z, int code, int row, int s) const
     {
         z += bias;
-        if (RELU && z <= 0) z = 0, code = 4;
+        if (RELU && (AFTER ? z * after[0] : z) <= 0) z = 0, code = 4;
+        if (AFTER) z = z * after[F] + after[2 * F];
         if (keep) {
             bool kept = keep[row * Wo + s];
             z *= kept ? scale : 0;
@@ -155,8 +160,8 @@ extern "C" __global__ void __launch_bounds__(256, FORWARD_BLOCKS) first_conv_for
     const float* x /*[N*HEIGHT*WIDTH*CHANNELS]*/,
     const float* weights /*[FILTERS*CHANNELS*KH*KW]*/, const float* bias /*[FILTERS]?*/,
     float* out /*[outputs]*/, unsigned char* codes /*[outputs]?*/,
-    const unsigned char* keep /*[outputs]?*/, int N, int flip, float scale,
-    index_t outputs)
+    const unsigned char* keep /*[outputs]?*/, const float* after /*[3*FILTERS]?*/, int N,
+    int flip, float scale, index_t outputs)
 {
     DYN_SHARED(float, xs);
     float* ws = xs + C * X_ROWS * X_COLS;
@@ -178,7 +183,7 @@ extern "C" __global__ void __launch_bounds__(256, FORWARD_BLOCKS) first_conv_for
         index_t at = ((band.n * (index_t)Ho + row) * Wo + col) * F + f;
         index_t mask = ((band.n * (index_t)F + f) * Ho + row) * Wo + col;
         Output output = {out + at, codes ? codes + at : 0, keep ? keep + mask : 0,
-                         own_bias, scale};
+                         AFTER ? after + f : 0, own_bias, scale};
         finish(sums, output, Ho - row, Wo - col);
     }
 }

@@ -25,6 +25,9 @@
 #ifndef TF32        // 1: tf32 products; 0: as accurate as float, in three of them
 #define TF32 1
 #endif
+#ifndef AFTER       // 1: what comes out goes through folded batch norms, too
+#define AFTER 0
+#endif
 #ifndef FORWARD_WIDE    // tiles
 #define FORWARD_OCTETS 4    // filters of a block, by eight
 #define FORWARD_WIDE 6      // columns of a warp
@@ -93,6 +96,7 @@ struct Output {
     float* out;
     unsigned char* codes;
     const unsigned char* keep;
+    const float* after;    // see folding.cu; from this lane's filter on
     float scale;
     int relu;
 
@@ -100,16 +104,18 @@ struct Output {
     __device__ void write(int row, int col, int f, float2 z, int2 place) const
     {
         int at = (row * OUT_W + col) * FILTERS + f;
-        through(z.x, place.x, (f * OUT_H + row) * OUT_W + col);
-        through(z.y, place.y, ((f + 1) * OUT_H + row) * OUT_W + col);
+        through(z.x, place.x, f, (f * OUT_H + row) * OUT_W + col);
+        through(z.y, place.y, f + 1, ((f + 1) * OUT_H + row) * OUT_W + col);
         *(float2*)(out + at) = z;
         if (codes) codes[at] = place.x, codes[at + 1] = place.y;
     }
 
-    __device__ void through(float& z, int& place, int at) const
+    __device__ void through(float& z, int& place, int f, int at) const
     {
-        bool dead = relu && z <= 0, kept = !keep || keep[at];
-        z = (dead ? 0 : z) * (kept ? scale : 0);    // NaN stays NaN
+        bool dead = relu && (AFTER ? z * after[f] : z) <= 0, kept = !keep || keep[at];
+        z = dead ? 0 : z;
+        if (AFTER) z = z * after[FILTERS + f] + after[2 * FILTERS + f];
+        z *= kept ? scale : 0;    // NaN stays NaN
         place = dead || !kept ? 4 : place;
     }
 };
@@ -119,7 +125,8 @@ extern "C" __global__ void __launch_bounds__(FORWARD_THREADS, 1) fused_forward(
     const float* packed /*[FILTERS*CHANNELS*KH*KW]*/, const float* b /*[FILTERS]?*/,
     const unsigned char* keep /*[N*FILTERS*OUT_H*OUT_W]?*/,
     float* out /*[N*OUT_H*OUT_W*FILTERS]*/,
-    unsigned char* codes /*[N*OUT_H*OUT_W*FILTERS]?*/, int N, int relu, float scale)
+    unsigned char* codes /*[N*OUT_H*OUT_W*FILTERS]?*/,
+    const float* after /*[3*FILTERS]?*/, int N, int relu, float scale)
 {
     typedef Forward T;
     Corner<T> corner;
@@ -131,7 +138,8 @@ extern "C" __global__ void __launch_bounds__(FORWARD_THREADS, 1) fused_forward(
     int i = lane.row / WINDOW, j = lane.col / WINDOW;
     index_t at = (((index_t)lane.image * OUT_H + i) * OUT_W + j) * FILTERS + lane.filter;
     index_t mask = (((index_t)lane.image * FILTERS + lane.filter) * OUT_H + i) * OUT_W + j;
-    Output output = {out + at, codes ? codes + at : 0, keep ? keep + mask : 0, scale, relu};
+    Output output = {out + at, codes ? codes + at : 0, keep ? keep + mask : 0,
+                     AFTER ? after + lane.filter : 0, scale, relu};
 #pragma unroll
     for (int f = 0; f < T::NT; f++) {
         float2 bias = {0, 0};

@@ -1,11 +1,16 @@
 // Pooling: the largest or the mean of each window, and the largest of a whole plane.
 //
-// A plane is one channel of one image, (H, W). The gradient is gathered: each pixel
+// A plane is one channel of one image, (H, W); where channels are last in memory, those
+// of an image lie side by side, pixel by pixel. The gradient is gathered: each pixel
 // sums what the windows over it pass on, in the order of its places in them. If
 // windows scattered instead, those that overlap would have to take turns, and the
 // order of the sum would change from run to run.
 #include "common.cuh"
 #include "windows.cuh"
+
+#ifndef CHANNELS
+#define CHANNELS 1    // that lie side by side
+#endif
 
 // Whether a value takes the lead: NaN from all, and nothing from NaN. An equal one
 // does not, so that the first in reading order keeps it.
@@ -23,14 +28,14 @@ extern "C" __global__ void max_pool_forward(
 {
     index_t plane = GLOBAL_INDEX;
     if (plane >= planes * Ho * Wo) return;
-    int j = take(plane, Wo), i = take(plane, Ho);
+    int c = take(plane, CHANNELS), j = take(plane, Wo), i = take(plane, Ho);
     real best = 0;
     int place = -1;
     for (int u = 0; u < kh; ++u)
         for (int v = 0; v < kw; ++v) {
             int row = i * sh + u - ph, col = j * sw + v - pw;
             if (!inside(row, col, H, W)) continue;
-            real value = x[(plane * H + row) * W + col];
+            real value = x[((plane * H + row) * W + col) * CHANNELS + c];
             if (place < 0 || beats(value, best)) {
                 best = value;
                 place = u * kw + v;
@@ -71,7 +76,7 @@ extern "C" __global__ void max_pool_backward(
 {
     index_t plane = GLOBAL_INDEX;
     if (plane >= planes * H * W) return;
-    int col = take(plane, W), row = take(plane, H);
+    int c = take(plane, CHANNELS), col = take(plane, W), row = take(plane, H);
     real sum = 0;
     for (int i = min((row + ph) / sh, Ho - 1); i >= 0; --i) {
         int u = row + ph - i * sh;
@@ -79,7 +84,7 @@ extern "C" __global__ void max_pool_backward(
         for (int j = min((col + pw) / sw, Wo - 1); j >= 0; --j) {
             int v = col + pw - j * sw;
             if (v >= kw) break;
-            index_t window = (plane * Ho + i) * Wo + j;
+            index_t window = ((plane * Ho + i) * Wo + j) * CHANNELS + c;
             if (winner[window] == u * kw + v) sum += dy[window];
         }
     }
@@ -102,12 +107,12 @@ extern "C" __global__ void average_pool_forward(
 {
     index_t plane = GLOBAL_INDEX;
     if (plane >= planes * Ho * Wo) return;
-    int j = take(plane, Wo), i = take(plane, Ho);
+    int c = take(plane, CHANNELS), j = take(plane, Wo), i = take(plane, Ho);
     int top = i * sh - ph, left = j * sw - pw;
     real sum = 0;
     for (int row = max(top, 0); row < min(top + kh, H); ++row)
         for (int col = max(left, 0); col < min(left + kw, W); ++col)
-            sum += x[(plane * H + row) * W + col];
+            sum += x[((plane * H + row) * W + col) * CHANNELS + c];
     y[GLOBAL_INDEX] = sum / ((real)counted(top, kh, H, mh) * counted(left, kw, W, mw));
 }
 
@@ -120,7 +125,7 @@ extern "C" __global__ void average_pool_backward(
 {
     index_t plane = GLOBAL_INDEX;
     if (plane >= planes * H * W) return;
-    int col = take(plane, W), row = take(plane, H);
+    int c = take(plane, CHANNELS), col = take(plane, W), row = take(plane, H);
     real sum = 0;
     for (int i = min((row + ph) / sh, Ho - 1); i >= 0; --i) {
         if (row + ph - i * sh >= kh) break;
@@ -128,7 +133,8 @@ extern "C" __global__ void average_pool_backward(
         for (int j = min((col + pw) / sw, Wo - 1); j >= 0; --j) {
             if (col + pw - j * sw >= kw) break;
             int cols = counted(j * sw - pw, kw, W, mw);
-            sum += dy[(plane * Ho + i) * Wo + j] / ((real)rows * cols);
+            sum += dy[((plane * Ho + i) * Wo + j) * CHANNELS + c] /
+                   ((real)rows * cols);
         }
     }
     dx[GLOBAL_INDEX] = sum;
@@ -191,4 +197,17 @@ extern "C" __global__ void global_max_backward(
     if (plane >= planes * pixels) return;
     int pixel = take(plane, pixels);
     dx[GLOBAL_INDEX] = winner[plane] == pixel ? dy[plane] : 0;
+}
+
+// y = the sum of each plane, where channels are last: (N, pixels, C) to (N, C). One
+// thread a plane: neighbours read side by side.
+extern "C" __global__ void sum_planes(const real* x /*[N*pixels*C]*/, real* y /*[N*C]*/,
+                                      index_t N, int pixels, int C)
+{
+    index_t n = GLOBAL_INDEX;
+    if (n >= N * C) return;
+    int c = take(n, C);
+    real total = 0;
+    for (int p = 0; p < pixels; ++p) total += x[(n * pixels + p) * C + c];
+    y[GLOBAL_INDEX] = total;
 }

@@ -8,6 +8,7 @@ import numpy as np
 
 from ..device.arrays import contiguous
 from .loader import kernel
+from .order import alike
 from .reduce import block_for, channel_shape, column_sums, pieces
 
 __all__ = [
@@ -198,11 +199,11 @@ def bias_rectify_backward(dy, cache):
 
 def _each(name, *arrays, options=()):
     """Launch a kernel that makes one new array of one or two of the same shape."""
-    arrays = [contiguous(array) for array in arrays]
+    arrays, shaped = alike(*arrays)
     new = np.empty_like(arrays[0])
     kernel("activation.cu", name, new)(*arrays, new, *options, new.size,
                                        threads=new.size)
-    return new
+    return shaped(new)
 
 
 def _with_bias(name, x, b, out):

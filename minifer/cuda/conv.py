@@ -11,6 +11,7 @@ import numpy as np
 from ..device.arrays import contiguous
 from .loader import kernel
 from .matmul import matmul
+from .order import channels_last, images
 
 __all__ = ["correlate", "correlate_backward", "im2col", "col2im"]
 
@@ -83,6 +84,8 @@ def correlate(x, W_flat, b, size, stride, pad, out_size):
     -------
     device array, shape (N, F, Ho, Wo)
     """
+    if channels_last(x) is not None:
+        return _correlate_last(x, W_flat, b, size, stride, pad, out_size)
     x, F = contiguous(x), len(W_flat)
     y = np.empty_like(x, shape=(len(x), F, *out_size))  # (N, F, Ho, Wo)
     for part in _chunks(x, size, out_size):
@@ -108,6 +111,8 @@ def correlate_backward(dy, x, W_flat, size, stride, pad, need_dx):
     dx : device array, shape (N, C, H, W), or None
     dW_flat : device array, shape (F, C*kh*kw)
     """
+    if channels_last(x) is not None:
+        return _correlate_last_backward(dy, x, W_flat, size, stride, pad, need_dx)
     x, F, out_size = contiguous(x), len(W_flat), dy.shape[2:]
     dx = np.empty_like(x) if need_dx else None
     dW_flat = np.zeros_like(W_flat)
@@ -119,6 +124,52 @@ def correlate_backward(dy, x, W_flat, size, stride, pad, need_dx):
             dx[part] = col2im(matmul(W_flat.T, dY), x[part].shape, size, stride,
                               pad, out_size)
     return dx, dW_flat
+
+
+def _correlate_last(x, W_flat, b, size, stride, pad, out_size):
+    """:func:`correlate` of images whose channels are last: so are those of y."""
+    F, W_rows = len(W_flat), _for_rows(W_flat, size)
+    y = np.empty_like(W_flat, shape=(len(x), *out_size, F))
+    for part in _chunks(x, size, out_size):
+        rows = _im2row(x[part], size, stride, pad, out_size)
+        matmul(rows, W_rows, out=y[part].reshape(-1, F))
+    if b is not None:
+        y += b.transpose(1, 2, 0)
+    return images(y)
+
+
+def _correlate_last_backward(dy, x, W_flat, size, stride, pad, need_dx):
+    """Its gradients."""
+    (F, K), C, out_size = W_flat.shape, x.shape[1], dy.shape[2:]
+    W_rows = _for_rows(W_flat, size)
+    dx = np.empty_like(channels_last(x)) if need_dx else None
+    dW_rows = np.zeros_like(W_flat, shape=(K, F))
+    for part in _chunks(x, size, out_size):
+        dY = contiguous(dy[part].transpose(0, 2, 3, 1)).reshape(-1, F)
+        dW_rows += matmul(_im2row(x[part], size, stride, pad, out_size).T, dY)
+        if need_dx:
+            kernel("conv.cu", "row2im", dY)(
+                matmul(dY, W_rows.T), dx[part], *x[part].shape, *size, *stride, *pad,
+                *out_size, threads=dx[part].size)
+    dW_flat = contiguous(dW_rows.reshape(-1, C, F).transpose(2, 1, 0)).reshape(F, K)
+    return images(dx) if need_dx else None, dW_flat
+
+
+def _im2row(x, size, stride, pad, out_size):
+    """Each window as a row, (N*Ho*Wo, kh*kw*C), of x (N, C, H, W), channels last."""
+    rows = np.empty_like(x, shape=(len(x) * math.prod(out_size),
+                                   math.prod(size) * x.shape[1]))
+    kernel("conv.cu", "im2row", x)(
+        channels_last(x), rows, *x.shape, *size, *stride, *pad, *out_size,
+        threads=rows.size)
+    return rows
+
+
+def _for_rows(W_flat, size):
+    """Filters (F, C*kh*kw) as a matrix (kh*kw*C, F), in the order of the rows."""
+    F = len(W_flat)
+    return contiguous(W_flat.reshape(F, -1, math.prod(size)).transpose(2, 1, 0)
+                      ).reshape(-1, F)
 
 
 def _chunks(x, size, out_size):

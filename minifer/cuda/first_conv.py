@@ -46,7 +46,8 @@ def supported(C, F, kh, kw, pad):
             and 0 <= ph < kh and 0 <= pw < kw)
 
 
-def forward(x, W, b, out, codes, *, pad, flip, relu, pool, keep=None, scale=1.0):
+def forward(x, W, b, out, codes, *, pad, flip, relu, pool, keep=None, scale=1.0,
+            after=None):
     """Convolution, 2×2 max-pooling, bias, ReLU and dropout in one.
 
     Parameters
@@ -69,6 +70,8 @@ def forward(x, W, b, out, codes, *, pad, flip, relu, pool, keep=None, scale=1.0)
         The outputs that dropout keeps.
     scale : float
         Factor by which dropout multiplies them.
+    after : device array, shape (3, F), or None
+        What :func:`minifer.cuda.folding.fold` left to be done behind pooling.
 
     Raises
     ------
@@ -83,8 +86,9 @@ def forward(x, W, b, out, codes, *, pad, flip, relu, pool, keep=None, scale=1.0)
                               bool(relu))
     window = -(-(d["STRIP"] + kw - 1) // 4) * 4
     pixels = (16 + kh - 1) * ((d["STRIPS"] - 1) * d["STRIP"] + window)
+    d = d if after is None else {**d, "AFTER": 1}
     kernel(FILE, "first_conv_forward", x, **d)(
-        x, W, b, out, codes, keep, N, int(flip), scale, N * outputs,
+        x, W, b, out, codes, keep, after, N, int(flip), scale, N * outputs,
         grid=(N * bands, F // d["LANES"]), block=256,
         shared=4 * C * (pixels + kh * kw * d["LANES"]))
 

@@ -74,7 +74,7 @@ def pack_filters(W, packed, transposed, *, flip):
 
 
 def forward(x, packed, b, out, codes, *, filter_size, pad, relu, pool, keep=None,
-            scale=1.0, precision):
+            scale=1.0, after=None, precision):
     """Correlate, add a bias, and as wanted rectify, pool, drop out.
 
     ``z = max over the window of correlate(x, W) + b``, ``out = max(z, 0) * keep *
@@ -98,6 +98,8 @@ def forward(x, packed, b, out, codes, *, filter_size, pad, relu, pool, keep=None
         Channels first. What is not kept becomes 0, what is kept is multiplied by
         ``scale``.
     scale : float
+    after : device array, shape (3, F), or None
+        What :func:`minifer.cuda.folding.fold` left to be done behind pooling.
     precision : {'tf32', 'fp32'}
         Products of numbers of 11 bits (relative error about 3e-4), or three of them,
         as accurate as float32.
@@ -111,8 +113,9 @@ def forward(x, packed, b, out, codes, *, filter_size, pad, relu, pool, keep=None
     macros, tiles, _ = compiled_for(
         x.shape, out.shape, filter_size=filter_size, pad=pad, pool=bool(pool),
         precision=precision, memory=_memory(device_of(x)))
+    macros = macros if after is None else {**macros, "AFTER": 1}
     kernel(FILE, "fused_forward", x, **macros)(
-        x, packed, b, keep, out, codes, len(x), bool(relu),
+        x, packed, b, keep, out, codes, after, len(x), bool(relu),
         1 if keep is None else scale,
         grid=tiles.blocks(len(x)), block=tiles.threads, shared=tiles.shared)
 

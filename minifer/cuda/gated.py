@@ -6,8 +6,8 @@ formulas are. Every cache holds x.
 
 import numpy as np
 
-from ..device.arrays import contiguous
 from .loader import kernel
+from .order import alike
 
 __all__ = ["swish_forward", "swish_backward", "hard_swish_forward",
            "hard_swish_backward", "gelu_forward", "gelu_backward",
@@ -65,14 +65,14 @@ def mish_backward(dy, cache):
 
 
 def _forward(name, x):
-    x = contiguous(x)
+    (x,), shaped = alike(x)
     y = np.empty_like(x)
     kernel("gated.cu", f"{name}_forward", y)(x, y, y.size, threads=y.size)
-    return y, (x,)
+    return shaped(y), (shaped(x),)
 
 
 def _backward(name, dy, cache):
-    dy, (x,) = contiguous(dy), cache
+    (dy, x), shaped = alike(dy, *cache)
     dx = np.empty_like(dy)
     kernel("gated.cu", f"{name}_backward", dx)(dy, x, dx, dx.size, threads=dx.size)
-    return dx
+    return shaped(dx)

@@ -6,6 +6,7 @@ import numpy as np
 
 from ..device.arrays import contiguous
 from .loader import kernel
+from .order import channels_last
 
 __all__ = ["sum_over", "column_sums", "channel_shape", "block_for", "pieces"]
 
@@ -26,6 +27,9 @@ def sum_over(x, axes):
     -------
     device array of x's shape without ``axes``
     """
+    last = channels_last(x)
+    if last is not None and tuple(axes) == (0, 2, 3):
+        return sum_over(last.reshape(-1, x.shape[1]), (0,))
     kept = [axis for axis in range(x.ndim) if axis not in axes]
     shape = tuple(x.shape[axis] for axis in kept)
     if kept and kept != list(range(kept[0], kept[-1] + 1)):

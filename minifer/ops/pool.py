@@ -196,6 +196,8 @@ def global_pool_backward(dy, cache):
         return backward(dy, kept, shape)
     pixels = math.prod(shape[2:])
     share = dy / pixels if mode == "mean" else dy
+    if on_gpu(dy):
+        return pool_kernels.global_sum_backward(share, kept, shape)
     dx = np.broadcast_to(share[:, :, None], dy.shape + (pixels,))
     return dx.reshape(shape).copy()
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from minifer.cuda import (activation, conv, depthwise, dropout, filter_gradient,
-                          first_conv, fused_conv, gemm, head, loader, loss, matmul,
-                          norm, pool, reduce, unfold, update)
+                          first_conv, fused_conv, gemm, head, image_norm, loader, loss,
+                          matmul, norm, pool, reduce, unfold, update)
 from minifer.cuda.emulator import schedule
 from minifer.device import arrays
 from minifer.device.graphs import capture
@@ -60,6 +60,19 @@ def run_norm():
     *y, cache = norm.batch_norm_forward(device(7, 3, 9, 9), device(3), device(3),
                                         (0, 2, 3))
     return *y, *norm.batch_norm_backward(y[0], cache)
+
+
+def run_image_norm():
+    """Two pieces of pixels, windows that hang over, two threads for the channels."""
+    z, gamma, dy = device(5, 9, 8, 8), device(8), device(5, 4, 4, 8)
+    mean, inv_std, sums, dgamma = device(8), device(8), device(2, 8), device(8)
+    y, dz, work = device(5, 4, 4, 8), device(5, 9, 8, 8), device(10000)
+    image_norm.statistics(z, mean, inv_std, work, epsilon=1e-4, step=2)
+    layer = image_norm.Layer(mean, inv_std, gamma, relu=True, pool=True)
+    image_norm.forward(z, layer, y)
+    image_norm.gradients(dy, z, layer, sums, dgamma, None, work)
+    image_norm.input_gradient(dy, z, layer, sums, dz)
+    return mean, inv_std, y, sums, dgamma, dz
 
 
 def run_loss():
@@ -176,6 +189,7 @@ LIBRARY = {
     "filter_gradient.cu": run_filter_gradient, "first_conv.cu": run_first_conv,
     "partial.cuh": lambda: [*run_filter_gradient(), *run_first_conv()],
     "pool.cu": lambda: [*run_pool("max"), *run_pool("average_inc_pad")],
+    "image_norm.cu": run_image_norm, "image_norm.cuh": run_image_norm,
     "reduce.cu": lambda: [reduce.sum_over(device(40, 3, 9, 9), axes)
                           for axes in ((0, 2, 3), (0,), (1, 2, 3), (0, 1, 2, 3))]}
 

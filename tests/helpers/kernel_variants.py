@@ -142,6 +142,19 @@ def first_convolution(side, C, F, size, pad, pool):
         ("filter_gradient", (x, y, y, W, (F,), work), shape))
 
 
+def folded(side, C, F, size, precision):
+    """What a layer with batch norms folded into it compiles in prediction."""
+    x, y, W = (4, side, side, C), (4, side, side, F), (F, C, size, size)
+    options = {"pad": (size // 2,) * 2, "relu": True, "pool": False,
+               "after": empty((3, F))}
+    if C < 8:
+        return asked_for(first_conv, ("forward", (x, W, (F,), y, None),
+                                      options | {"flip": False}))
+    return asked_for(fused_conv, (
+        "forward", (x, (F * C * size ** 2,), (F,), y, None),
+        options | {"filter_size": (size, size), "precision": precision}))
+
+
 def last_layer(N, D, K):
     """What the last dense layer compiles."""
     work = (head.workspace(N, D, K),)
@@ -174,4 +187,9 @@ VARIANTS = [variant for layer in (
     dense(5, 27, 7, 1, "sgd", 0, "fp32"),
     first_convolution(48, 1, 64, 3, 1, False),
     first_convolution(20, 3, 8, 7, 3, True),
+    folded(48, 1, 32, 3, "fp32"), folded(48, 32, 32, 3, "fp32"),
+    folded(46, 32, 32, 5, "tf32"),
+    [Variant("image_norm.cu", {"PACK": 4, "STEP": 1}),
+     Variant("image_norm.cu", {"PACK": 1, "STEP": 2}),
+     Variant("pool.cu", {"CHANNELS": 64})],
     last_layer(64, 1024, 32)) for variant in layer]

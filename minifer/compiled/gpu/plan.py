@@ -31,9 +31,11 @@ from ...layers import (BatchNormLayer, BiasLayer, ConcatLayer, Conv1DLayer, Conv
                        Upscale2DLayer, Upscale3DLayer)
 from ...layers.pairs import name_of
 from ...nonlinearities import rectify
-from ..plan import Plan
-from .steps import (ConvOnGpu, DenseOnGpu, DropoutOnGpu, FirstConvOnGpu, HeadOnGpu,
-                    NoiseOnGpu, PlainOnGpu)
+from ..cpu.folding import Folding
+from ..plan import Plan, halves
+from .drawn import DropoutOnGpu, NoiseOnGpu
+from .images import ConcatOnGpu, NormOnGpu
+from .steps import ConvOnGpu, DenseOnGpu, FirstConvOnGpu, HeadOnGpu, PlainOnGpu
 
 __all__ = ["GpuPlan"]
 
@@ -51,7 +53,13 @@ CAPTURABLE = (BatchNormLayer, BiasLayer, ConcatLayer, Conv1DLayer, Conv2DLayer,
               ScaleLayer, SliceLayer, SpatialPyramidPoolingLayer, StandardizationLayer,
               TPSTransformerLayer, TransformerLayer, TransposedConv2DLayer,
               TransposedConv3DLayer, Upscale1DLayer, Upscale2DLayer, Upscale3DLayer)
+NORMS = (BatchNormLayer, FrozenBatchNormLayer)
 NOISE = (GaussianNoiseLayer, RandomizedRectifierLayer)
+
+#: Layers that, run eagerly, take images in whatever order they lie in memory and leave
+#: them so: their kernels know both, or do not mind.
+IN_ANY_ORDER = (Conv2DLayer, ElemwiseMergeLayer, ElemwiseSumLayer, GlobalPoolLayer,
+                MaxPool2DLayer, NonlinearityLayer, Pool2DLayer)
 
 
 class GpuPlan(Plan):
@@ -146,7 +154,45 @@ class GpuPlan(Plan):
             return NoiseOnGpu([layer], bottoms, *flags, self)
         if type(layer) is DenseLayer and self.fused and layer.rows_of(self.batch):
             return self._dense(layer, bottoms, *flags, logits)
-        return PlainOnGpu([layer], bottoms, *flags, self.options, logits)
+        if self._is_norm(layer):
+            return self._norm(layer, bottoms, *flags)
+        if type(layer) is ConcatLayer and layer.axis == 1 and not layer.cropping and (
+                len(layer.output_shape) == 4 and None not in layer.output_shape[1:]):
+            return ConcatOnGpu([layer], bottoms, *flags, self)
+        return PlainOnGpu([layer], bottoms, *flags, self.options, logits,
+                          type(layer) in IN_ANY_ORDER
+                          and getattr(layer, "num_groups", 1) == 1)
+
+    def _norm(self, norm, bottoms, learns, need_dx):
+        """Batch norm with the ReLU, pooling and dropout that directly follow it."""
+        found, relu, pool = [norm], False, False
+        while True:
+            top = self._only_reader(found[-1])
+            if not relu and self._is_relu(top):  # before or behind pooling is the same
+                relu = True
+            elif not pool and halves(top):
+                pool = True
+            else:
+                break
+            found.append(top)
+        found, dropout = self._with_dropout(found)
+        return NormOnGpu(found, bottoms, learns, need_dx, self, self._is_fixed(norm),
+                         relu, pool, dropout)
+
+    def _is_fixed(self, norm):
+        """Whether a batch norm goes by its running averages."""
+        return norm.frozen or bool(self.options.get("deterministic"))
+
+    def _is_norm(self, layer):
+        """Whether a layer is batch norm of channels, and no option changes it."""
+        ndim = len(layer.output_shape) if type(layer) in NORMS else 0
+        return (ndim in (2, 4) and layer.axes == (0, *range(2, ndim))
+                and None not in layer.input_shape[1:]
+                and set(self.options) <= {"deterministic"})
+
+    def _is_relu(self, layer):
+        return (type(layer) is NonlinearityLayer and not self._is_logits(layer)
+                and layer.nonlinearity is rectify)
 
     def _convolution(self, conv, bottoms, learns, need_dx):
         """A convolution with what follows it, or None if no kernel has its shape."""
@@ -159,9 +205,31 @@ class GpuPlan(Plan):
             Step = FirstConvOnGpu
         else:
             return None
-        relu, pool, layers = self._fused_above(conv)
+        relu, pool, layers, norms = self._around(conv, learns)
         layers, dropout = self._with_dropout(layers)
-        return Step(layers, bottoms, learns, need_dx, self, relu, pool, dropout)
+        return Step(layers, bottoms, learns, need_dx, self, relu, pool, norms, dropout)
+
+    def _around(self, conv, learns):
+        """What is fused with a convolution: as ``_fused_above``, and a Folding.
+
+        Batch norms that are fixed are folded where neither they nor it learn.
+        """
+        if learns:
+            return *self._fused_above(conv), Folding()
+        found, norms = [conv], Folding([], [], [])
+        relu, pool = conv.nonlinearity is rectify, False
+        while True:
+            top = self._only_reader(found[-1])
+            if self._is_norm(top) and self._is_fixed(top) and top not in self.learns:
+                (norms.behind if pool else norms.between if relu
+                 else norms.before).append(top)
+            elif not (relu or norms.behind) and self._is_relu(top):
+                relu = True  # before or behind pooling is the same
+            elif not pool and halves(top):
+                pool = True
+            else:
+                return relu, pool, found, norms
+            found.append(top)
 
     def _dense(self, dense, bottoms, learns, need_dx, logits):
         D, K = dense.W.shape

@@ -11,13 +11,14 @@ import numpy as np
 
 from ... import nonlinearities
 from ...cuda import (dropout as dropout_kernels, filter_gradient, first_conv,
-                     fused_conv, gemm, head as head_kernel, noise as noise_kernels)
+                     fused_conv, gemm, head as head_kernel)
 from ...device.arrays import contiguous
 from ...ops.outer_product import OuterProductOnDevice
 from ..steps import PlainStep, Step
+from .folding import FoldingOnGpu
 
-__all__ = ["ConvOnGpu", "FirstConvOnGpu", "DenseOnGpu", "HeadOnGpu", "DropoutOnGpu",
-           "NoiseOnGpu", "PlainOnGpu"]
+__all__ = ["GpuStep", "ConvOnGpu", "FirstConvOnGpu", "DenseOnGpu", "HeadOnGpu",
+           "PlainOnGpu"]
 
 
 class GpuStep(Step):
@@ -67,6 +68,18 @@ class GpuStep(Step):
                                   self.plan.numbers, self.place, start)
         return mask
 
+    def channels_last(self, images, name):
+        """Images (N, C, H, W) as (N, H, W, C), copied only if need be: the attribute
+        ``name``, None before, then holds the copy's buffer."""
+        images = images.transpose(0, 2, 3, 1)
+        if images.flags.c_contiguous and images.dtype == self.plan.dtype:
+            return images
+        if getattr(self, name) is None:
+            setattr(self, name, self.buffer(self.plan.batch, *images.shape[1:]))
+        copy = getattr(self, name)[:len(images)]
+        copy[...] = images
+        return copy
+
 
 class ConvOnGpu(GpuStep):
     """Convolution, bias, ReLU, max-pooling and dropout in one kernel.
@@ -75,9 +88,11 @@ class ConvOnGpu(GpuStep):
     window the gradient goes to, or that it goes nowhere.
     """
 
-    def __init__(self, layers, bottoms, learns, need_dx, plan, relu, pool, dropout):
+    def __init__(self, layers, bottoms, learns, need_dx, plan, relu, pool, norms,
+                 dropout):
         super().__init__(layers, bottoms, learns, need_dx, plan, dropout)
         self.conv, self.relu, self.pool = layers[0], relu, pool
+        self.folding = FoldingOnGpu(norms, self) if norms.layers else None
         conv, batch = self.conv, plan.batch
         _, C, H, W = conv.input_shape
         F, Ho, Wo = self.top.output_shape[1:]
@@ -106,26 +121,32 @@ class ConvOnGpu(GpuStep):
 
     def forward(self, xs):
         self.N = N = len(xs[0])
-        self.x_now = self._channels_last(xs[0], "x")  # (N, H, W, C)
+        self.x_now = self.channels_last(xs[0], "x")  # (N, H, W, C)
         codes = None if self.codes is None else self.codes[:N]
         self.convolve(self.x_now, self.y[:N], codes, self.drawn(N))
         return self.y[:N].transpose(0, 3, 1, 2)  # (N, F, Ho, Wo)
 
+    def parameters(self):
+        """Filters, biases, and what is left to be done of folded batch norms."""
+        if self.folding is not None:
+            return self.folding.fold()
+        return self.conv.W.value, value(self.conv.b), None
+
     def convolve(self, x, y, codes, keep):
         """Launch the kernels that fill ``y`` and ``codes``."""
-        conv = self.conv
-        fused_conv.pack_filters(conv.W.value, self.packed, self.transposed,
+        conv, (W, b, after) = self.conv, self.parameters()
+        fused_conv.pack_filters(W, self.packed, self.transposed,
                                 flip=conv.flip_filters)
-        fused_conv.forward(x, self.packed, value(conv.b), y, codes,
+        fused_conv.forward(x, self.packed, b, y, codes,
                            filter_size=conv.filter_size, pad=conv.pad, relu=self.relu,
-                           pool=self.pool, keep=keep, scale=self.scale,
+                           pool=self.pool, keep=keep, scale=self.scale, after=after,
                            precision=self.plan.precision)
 
     def backward(self, dy):
         conv, N = self.conv, self.N
         if not self.trains:
             return [None], {}
-        dout = self._channels_last(dy, "dout")  # (N, Ho, Wo, F)
+        dout = self.channels_last(dy, "dout")  # (N, Ho, Wo, F)
         codes = None if self.codes is None else self.codes[:N]
         dW, db = self.gradient_of(conv.W), self.gradient_of(conv.b)
         self.filters_gradient(dout, codes, dW, db)
@@ -146,17 +167,6 @@ class ConvOnGpu(GpuStep):
             pool=self.pool, flip=self.conv.flip_filters, scale=self.scale,
             precision=self.plan.precision)
 
-    def _channels_last(self, images, name):
-        """Images (N, C, H, W) as (N, H, W, C), copied only if need be."""
-        images = images.transpose(0, 2, 3, 1)
-        if images.flags.c_contiguous and images.dtype == np.float32:
-            return images
-        if getattr(self, name) is None:
-            setattr(self, name, self.buffer(self.plan.batch, *images.shape[1:]))
-        copy = getattr(self, name)[:len(images)]
-        copy[...] = images
-        return copy
-
 
 class FirstConvOnGpu(ConvOnGpu):
     """The same for one to four channels, on which tensor cores would be wasted."""
@@ -169,10 +179,10 @@ class FirstConvOnGpu(ConvOnGpu):
                 batch, H, W, C, F, self.conv.filter_size))
 
     def convolve(self, x, y, codes, keep):
-        conv = self.conv
-        first_conv.forward(x, conv.W.value, value(conv.b), y, codes, pad=conv.pad,
-                           flip=conv.flip_filters, relu=self.relu, pool=self.pool,
-                           keep=keep, scale=self.scale)
+        conv, (W, b, after) = self.conv, self.parameters()
+        first_conv.forward(x, W, b, y, codes, pad=conv.pad, flip=conv.flip_filters,
+                           relu=self.relu, pool=self.pool, keep=keep, scale=self.scale,
+                           after=after)
 
     def filters_gradient(self, dout, codes, dW, db):
         first_conv.filter_gradient(
@@ -311,60 +321,25 @@ class HeadOnGpu(DenseOnGpu):
         return super().backward(dy) if self.found is None else self.found
 
 
-class DropoutOnGpu(GpuStep):
-    """Dropout that could not be fused."""
-
-    def __init__(self, layers, bottoms, learns, need_dx, plan):
-        super().__init__(layers, bottoms, learns, need_dx, plan, layers[0])
-        self.algorithm = "kernel"
-
-    def forward(self, xs):
-        x = contiguous(xs[0])
-        y, self.cache = dropout_kernels.dropout_forward(
-            x, self.drawn(len(x)), x.dtype.type(self.scale))
-        return y
-
-    def backward(self, dy):
-        return [dropout_kernels.dropout_backward(dy, self.cache)], {}
-
-
-class NoiseOnGpu(GpuStep):
-    """A layer that draws noise; by a kernel that a graph can hold."""
-
-    def __init__(self, layers, bottoms, learns, need_dx, plan):
-        super().__init__(layers, bottoms, learns, need_dx, plan)
-        self.algorithm, self.layer = "kernel", layers[0]
-        self.stream, self.place = self.layer.stream, plan.place_of(self.layer.stream)
-        self.noise = self.buffer(*self.layer.noise_shape(
-            (plan.batch, *self.layer.input_shape[1:])))
-
-    def forward(self, xs):
-        layer, stream, x = self.layer, self.stream, contiguous(xs[0])
-        noise = self.noise if 0 in layer.shared_axes else self.noise[:len(x)]
-        if stream.part is None:
-            noise_kernels.draw_noise(noise, layer.distribution, stream.key,
-                                     self.plan.numbers, self.place)
-        else:  # begin() has counted this pass
-            start = 0 if 0 in layer.shared_axes else stream.start(noise.shape)
-            noise[...] = noise_kernels.noise(
-                noise, layer.distribution, start, start + noise.size, stream.key,
-                stream.step - 1).reshape(noise.shape)
-        y, self.cache = layer.with_noise(x, noise)
-        return y
-
-    def backward(self, dy):
-        dx, gradients = self.layer.backward(contiguous(dy), self.cache)
-        return [dx], gradients
-
-
 class PlainOnGpu(PlainStep):
-    """Any other layer, as it runs eagerly on the device."""
+    """Any other layer, as it runs eagerly on the device.
+
+    Parameters
+    ----------
+    in_any_order : bool
+        Whether it takes images in whatever order they lie, and leaves them so.
+    """
+
+    def __init__(self, layers, bottoms, learns, need_dx, options, logits,
+                 in_any_order=False):
+        super().__init__(layers, bottoms, learns, need_dx, options, logits)
+        self.as_it_takes = (lambda x: x) if in_any_order else contiguous
 
     def forward(self, xs):
-        return super().forward([contiguous(x) for x in xs])
+        return super().forward([self.as_it_takes(x) for x in xs])
 
     def backward(self, dy):
-        return super().backward(contiguous(dy))
+        return super().backward(self.as_it_takes(dy))
 
 
 def mask_shape(dropout, batch):
