@@ -73,6 +73,8 @@ class EmuArray(np.lib.mixins.NDArrayOperatorsMixin):
 
     def __array_ufunc__(self, ufunc, method, *inputs, **kwargs):
         refuse_as_cupy(ufunc.__name__, method, inputs, kwargs)
+        if method == "__call__":  # CuPy's results are so, however its inputs lie
+            kwargs["order"] = "C"
         return _call(getattr(ufunc, method), ufunc.__name__, inputs, kwargs)
 
     def __array_function__(self, function, types, args, kwargs):

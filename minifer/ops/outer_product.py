@@ -14,6 +14,8 @@ a time, and are still in the cache when they are used.
 import numpy as np
 
 from ..cuda import gemm
+from ..cuda.order import alike
+from ..device.arrays import on_gpu
 
 __all__ = ["OuterProduct", "OuterProductOnDevice", "add_gradients"]
 
@@ -23,7 +25,12 @@ def add_gradients(a, b):
     if isinstance(a, dict):
         return {i: add_gradients(a[i], b[i]) if i in a and i in b
                 else a.get(i, b.get(i)) for i in {**a, **b}}
-    return b + a if isinstance(b, OuterProduct) else a + b
+    if isinstance(b, OuterProduct):
+        return b + a
+    if isinstance(a, OuterProduct) or not on_gpu(a):
+        return a + b
+    (a, b), shaped = alike(a, b)  # images may lie with channels last
+    return shaped(a + b)
 
 
 class OuterProduct:

@@ -62,13 +62,13 @@ MORE = {
     "vgg_face_like": lambda: models.vgg_face_like(num_classes=5, size=193)}
 
 
-def narrow(make):
+def narrow(make, filters=FILTERS):
     """A model whose convolutions and dense layers are built with few filters."""
     convolution, dense = layers.Conv2DLayer, layers.DenseLayer
 
     def few_filters(incoming, num_filters, *args, **kwargs):
         if kwargs.get("num_groups", 1) == 1:
-            num_filters = min(num_filters, FILTERS)
+            num_filters = min(num_filters, filters)
         return convolution(incoming, num_filters, *args, **kwargs)
 
     def few_units(incoming, num_units, **kwargs):
@@ -134,7 +134,8 @@ def test_a_step_in_float64_is_one_graph(name, device):
 @pytest.mark.parametrize("device", DEVICES[1:])
 @pytest.mark.parametrize("name", [*NARROW, *MORE])
 def test_a_step_of_a_narrow_network_in_float64_is_one_graph(name, device):
-    in_float64(lambda: narrow({**NARROW, **MORE}[name]), device)
+    filters = 2 if name == "vgg_face_like" else FILTERS
+    in_float64(lambda: narrow({**NARROW, **MORE}[name], filters), device)
 
 
 @pytest.mark.parametrize("device", DEVICES[:1])

@@ -8,6 +8,7 @@ from helpers.devices import DEVICES
 from minifer.cuda.order import channels_last
 from minifer.device.arrays import contiguous, to_device, to_host
 from minifer.ops import activation, conv, gated, pool
+from minifer.ops.outer_product import add_gradients
 
 on_each_device = pytest.mark.parametrize("device", DEVICES)
 
@@ -90,3 +91,14 @@ def test_gradients_that_come_in_another_order_are_turned(device):
     dx = activation.rectify_backward(dy, cache)
     np.testing.assert_array_equal(to_host(dx), to_host(dy) * (to_host(x) > 0))
     assert channels_last(dx) is not None
+
+
+@on_each_device
+def test_arithmetic_puts_channels_first_and_sums_of_gradients_do_not(device):
+    """CuPy does so, and the emulator, whose NumPy would not."""
+    x = last(to_device(normal((2, 3, 4, 5), 1), device))
+    for y in (x + x, x * 2, -x, np.maximum(x, 0)):
+        assert y.flags.c_contiguous
+    both = add_gradients(x, x)
+    assert channels_last(both) is not None
+    np.testing.assert_array_equal(to_host(both), 2 * to_host(x))

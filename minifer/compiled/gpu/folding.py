@@ -8,8 +8,8 @@ __all__ = ["FoldingOnGpu"]
 class FoldingOnGpu:
     """Filters and biases that do the work of batch norms, too.
 
-    They are made again in each pass: a graph does so at each launch, whatever has become
-    of the parameters.
+    They are made again in each pass: a graph does so at each launch, whatever has
+    become of the parameters.
 
     Parameters
     ----------

@@ -1,16 +1,19 @@
 """The steps of a plan on a GPU between convolutions: they leave channels last.
 
-Batch norm goes together with what follows it. The other layers of images need no step
-of their own to stay in that order, but for concatenation: see :data:`IN_ANY_ORDER` of
-:mod:`.plan`.
+Batch norm goes together with what follows it. What merges images has steps of its own,
+as results of CuPy's arithmetic have channels first; the others need none, see
+:data:`IN_ANY_ORDER` of :mod:`.plan`.
 """
 
 import numpy as np
 
 from ...cuda import image_norm
+from ...cuda.order import images
+from ...device.arrays import contiguous
+from ..steps import PlainStep
 from .steps import GpuStep, value
 
-__all__ = ["NormOnGpu", "ConcatOnGpu"]
+__all__ = ["NormOnGpu", "MergeOnGpu", "ConcatOnGpu"]
 
 
 class NormOnGpu(GpuStep):
@@ -114,6 +117,25 @@ class NormOnGpu(GpuStep):
         self.inv_std[...] = 1 / np.sqrt(np.maximum(square - mean * mean, norm.epsilon))
         if norm.counts(count):
             norm.update_averages(self.mean, self.inv_std)
+
+
+class MergeOnGpu(PlainStep):
+    """Images of one shape that are merged number by number, as they lie in memory."""
+
+    algorithm = "channels last"
+
+    def forward(self, xs):
+        y, self.cache = self.layer.forward([_last(x) for x in xs], **self.options)
+        return images(y)
+
+    def backward(self, dy):
+        dxs, gradients = super().backward(_last(dy))
+        return [images(dx) for dx in dxs], gradients
+
+
+def _last(x):
+    """Images (N, C, H, W) as (N, H, W, C), copied only if need be."""
+    return contiguous(x.transpose(0, 2, 3, 1))
 
 
 class ConcatOnGpu(GpuStep):

@@ -34,7 +34,7 @@ from ...nonlinearities import rectify
 from ..cpu.folding import Folding
 from ..plan import Plan, halves
 from .drawn import DropoutOnGpu, NoiseOnGpu
-from .images import ConcatOnGpu, NormOnGpu
+from .images import ConcatOnGpu, MergeOnGpu, NormOnGpu
 from .steps import ConvOnGpu, DenseOnGpu, FirstConvOnGpu, HeadOnGpu, PlainOnGpu
 
 __all__ = ["GpuPlan"]
@@ -53,13 +53,14 @@ CAPTURABLE = (BatchNormLayer, BiasLayer, ConcatLayer, Conv1DLayer, Conv2DLayer,
               ScaleLayer, SliceLayer, SpatialPyramidPoolingLayer, StandardizationLayer,
               TPSTransformerLayer, TransformerLayer, TransposedConv2DLayer,
               TransposedConv3DLayer, Upscale1DLayer, Upscale2DLayer, Upscale3DLayer)
+MERGES = (ElemwiseMergeLayer, ElemwiseSumLayer)
 NORMS = (BatchNormLayer, FrozenBatchNormLayer)
 NOISE = (GaussianNoiseLayer, RandomizedRectifierLayer)
 
 #: Layers that, run eagerly, take images in whatever order they lie in memory and leave
 #: them so: their kernels know both, or do not mind.
-IN_ANY_ORDER = (Conv2DLayer, ElemwiseMergeLayer, ElemwiseSumLayer, GlobalPoolLayer,
-                MaxPool2DLayer, NonlinearityLayer, Pool2DLayer)
+IN_ANY_ORDER = (Conv2DLayer, GlobalPoolLayer, MaxPool2DLayer, NonlinearityLayer,
+                Pool2DLayer)
 
 
 class GpuPlan(Plan):
@@ -156,9 +157,12 @@ class GpuPlan(Plan):
             return self._dense(layer, bottoms, *flags, logits)
         if self._is_norm(layer):
             return self._norm(layer, bottoms, *flags)
-        if type(layer) is ConcatLayer and layer.axis == 1 and not layer.cropping and (
-                len(layer.output_shape) == 4 and None not in layer.output_shape[1:]):
+        if type(layer) is ConcatLayer and layer.axis == 1 and self._merges(layer):
             return ConcatOnGpu([layer], bottoms, *flags, self)
+        if type(layer) in MERGES and self._merges(layer) and (
+                len({shape[1:] for shape in layer.input_shapes}) == 1
+                and self._can_capture(layer)):
+            return MergeOnGpu([layer], bottoms, *flags, self.options, logits)
         return PlainOnGpu([layer], bottoms, *flags, self.options, logits,
                           type(layer) in IN_ANY_ORDER
                           and getattr(layer, "num_groups", 1) == 1)
@@ -182,6 +186,11 @@ class GpuPlan(Plan):
     def _is_fixed(self, norm):
         """Whether a batch norm goes by its running averages."""
         return norm.frozen or bool(self.options.get("deterministic"))
+
+    def _merges(self, layer):
+        """Whether a layer merges images of known size, as they are."""
+        return layer.cropping is None and all(
+            len(shape) == 4 and None not in shape[1:] for shape in layer.input_shapes)
 
     def _is_norm(self, layer):
         """Whether a layer is batch norm of channels, and no option changes it."""
