@@ -56,10 +56,9 @@ class Driver:
         self.standins = {}
 
     def plan_with(self, make, batch, types, begun=False):
-        """Let plans stand in for networks.
+        """Let plans, of one of some float types, stand in for networks.
 
-        ``make(pass, images, dtype, training, sources=..., feeds_back=...)`` makes one,
-        for any of the float types ``types``.
+        ``make(pass, images, dtype, training, sources=..., feeds_back=...)`` makes one.
         """
         learning = passes_that_learn(self.losses())
         for one in self.passes:

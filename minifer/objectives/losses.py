@@ -327,6 +327,8 @@ def _objective(forward, backward, predictions, targets, *constants):
         predictions = as_expression(predictions)
         whole = backward in (loss.softmax_crossentropy_backward,
                              loss.categorical_crossentropy_backward)
+        # Arrays, which a device gets once, and not in a step that is captured.
+        constants = tuple(None if one is None else as_array(one) for one in constants)
         return Apply(forward, backward, predictions, as_expression(targets),
                      constants=constants, ndim=1 if whole else predictions.ndim)
     return forward(as_array(predictions), targets, *constants)[0]

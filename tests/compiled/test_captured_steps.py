@@ -5,7 +5,7 @@ import pytest
 
 import minifer
 from helpers.devices import DEVICES
-from minifer import layers, nonlinearities, objectives, random, updates
+from minifer import config, layers, nonlinearities, objectives, random, updates
 from minifer.layers import (Conv2DLayer, DenseLayer, DropoutLayer, GRULayer, InputLayer,
                             LSTMLayer, batch_norm, get_all_params)
 from minifer.tensor import ivector
@@ -145,3 +145,23 @@ def test_what_draws_or_might_wait_within_a_recurrent_layer_is_not_captured(
                         device)
     assert not train.captured
     assert "mine has no kernel that a graph can hold" in train.plan.note
+
+
+@on_devices
+def test_class_weights_in_a_list_are_not_brought_in_a_captured_step(device):
+    def losses(device):
+        random.set_rng(0)
+        net = DenseLayer(InputLayer((None, 5)), 3, nonlinearity=nonlinearities.softmax)
+        targets, scores = ivector("targets"), layers.get_output(net)
+        loss = objectives.categorical_crossentropy(scores, targets, [1., 2., .5]).mean()
+        train = minifer.function([layers.get_all_layers(net)[0].input_var, targets],
+                                 [loss, scores.mean()],
+                                 updates.sgd(loss, get_all_params(net), 0.1),
+                                 device=device)
+        x = np.random.default_rng(0).normal(size=(4, 5))
+        return train, [train(x, np.arange(4) % 3)[0] for _ in range(4)]
+
+    with config.use_floatX("float64"):
+        (train, found), (_, expected) = losses(device), losses("cpu")
+    assert train.captured, train.plan.note
+    np.testing.assert_allclose(found, expected, rtol=1e-12)

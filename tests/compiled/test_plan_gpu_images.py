@@ -140,7 +140,7 @@ def test_residual_networks_keep_channels_last(device):
 @on_devices
 def test_a_mean_far_from_0_loses_nothing(device):
     minifer.random.set_rng(3)
-    top = stacked(InputLayer((None, C, *SIZE)), "NR", b=minifer.init.Constant(3000))
+    top = stacked(InputLayer((None, C, *SIZE)), "NR", b=minifer.init.Constant(300))
     check(layers.GlobalPoolLayer(top), normal((4, C, *SIZE)), device, 2e-3)
 
 
