@@ -303,7 +303,8 @@ class DeviceDriver(_OneRule):
             return GpuPlan(one.outputs, one.options, one.logits, images, training, like,
                            precision, targets, head=one in heads, **given)
 
-        self.plan_with(make, batch, GpuPlan.types, begun=True)
+        types = GpuPlan.types[:2 if self.part is None else 1]
+        self.plan_with(make, batch, types, begun=True)
         for one, losses in heads.items():
             self.standins[losses] = FusedHead(losses, self.standins[one])
         # Where ranks meet on the host, a graph knows nothing of it.

@@ -134,7 +134,7 @@ def sums(ranks, folder):
 
 
 NETWORKS = {"shared": together.shared, "ck96": together.ck96, "normed": normed}
-#: All that is captured, in either type.
+#: Where ranks share a batch, plans are for float32: only that is captured.
 TRAINED = [("shared", "float64"), ("ck96", "float32"), ("normed", "float32"),
            ("normed", "float64")]
 SCENARIOS = {"mixed": mixed, "sums": sums} | {

@@ -30,7 +30,8 @@ def test_two_of_them_train_as_one_rank_does(tmp_path):
             # Of 6 steps, of batches of two sizes, 2 are taken at once, 2 are noted and
             # launched, and 2 launched again.
             ways = one["ways"]
-            assert ways["plain"] == ways["noted"] == ways["graph"] / 2 > 0
+            assert ways["plain"] and ways["noted"] == ways["graph"] / 2 == (
+                ways["plain"] if dtype == "float32" else 0)
 
     for arrays, ways in found["sums"]:
         for number, array in enumerate(arrays):
