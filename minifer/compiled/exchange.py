@@ -99,6 +99,11 @@ class Exchange:
         self.seconds, self.factors = 0.0, {}
         self.gbits = part.ranks.gbits
 
+    @property
+    def held(self):
+        """The parameters that all ranks have in one memory, and so alike: a set."""
+        return set()
+
     def describe(self, dense, batch):
         """What a step exchanges, in lines.
 

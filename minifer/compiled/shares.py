@@ -114,6 +114,11 @@ class Shares(Exchange):
                 own[...] = home
             self.update.state[name][:] = arrays
 
+    @property
+    def held(self):
+        """The parameters whose values are in common memory: a set."""
+        return {param for param, home in self.homes.items() if param.value is home}
+
     def describe(self, dense, batch):
         """What a step exchanges; see :meth:`Exchange.describe`."""
         return (f"{self.part.ranks.size} ranks on one machine: parameters lie in "

@@ -37,10 +37,18 @@ def hand_out(ranks, network, update):
     agree_on_weights(ranks, network)
 
 
-def agree_on_weights(ranks, network):
-    """See that all ranks have the same weights, bit for bit."""
+def agree_on_weights(ranks, network, train=None):
+    """See that all ranks have the same weights, bit for bit.
+
+    Those that ``train``, the function that changes them, holds in one memory for all
+    ranks need not be read.
+    """
+    exchange = train and train.exchange
+    held = exchange.held if exchange else ()
     if ranks.size > 1:
-        ranks.agree({"weights": digest(*layers.get_all_param_values(network))})
+        ranks.agree({"weights": digest(*(
+            param.get_value() for param in layers.get_all_params(network)
+            if param not in held))})
 
 
 def in_common(train, average):

@@ -337,7 +337,7 @@ class Trainer:
                     self._stop(folder, place, time.perf_counter() - started)
         place["loss_sum"] = float(loss_sum)
         self.functions.train.check(parameters=True)
-        together.agree_on_weights(self.ranks, self.network)
+        together.agree_on_weights(self.ranks, self.network, self.functions.train)
         row = {"epoch": epoch + 1, "train_loss": place["loss_sum"] / batches.used}
         mean = self.average.end_epoch(epoch + 1, self._epochs)
         with self.average.in_place():

@@ -3,6 +3,8 @@
 import threading
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -11,10 +13,12 @@ from helpers.steps import OPTIONS
 from minifer import updates
 from minifer.compiled.exchange import Exchange
 from minifer.compiled.shares import Shares, in_common
-from minifer.errors import BackendUnavailable
+from minifer.errors import BackendUnavailable, SettingError
+from minifer.layers import InputLayer
 from minifer.layers.param import Param
 from minifer.ops.outer_product import OuterProduct
 from minifer.ranks import Part, Ranks
+from minifer.training.together import agree_on_weights
 from minifer.updates.update import run_alone
 
 SHAPES = [(7, 5), (5,), (4, 3, 2), (1,), ()]
@@ -124,6 +128,25 @@ def test_values_that_were_set_meanwhile_count():
 
     for value in on_ranks(2, work):
         assert np.array_equal(value, np.ones(SHAPES[0]))
+
+
+def test_what_lies_in_one_memory_is_not_compared():
+    def work(ranks):
+        update = made("sgd", learning_rate=0.0)
+        network = InputLayer((None, 2))
+        network.params = dict.fromkeys(update.params, frozenset())
+        with in_common(Exchange(Part(ranks), update.params), update) as shares:
+            assert shares.held == set(update.params)
+            agree_on_weights(ranks, network, SimpleNamespace(exchange=shares))
+            update.params[1].value = np.full(5, float(ranks.rank))  # its own again
+            assert shares.held == set(update.params) - {update.params[1]}
+            with pytest.raises(SettingError, match="expected the same weights"):
+                agree_on_weights(ranks, network, SimpleNamespace(exchange=shares))
+
+    with mock.patch.object(Param, "get_value", autospec=True,
+                           side_effect=lambda param: param.value) as read:
+        on_ranks(2, work)
+    assert [call.args[0].name for call in read.mock_calls] == [f"p{SHAPES[1]}"] * 2
 
 
 @pytest.mark.parametrize("which", [0, 1, 3])
