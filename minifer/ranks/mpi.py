@@ -10,6 +10,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import os
+import stat
 import sys
 import time
 import traceback
@@ -23,13 +24,13 @@ from .base import Ranks, on_all
 from .launcher import check
 from .memory import common_memory
 from .watchdog import BUSY, ENDING, INSIDE, Watchdog
-from .witness import REASON, Witness, start
+from .witness import REASON, Witness
 
 __all__ = ["MPIRanks"]
 
-#: Seconds for which a rank that fails waits whether all others fail too; and in which
-#: the launcher passes on its last words, which it drops once ranks are aborted.
-TOGETHER, PASS_ON = 1.0, 0.25
+#: Seconds for which a rank that fails waits whether all others fail too; and, at most,
+#: for the launcher to read its last words.
+TOGETHER, PASS_ON = 1.0, 2.0
 #: Bytes up to which a sum is small; seconds for which a rank looks all the time whether
 #: others have come, and the longest pauses between two looks after that.
 SMALL, SPIN, SHORT, LONG = 1 << 16, 1e-4, 5e-4, 1e-2
@@ -67,21 +68,24 @@ class MPIRanks(Ranks):
             atexit.register(self._leave)
             limit_blas(self.threads)
             if hasattr(os, "fork"):  # elsewhere no process outlives the others
-                self.witness = self._find_witness(here < self.size)
-                self.watchdog.witness = self.witness
+                self._find_witness(here < self.size)
 
     def _find_witness(self, apart):
-        """Start who says which rank was killed, and hold a connection to it."""
-        def work():
+        """Start who says that this rank was killed; that of rank 0 comes first."""
+        def work(place=None):
             try:
-                return start(self.size, apart)
+                self.witness = Witness(self.rank, self.size, place, apart)
             except OSError as error:
                 raise BackendUnavailable(
-                    "ranks: expected to start a process beside rank 0, which says who "
-                    f"was killed, got {one_line(error)}. Close other programs."
+                    "ranks: expected to start a process beside each rank, which says "
+                    f"that it was killed, got {one_line(error)}. Close other programs."
                 ) from error
+            return self.witness.place
 
-        return Witness(self.rank, self.size, self.lead(work))
+        place = self.lead(work)
+        if not self.writes:
+            work(place)
+        self.watchdog.witness = self.witness
 
     # --- what ranks can do ----------------------------------------------------
 
@@ -146,8 +150,8 @@ class MPIRanks(Ranks):
                   flush=True)
         if self.witness is not None:
             self.witness.leave(REASON)
+        wait_until_read(2, PASS_ON)
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # MPI would say it once more
-        time.sleep(PASS_ON)
         self.MPI.COMM_WORLD.Abort(code)
 
     def _words(self, error):
@@ -296,6 +300,24 @@ def forget_shared_memory(maps="/proc/self/maps"):
         for name in names:
             if name.startswith("/dev/shm/mpich_shm_"):
                 os.unlink(name)
+
+
+def wait_until_read(descriptor, seconds):
+    """Wait until whoever reads a pipe has read all, or for so many seconds.
+
+    A launcher passes on what it has read, but drops the rest once ranks are aborted.
+    """
+    with contextlib.suppress(OSError, ImportError):  # no pipe; another system
+        import fcntl
+        import termios
+        end, unread = time.monotonic() + seconds, np.zeros(1, np.intc)
+        if not stat.S_ISFIFO(os.fstat(descriptor).st_mode):
+            return
+        while time.monotonic() < end:
+            fcntl.ioctl(descriptor, termios.FIONREAD, unread)
+            if not unread[0]:
+                return
+            time.sleep(1e-3)
 
 
 def limit_blas(threads):

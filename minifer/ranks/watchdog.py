@@ -16,9 +16,10 @@ from ..errors import SettingError
 
 __all__ = ["Watchdog", "limit"]
 
-BUSY, INSIDE, ENDING = 0, 1, 2
-#: Seconds between messages; seconds for which ranks may disagree about what they do.
-PERIOD, GRACE = 0.5, 2.0
+BUSY, INSIDE, ENDING, GONE = 0, 1, 2, 3
+#: Seconds between messages; for which ranks may disagree about what they do; between
+#: two looks whether a neighbour has gone.
+PERIOD, GRACE, PAUSE = 0.5, 2.0, 1e-3
 
 
 def limit(environ=os.environ):
@@ -48,7 +49,7 @@ class Watchdog(threading.Thread):
     Attributes
     ----------
     doing : int
-        BUSY, INSIDE a block that all ranks enter, or ENDING.
+        BUSY, INSIDE a block that all ranks enter, or ENDING; last of all it is GONE.
     witness : minifer.ranks.witness.Witness or None
         Who says that a rank was killed, if a launcher lets the others live.
     """
@@ -84,8 +85,21 @@ class Watchdog(threading.Thread):
             if now - agreed > GRACE:
                 self.abort(f"rank {self.before} has ended while the others train: all "
                            "ranks end.")
+        self._take_leave(sending, theirs)
+
+    def _take_leave(self, sending, theirs):
+        """Hear all that was said, for which some networks ask when MPI ends."""
+        last = self.comm.Isend(np.array([GONE], np.int8), self.behind)
+        answer, end = np.zeros(1, np.int8), time.monotonic() + self.limit
+        while time.monotonic() < end:
+            while theirs != GONE and self.comm.Iprobe(self.before):
+                self.comm.Recv(answer, self.before)
+                theirs = int(answer[0])
+            if theirs == GONE and last.Test() and (sending is None or sending.Test()):
+                return
+            time.sleep(PAUSE)
 
     def stop(self):
-        """Stop watching, before MPI ends."""
+        """Stop watching, before MPI ends: all ranks do so together."""
         self.stopping.set()
         self.join()

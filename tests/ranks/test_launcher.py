@@ -1,7 +1,10 @@
 """What started this process, and what that means where MPI finds other ranks."""
 
+import os
 import subprocess
 import sys
+import threading
+import time
 
 import pytest
 
@@ -77,3 +80,26 @@ def test_nothing_of_mpi_is_imported_unless_asked_for():
     done = subprocess.run([sys.executable, "-c", program], text=True,
                           capture_output=True, check=True)
     assert "mpi" not in done.stdout.replace("minifer", "")
+
+
+def test_last_words_wait_for_whoever_reads_them():
+    """A launcher drops what it has not read when ranks are aborted."""
+    reads, writes = os.pipe()
+    try:
+        os.write(writes, b"it went wrong")
+        began = time.monotonic()
+        reader = threading.Timer(0.1, os.read, (reads, 100))
+        reader.start()
+        mpi.wait_until_read(writes, 10)
+        assert 0.1 <= time.monotonic() - began < 5
+        reader.join()
+
+        os.write(writes, b"nobody reads")
+        began = time.monotonic()
+        mpi.wait_until_read(writes, 0.05)
+        assert 0.05 <= time.monotonic() - began < 5
+        with open(os.devnull, "w") as file:
+            mpi.wait_until_read(file.fileno(), 10)  # no pipe
+    finally:
+        os.close(reads)
+        os.close(writes)
