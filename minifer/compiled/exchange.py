@@ -84,9 +84,11 @@ class Exchange:
         Why ranks send gradients, if they might do without.
     is_finite : bool
         Whether all gradients of the last step are known to be finite.
+    shares : minifer.compiled.shares.Shares or None
+        What takes its place in common memory, once there has been any.
     """
 
-    why, is_finite = "", False
+    why, is_finite, shares = "", False, None
 
     def __init__(self, part, params):
         self.part, self.params = part, dict.fromkeys(params)

@@ -99,6 +99,7 @@ def test_shares_make_the_step_that_one_rank_takes(rule, size, images):
         update = made(rule, **OPTIONS[rule])
         own = [p.value for p in update.params]
         shares = Shares(Part(ranks), update)
+        shares.enter()
         for batch in batches(images):
             take(shares, *batch)
         shares.leave()
@@ -130,6 +131,34 @@ def test_values_that_were_set_meanwhile_count():
         assert np.array_equal(value, np.ones(SHAPES[0]))
 
 
+def test_common_memory_is_made_once():
+    """A process touches its pages in the first steps, which takes a while."""
+    def work(ranks):
+        made_of, make = [], ranks.common_memory
+        ranks.common_memory = lambda nbytes: made_of.append(nbytes) or make(nbytes)
+        update = made("adam", learning_rate=0.1)
+        exchange = Exchange(Part(ranks), update.params)
+        for batch in batches(3):
+            with in_common(exchange, update) as shares:
+                take(shares, *batch)
+            values = [p.value + 1 for p in update.params]
+            for param, value in zip(update.params, values):
+                param.set_value(value)
+            update.state["t"] += 1
+        return len(made_of), values
+
+    alone = made("adam", learning_rate=0.1)
+    for x, dz, others in batches(3):
+        alone([x.T @ dz / len(x)] + [one.mean(axis=0) for one in others])
+        for param in alone.params:
+            param.set_value(param.value + 1)
+        alone.state["t"] += 1
+    for count, values in on_ranks(2, work):
+        assert count == 3  # parameters and state; gradients; those of a larger batch
+        for value, param in zip(values, alone.params):
+            np.testing.assert_allclose(value, param.value, 1e-12, 1e-12)
+
+
 def test_what_lies_in_one_memory_is_not_compared():
     def work(ranks):
         update = made("sgd", learning_rate=0.0)
@@ -154,6 +183,7 @@ def test_what_is_not_finite_on_one_rank_is_known_to_all(which):
     def work(ranks):
         update = made("sgd", learning_rate=1.0)
         shares = Shares(Part(ranks), update)
+        shares.enter()
         x, dz, others = next(batches(4))
         if ranks.rank:
             (x, *others)[which][-1] = np.inf
