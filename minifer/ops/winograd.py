@@ -41,7 +41,7 @@ def matrices(m, r):
     m : int
         Outputs of a tile.
     r : int
-        Taps of the filter: 3 or 5; n = m + r - 1 must be 4, 5, 6 or 8.
+        Taps of the filter: 2, 3 or 5; n = m + r - 1 must be 4, 5, 6 or 8.
 
     Returns
     -------

@@ -5,7 +5,7 @@ import pytest
 
 from minifer import layers
 from minifer.commands.gradcheck import convolutions, pools
-from minifer.compiled.cpu import depthwise, steps
+from minifer.compiled.cpu import narrow, steps
 from minifer.compiled.cpu.plan import CpuPlan
 from minifer.errors import ShapeError
 from minifer.layers import InputLayer, NonlinearityLayer
@@ -33,7 +33,7 @@ TOGETHER = {
 def small_shares(monkeypatch):
     """So that a few images already get several threads."""
     monkeypatch.setattr(steps, "FEW_ELEMENTS", 1)
-    monkeypatch.setattr(depthwise, "ENOUGH_PIXELS", 1)
+    monkeypatch.setattr(narrow, "ENOUGH_PIXELS", 1)
 
 
 def source_of(layer):
@@ -70,7 +70,7 @@ def test_a_plan_is_the_eager_pass(layer):
     below = layers.BatchNormLayer(source_of(layer), beta=None, name="below")
     top = NonlinearityLayer(layer, None)
     plan = planned(top)
-    assert "shared" in str(plan) or "depthwise" in str(plan)
+    assert "shared" in str(plan) or "narrow" in str(plan)
     for n in (7, 1, 4):
         compare(plan, top, images(top, n))
     again = type(layer)(below, **{

@@ -10,7 +10,7 @@ import pytest
 import minifer
 from helpers.checking import configurations
 from minifer import layers, nonlinearities
-from minifer.compiled.cpu import depthwise as depthwise_step
+from minifer.compiled.cpu import narrow
 
 torch = pytest.importorskip("torch")
 F = torch.nn.functional
@@ -157,7 +157,7 @@ def compared(found, expected, what):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_it_is_pytorchs(kind, monkeypatch):
-    monkeypatch.setattr(depthwise_step, "ENOUGH_PIXELS", 1)  # also for small images
+    monkeypatch.setattr(narrow, "ENOUGH_PIXELS", 1)  # also for small images
     for seed in range(CONFIGURATIONS):
         rng = np.random.default_rng((seed, 7))
         layer, same = KINDS[kind](rng)

@@ -16,7 +16,7 @@ from minifer.compiled.cpu.winograd import WinogradFilters, WinogradKernel
 from minifer.ops.winograd import filter_gradient, filter_transform, matrices
 
 # (m, r): outputs of a tile, taps
-TILES = [(2, 3), (3, 3), (4, 3), (6, 3), (2, 5), (4, 5)]
+TILES = [(3, 2), (4, 2), (5, 2), (7, 2), (2, 3), (3, 3), (4, 3), (6, 3), (2, 5), (4, 5)]
 
 
 # --- one dimension, exact ----------------------------------------------------
@@ -172,6 +172,13 @@ def test_float32_is_close_at_the_layers_we_have(layer):
     check_kernel(*layer, m=4)
     if layer[4] == 3:
         check_kernel(*layer, m=6)
+
+
+@pytest.mark.parametrize("m", [3, 4, 5, 7])
+def test_filters_of_two_by_two(m):
+    """The phases of a transposed convolution with filters of 4 by 4 and strides of 2.
+    """
+    check_kernel(64, 24, 24, 128, 2, 1, m)
 
 
 @pytest.mark.parametrize("m", [2, 3])

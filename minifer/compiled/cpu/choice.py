@@ -10,13 +10,13 @@ ALGORITHMS = ("auto", "im2col", "row", "winograd")
 FEW_WINDOWS = 64
 
 #: Sides of Winograd's tiles of outputs, by the side of the filters.
-TILES = {3: (2, 3, 4, 6), 5: (2, 4)}
+TILES = {2: (3, 4, 5, 7), 3: (2, 3, 4, 6), 5: (2, 4)}
 
 
 def choose(layer, pool, algorithm="auto"):
     """Pick the algorithm for a convolution by its shape.
 
-    Winograd needs stride 1 and square filters of side 3 or 5, and pays where
+    Winograd needs stride 1 and square filters of side 2, 3 or 5, and pays where
     there are enough channels for its products to outweigh its transforms. Its tiles
     are those that need the fewest products to cover the output, and of these the
     smallest, which are the most accurate.
@@ -40,7 +40,7 @@ def choose(layer, pool, algorithm="auto"):
             f"algorithm: expected one of {', '.join(ALGORITHMS)}, got {algorithm!r}.")
     C, (kh, kw) = layer.input_shape[1], layer.filter_size
     Ho, Wo = layer.output_shape[2:]
-    fits = layer.stride == (1, 1) and kh == kw and kh in (3, 5)
+    fits = layer.stride == (1, 1) and kh == kw and kh in TILES
     pays = C >= 8 and layer.num_filters >= 8 and min(Ho, Wo) >= 2
     if fits and (algorithm == "winograd" or (algorithm == "auto" and pays)):
         def products(m):

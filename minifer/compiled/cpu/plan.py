@@ -22,11 +22,11 @@ from ..plan import Plan, halves
 from ..steps import PlainStep
 from .batch_norm import BatchNorm
 from .conv_chain import ConvChain
-from .depthwise import DepthwiseStep, is_depthwise
 from .folding import Folding
 from .fused_conv import FusedConv
 from .image_steps import FixedNormStep, ImageStep, NormStep, PoolStep, ReluStep
 from .lstm import LSTMStep, is_usual
+from .narrow import NarrowStep, is_narrow
 from .normed_conv import NormedConv
 from .rephrased import rephrased
 from .steps import DenseStep, DropoutStep, SequenceStep, SharedStep
@@ -115,9 +115,9 @@ class CpuPlan(Plan):
         Fast = self._between_convolutions(layer)
         if Fast is not None and not logits:
             return Fast([layer], bottoms, *flags, self.workers, self.batch)
-        if type(layer) is Conv2DLayer and is_depthwise(layer, self.batch):
-            return DepthwiseStep([layer], bottoms, *flags, logits, self.workers,
-                                 self.batch)
+        if type(layer) is Conv2DLayer and is_narrow(layer, self.batch):
+            return NarrowStep([layer], bottoms, *flags, logits, self.workers,
+                              self.batch)
         if type(layer) in (Conv2DLayer, DilatedConv2DLayer, TransposedConv2DLayer):
             Rephrased = rephrased(layer)
             if Rephrased is not None:

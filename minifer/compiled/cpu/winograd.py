@@ -36,7 +36,7 @@ class WinogradFilters:
     Parameters
     ----------
     geometry : Geometry
-        Stride 1, square filters of side 3 or 5.
+        Stride 1, square filters of side 2, 3 or 5.
     training : bool, default True
         Whether gradients are wanted.
     """
