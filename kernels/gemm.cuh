@@ -210,16 +210,16 @@ struct __align__(4 * C_VECTOR) Pack {
     float at[C_VECTOR];
 };
 
-// Call use(m, n, pack) for what of a tile lies within C, (M, N).
-template <class Use>
+// Call use(m, n, pack) for what of a tile lies within C, (M, N). THREADS threads take part.
+template <int ROWS = BM, int COLUMNS = BN, class Use>
 __device__ inline void for_each(const float* shared, int m0, int n0, int M, int N, Use use)
 {
-    const int at_once = THREADS * C_VECTOR / BN;  // rows
-    int first = threadIdx.x * C_VECTOR / BN, n = threadIdx.x * C_VECTOR % BN;
+    const int at_once = THREADS * C_VECTOR / COLUMNS;  // rows
+    int first = threadIdx.x * C_VECTOR / COLUMNS, n = threadIdx.x * C_VECTOR % COLUMNS;
     if (n0 + n >= N) return;
 #pragma unroll 1
-    for (int m = first; m < BM && m0 + m < M; m += at_once)
-        use(m0 + m, n0 + n, *(const Pack*)(shared + m * C_PITCH + n));
+    for (int m = first; m < ROWS && m0 + m < M; m += at_once)
+        use(m0 + m, n0 + n, *(const Pack*)(shared + m * (COLUMNS + 8) + n));
 }
 
 #define FIRST_M ((int)blockIdx.x * BM)

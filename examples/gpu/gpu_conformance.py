@@ -12,6 +12,7 @@ import sys
 import numpy as np
 
 from minifer.cuda import loader
+from minifer.cuda.tensor_map import TensorMap
 from minifer.device.arrays import on_gpu, to_device, to_host
 from minifer.device.recording import refuse
 from minifer.errors import CaptureError
@@ -109,8 +110,7 @@ class Shadow:
             if (len(seen) >= self.launches or is_captured()
                     or sum(a.size for a in arrays) > self.elements):
                 return there(*args, **how)
-            copies = [to_device(to_host(a).copy(), "emu") if on_gpu(a) else a
-                      for a in args]
+            copies = [emulated_copy(a) for a in args]
             there(*args, **how)
             emulated = self.original(file, name, to_device(np.empty(0, real), "emu"),
                                      **defines)
@@ -135,6 +135,14 @@ class Shadow:
                 "launches": sum(map(len, self.seen.values())), **worst,
                 "never_launched": [" ".join(key) for key in missing],
                 "differences": {" ".join(key): d for key, d in found.items()}}
+
+
+def emulated_copy(argument):
+    """A copy of an array, or a map of one, for the emulator; others as they are."""
+    if isinstance(argument, TensorMap):
+        return argument.on(emulated_copy(argument.array))
+    return (to_device(to_host(argument).copy(), "emu") if on_gpu(argument)
+            else argument)
 
 
 def difference(found, expected):

@@ -35,7 +35,7 @@ const bool ENDED_MAY_MISS_BARRIERS = true;
 const bool ENDED_MAY_MISS_BARRIERS = false;
 #endif
 
-enum State : char { READY, AT_WARP, AT_BARRIER, ENDED };
+enum State : char { READY, AT_WARP, AT_BARRIER, ASLEEP, ENDED };
 enum { FORWARD = -1, REVERSE = -2, FAIR = -3 };  // from 0 on: seed of a random order
 
 char state[MAX_THREADS];
@@ -166,8 +166,7 @@ void report_warp(int t)
     for (int l = 0; l < 32; l++) {
         int other = t / 32 * 32 + l;
         if (!(one.mask >> l & 1) || other >= count || state[other] == ENDED) continue;
-        bool here = state[other] == AT_WARP &&
-                    same_place(threads[other].where, one.where);
+        bool here = state[other] == AT_WARP && same_place(threads[other].where, one.where);
         if (here && threads[other].mask == one.mask) continue;
         me = t;
         fault({one.where, 0}, "divergent warp: lane %d waits for lane %d, which %s%s",
@@ -189,6 +188,13 @@ void report_barrier(int t)
     }
 }
 
+// Thread t sleeps, and nothing is under way that could wake it.
+void report_asleep(int t)
+{
+    me = t;
+    fault({threads[t].where, 0}, "waits for a phase of an mbarrier that nobody completes");
+}
+
 // No thread can run: let those go on that may. False if all have ended.
 bool release()
 {
@@ -196,6 +202,10 @@ bool release()
     for (int t = 0; t < count; t++)  // lanes may wait for one that has ended since
         if (state[t] == AT_WARP && complete(t)) go_on = true;
     if (go_on) return true;
+    if (char* asleep = (char*)memchr(state, ASLEEP, count)) {
+        if (!land_one()) report_asleep(asleep - state);  // a copy may wake some
+        return true;
+    }
     for (int t = 0; t < count; t++)
         if (state[t] == AT_WARP) report_warp(t);
     char* waiting = (char*)memchr(state, AT_BARRIER, count);
@@ -255,8 +265,10 @@ void run_block()
     memset(state, READY, count);
     for (int t = 0; t < count; t++) threads[t].fiber = 0;
     poison_shared();
+    begin_async();
     me = count - 1;
     go(choose());
+    if (!found->found) end_async(count);
 }
 
 template <class Noted> void note(Noted& noted, Place place)
@@ -321,6 +333,19 @@ void meet(const char* where, unsigned int mask, void* operand, Finish finish)
     state[me] = AT_WARP;
     complete(me);
     wait();
+}
+
+void sleep_on(const char* where, const void* what)
+{
+    threads[me].where = where, threads[me].operand = (void*)what;
+    state[me] = ASLEEP;
+    wait();
+}
+
+void wake(const void* what)
+{
+    for (int t = 0; t < count; t++)
+        if (state[t] == ASLEEP && threads[t].operand == what) state[t] = READY;
 }
 
 }  // namespace emu

@@ -22,6 +22,7 @@
 #define __host__
 #define __forceinline__ inline
 #define __launch_bounds__(...)
+#define __grid_constant__
 #define __align__(n) __attribute__((aligned(n)))
 #define __constant__ static const
 
@@ -55,6 +56,17 @@ struct uint4 { unsigned int x, y, z, w; } __attribute__((aligned(16)));
 struct uchar4 { unsigned char x, y, z, w; } __attribute__((aligned(4)));
 inline float2 make_float2(float x, float y) { return {x, y}; }
 inline float4 make_float4(float x, float y, float z, float w) { return {x, y, z, w}; }
+// What emu_tensor_map makes of an array: where it lies comes first, to be replaced by
+// where the arena has it.
+struct TensorMap {
+    char* base;
+    unsigned long long dims[5], strides[4];
+    unsigned short box[5];
+    unsigned char rank, type, swizzle;
+    unsigned int magic;
+    char spare[28];
+};
+static_assert(sizeof(TensorMap) == 128, "as large as CUDA's");
 inline int4 make_int4(int x, int y, int z, int w) { return {x, y, z, w}; }
 
 // --- the scheduler, in emu.cpp -----------------------------------------------
@@ -76,6 +88,19 @@ void emu_mma_tf32(const char* where, float* d, const float* a, const float* b);
 void emu_copy_async(const char* where, void* target, const void* source);
 void emu_copy_commit();
 void emu_copy_wait(int pending);
+// In hopper.cpp and wgmma.cpp.
+void* emu_boxes_shared();
+void emu_barrier_init(const char* where, void* barrier, unsigned int count);
+void emu_barrier_arrive(const char* where, void* barrier, unsigned int bytes);
+void emu_barrier_wait(const char* where, void* barrier, unsigned int parity);
+void emu_fence_async();
+void emu_load_box(const char* where, void* target, const TensorMap* map, int x, int y,
+                  int z, void* barrier);
+void emu_wgmma_fence();
+void emu_wgmma_commit();
+void emu_wgmma_wait(const char* where, int pending);
+void emu_wgmma(const char* where, int n, float* d, const float* a, unsigned long long b,
+               int adds);
 }
 
 #define threadIdx emu_thread_index()
@@ -239,7 +264,8 @@ inline long long __double_as_longlong(double x) { return emu::bits_as<long long>
 namespace emu {
 
 // A kernel's parameters as text, to be checked at launch: a letter each (c: pointer to
-// constants, p: pointer, f: float, i: whole number), then the bytes of each.
+// constants, p: pointer, t: tensor map, f: float, i: whole number), then the bytes of
+// each.
 template <class P> struct Kind {
     static const char letter = (P)0.5 != 0 ? 'f' : 'i', bytes = sizeof(P);
 };
@@ -248,6 +274,9 @@ template <class T> struct Kind<T*> {
 };
 template <class T> struct Kind<const T*> {
     static const char letter = 'c', bytes = sizeof(T);
+};
+template <> struct Kind<TensorMap> {
+    static const char letter = 't', bytes = (char)sizeof(TensorMap);
 };
 template <class... P> const char* kinds(void (*)(P...))
 {

@@ -1,5 +1,6 @@
 // What the parts of the emulator know of each other: emu.cpp schedules threads,
-// warp.cpp lets lanes meet, memory.cpp checks each access, races.cpp their order.
+// warp.cpp lets lanes meet, memory.cpp checks each access, races.cpp their order,
+// hopper.cpp and wgmma.cpp do what goes on beside the threads.
 #pragma once
 #include <string>
 #include <vector>
@@ -87,7 +88,12 @@ void fault(Place place, const char* format, ...) __attribute__((format(printf, 2
 void note_other(Place place);  // before fault: the second place it speaks of
 void meet(const char* where, unsigned int mask, void* operand, Finish finish);
 
+// Wait until another thread, or a copy, wakes those that sleep on this.
+void sleep_on(const char* where, const void* what);
+void wake(const void* what);
+
 // memory.cpp
+unsigned long shared_size();   // bytes of dynamic shared memory
 enum Access { READ, WRITE, ATOMIC };
 bool open_memory(const void* const* module, const Array* arrays, int n, void** args,
                  unsigned long dynamic_shared, bool races);
@@ -95,6 +101,13 @@ void close_memory(bool keep);
 void poison_shared();
 void access(const void* address, unsigned long bytes, Access kind, const char* where);
 std::string described(const Range& range, const char* address);
+
+// hopper.cpp
+extern bool watching;          // whether a block uses any of it: then tell
+void watch(const void* address, unsigned long bytes, Access kind, Place where);
+void begin_async();
+void end_async(int threads);
+bool land_one();
 
 // races.cpp
 bool open_cells(Range& range);

@@ -137,6 +137,7 @@ inline void check(const void* at, unsigned long bytes, Access kind, Place place)
         if (!found) return outside(address, bytes, kind, place);
         last = found;
     }
+    if (watching && last->number < 0) watch(address, bytes, kind, place);
     if (last->cells) track(*last, address, bytes, kind, place);
 }
 
@@ -168,8 +169,8 @@ bool open_memory(const void* const* of, const Array* arrays, int n, void** args,
     place_static_shared();
     shared_bytes = dynamic_shared;
     static std::vector<char> buffer;
-    if (buffer.size() < shared_bytes + 128) buffer.resize(shared_bytes + 128);
-    dynamic_start = (char*)rounded((unsigned long)buffer.data(), 128);
+    if (buffer.size() < shared_bytes + 1024) buffer.resize(shared_bytes + 1024);
+    dynamic_start = (char*)rounded((unsigned long)buffer.data(), 1024);
     if (shared_bytes)
         ranges.push_back({dynamic_start, dynamic_start + shared_bytes, 1, -1});
     for (Range& r : ranges)
@@ -191,6 +192,8 @@ void poison_shared()
     memset((void*)module[0], 0xff, (char*)module[1] - (char*)module[0]);
     memset(dynamic_start, 0xff, shared_bytes);
 }
+
+unsigned long shared_size() { return shared_bytes; }
 
 void access(const void* address, unsigned long bytes, Access kind, const char* where)
 {

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 
 from ..device.arrays import device_of, shared_memory
 from ..errors import KernelError, SettingError, ShapeError
+from . import wide_conv
 from .loader import kernel
 
 __all__ = ["supported", "pack_filters", "forward", "input_gradient", "Tiling",
@@ -114,9 +115,12 @@ def forward(x, packed, b, out, codes, *, filter_size, pad, relu, pool, keep=None
         x.shape, out.shape, filter_size=filter_size, pad=pad, pool=bool(pool),
         precision=precision, memory=_memory(device_of(x)))
     macros = macros if after is None else {**macros, "AFTER": 1}
+    scale = 1 if keep is None else scale
+    if wide_conv.chosen(x, out, filter_size, precision):
+        return wide_conv.forward(x, packed, b, out, codes, macros, pool=bool(pool),
+                                 relu=bool(relu), keep=keep, scale=scale, after=after)
     kernel(FILE, "fused_forward", x, **macros)(
-        x, packed, b, keep, out, codes, after, len(x), bool(relu),
-        1 if keep is None else scale,
+        x, packed, b, keep, out, codes, after, len(x), bool(relu), scale,
         grid=tiles.blocks(len(x)), block=tiles.threads, shared=tiles.shared)
 
 

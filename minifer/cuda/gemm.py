@@ -11,15 +11,17 @@ All arrays are of float32. With ``precision="tf32"`` the tensor core's inputs ar
 rounded to 10 bits after the point; ``"fp32"`` is as exact as float, with three
 products for each. Relative errors against float64, random numbers, on the emulator:
 fp32 up to 5.5e-7, tf32 up to 3.1e-4 (forward with sums of up to 14,112, where NumPy's
-float32 has 3.9e-7; the gradients with sums of up to 256).
+float32 has 3.9e-7; the gradients with sums of up to 256). Large products in tf32 are
+made by :mod:`minifer.cuda.wide_gemm` on Hopper, which rounds just so.
 
 Everything is written into arrays that the caller gives, by kernel launches alone.
 """
 
 from typing import NamedTuple
 
-from ..device.arrays import device_of
+from ..device.arrays import address
 from ..errors import KernelError, SettingError
+from . import wide_gemm
 from .loader import kernel
 
 __all__ = ["workspace", "forward", "input_gradient", "mask_gradient", "weight_gradient",
@@ -102,23 +104,39 @@ def forward(x, W, b, out, work, *, channels=1, relu=False, keep=None, codes=None
         If ``work`` is too small.
     """
     (N, D), U = x.shape, W.shape[1]
-    splits = min(splits_for(N, D, U), work.size // (N * U))
+    is_wide = (wide_gemm.chosen(x, W, D, channels, precision)
+               and address(work) % 16 == 0)
+    wanted = wide_gemm.splits_for(N, D, U) if is_wide else splits_for(N, D, U)
+    splits = min(wanted, work.size // (N * U))
     if not splits:
         raise KernelError(f"dense forward: expected a workspace of at least {N * U} "
                           f"floats, got {work.size}. Ask gemm.workspace.")
+    if is_wide:
+        splits = wide_gemm.forward(x, W, work, splits, channels)
+    else:
+        splits = _forward(x, W, work, splits, channels, precision)
+    work = work.reshape(-1)[:splits * N * U]
+    kernel("gemm.cu", "dense_finish", x)(work, b, keep, out, codes, N, U, splits,
+                                         int(relu), scale, threads=N * U)
+
+
+def _forward(x, W, work, splits, channels, precision):
+    """As :func:`minifer.cuda.wide_gemm.forward`."""
+    (N, D), U = x.shape, W.shape[1]
     tile = tile_for(N, U, D)
     length = -(-D // splits // tile.BK) * tile.BK
     splits = -(-D // length)
     work = work.reshape(-1)[:splits * N * U]  # for (splits, N, U)
     _multiply("dense_forward", tile, (False, True), (N, U, splits), (x, W, (work, U)),
               (x, W, work, N, D, U, splits, length), channels, precision)
-    kernel("gemm.cu", "dense_finish", x)(work, b, keep, out, codes, N, U, splits,
-                                         int(relu), scale, threads=N * U)
+    return splits
 
 
 def input_gradient(dz, W, dx, *, channels=1, precision):
     """``dx = dz Wᵀ``, (N, U) by (U, D); dx has the order of x."""
     (N, U), D = dz.shape, len(W)
+    if wide_gemm.chosen(dz, W, D, channels, precision, dx):
+        return wide_gemm.input_gradient(dz, W, dx, channels)
     _multiply("dense_input_gradient", tile_for(N, D, U), (False, False), (N, D),
               (dz, W, (dx, D)), (dz, W, dx, N, D, U), channels, precision)
 
@@ -141,6 +159,8 @@ def mask_gradient(dout, codes, dz, *, scale):
 def weight_gradient(x, dz, dW, *, channels=1, precision):
     """``dW = xᵀ dz``, (D, N) by (N, U); dW's rows have the order of W's."""
     (N, D), U = x.shape, dz.shape[1]
+    if wide_gemm.chosen(x, dz, D, channels, precision, dW):
+        return wide_gemm.weight_gradient(x, dz, dW, channels)
     _multiply("dense_weight_gradient", tile_for(D, U, N), (True, True), (D, U),
               (x, dz, (dW, U)), (x, dz, dW, N, D, U), channels, precision)
 
@@ -166,6 +186,9 @@ def weight_gradient_update(x, dz, W, slots, fine, numbers, rule, *, channels=1,
         A kernel of ``update.cu``, such as ``'adam'``.
     """
     (N, D), U = x.shape, dz.shape[1]
+    if wide_gemm.chosen(x, dz, D, channels, precision, W, *slots):
+        return wide_gemm.weight_gradient_update(x, dz, W, slots, fine, numbers, rule,
+                                                channels)
     state = [*slots, None, None, None][:3]
     _multiply("dense_weight_update", tile_for(D, U, N), (True, True), (D, U),
               (x, dz, *((array, U) for array in (W, *slots))),
@@ -196,6 +219,4 @@ def _multiply(name, tile, down, shape, matrices, args, channels, precision,
 
 def _vector(array, columns):
     """How many neighbours are read at once: 4 if all rows begin at 16 bytes."""
-    place = (array.data.ptr if device_of(array) == "cuda"
-             else array.memory.__array_interface__["data"][0])
-    return 4 if columns % 4 == 0 and place % 16 == 0 else 1
+    return 4 if columns % 4 == 0 and address(array) % 16 == 0 else 1

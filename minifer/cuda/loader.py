@@ -9,7 +9,8 @@ number of elements in terms of the scalars::
 so ``kernel("demo.cu", "scale", x)(x, y, 2.0, n, threads=n)`` can refuse an array of
 another length or type before a GPU writes where it should not. ``[n]?`` marks a
 pointer that may be None. A size may also name a macro that the kernel was compiled
-with, ``kernel(file, name, x, C=32)``.
+with, ``kernel(file, name, x, C=32)``. A ``TENSOR_MAP`` is a
+:class:`~minifer.cuda.tensor_map.TensorMap`.
 """
 
 import ast
@@ -24,8 +25,9 @@ from ..device.arrays import (current_gpu, device_of, explained, raw_module,
                              shared_memory)
 from ..errors import KernelError
 from .folder import FOLDER
+from .tensor_map import TensorMap
 
-__all__ = ["FOLDER", "Kernel", "kernel", "source_of", "signatures"]
+__all__ = ["FOLDER", "Kernel", "kernel", "only", "source_of", "signatures"]
 
 BLOCK = 256
 ALLOWED = 48 * 1024  # bytes of shared memory that a block gets without asking
@@ -34,6 +36,7 @@ TYPES = {"float": np.float32, "double": np.float64, "int": np.int32,
          "index_t": np.int64, "long long": np.int64, "unsigned char": np.uint8,
          "unsigned int": np.uint32, "unsigned long long": np.uint64}
 
+ONLY = re.compile(r"^// only (sm_\d+a)$", re.MULTILINE)
 SIGNATURE = re.compile(r'extern\s+"C"\s+__global__\s+void\s+'
                        r'(?:__launch_bounds__\([^)]*\)\s*)?(\w+)\s*\((.*?)\)\s*\{',
                        re.DOTALL)
@@ -52,11 +55,12 @@ class Parameter:
 
     def __init__(self, text):
         match = PARAMETER.match(text.strip())
-        if not match or match[2] not in (*TYPES, "real"):
+        if not match or match[2] not in (*TYPES, "real", "TENSOR_MAP"):
             raise KernelError("kernel parameter: expected a type of kernels/common.cuh "
                               f"and a name, got {text.strip()!r}.")
         _, self.type, star, self.name, self.size, optional = match.groups()
         self.pointer, self.optional = bool(star), bool(optional)
+        self.is_map = self.type == "TENSOR_MAP"
         if self.pointer and not self.size:
             raise KernelError(f"kernel parameter {self.name!r}: expected its number of "
                               "elements behind it, /*[n]*/, got none.")
@@ -81,6 +85,16 @@ def headers_digest():
     """A short fingerprint of everything that kernels include."""
     texts = [path.read_bytes() for path in sorted(FOLDER.glob("*.cuh"))]
     return hashlib.sha256(b"".join(texts)).hexdigest()[:16]
+
+
+def only(file):
+    """The one architecture that a file is meant for, such as ``"sm_90a"``, or None.
+
+    A file says so in a line ``// only sm_90a``. What has an ``a`` in its name is not
+    part of the GPUs to come.
+    """
+    match = ONLY.search(source_of(file))
+    return match and match[1]
 
 
 @functools.lru_cache(maxsize=None)
@@ -138,6 +152,8 @@ def _module(file, device, real, defines):
         # CuPy keeps what it compiled by text and options, not by what is included.
         defines["HEADERS"] = headers_digest()
         options = [f"-D{key}={value}" for key, value in defines.items()]
+        if only(file):
+            options.append(f"-arch={only(file)}")
         return raw_module(source_of(file), (*options, f"-I{FOLDER}"))
     raise KernelError(f"{file}: expected arrays on 'cuda' or 'emu', got them on "
                       f"'{device}'. Move them with minifer.device.arrays.to_device.")
@@ -217,12 +233,18 @@ class Kernel:
             self._fail(f"{len(self.parameters)} arguments "
                        f"({', '.join(p.name for p in self.parameters)})",
                        str(len(args)))
-        ready = [a if p.pointer else self._scalar(p, a)
+        ready = [a if p.pointer else self._map(p, a) if p.is_map else self._scalar(p, a)
                  for p, a in zip(self.parameters, args)]
         scalars = self.sizes | {p.name: int(a) for p, a in zip(self.parameters, ready)
-                                if not p.pointer and a.dtype.kind in "iu"}
+                                if not p.pointer and isinstance(a, np.integer)}
         return [self._array(p, a, scalars) if p.pointer else a
                 for p, a in zip(self.parameters, ready)]
+
+    def _map(self, parameter, value):
+        if not isinstance(value, TensorMap) or value.device != self.device:
+            self._fail(f"{parameter.name} as a TensorMap of an array on "
+                       f"'{self.device}'", type(value).__name__)
+        return value.encoded() if self.device == "cuda" else value
 
     def _scalar(self, parameter, value):
         dtype = parameter.dtype(self.real)

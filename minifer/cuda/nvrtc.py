@@ -8,7 +8,7 @@ reads the machine code back: see :func:`instructions`.
 
 ``tests/helpers/budgets.py`` says how much each kernel may need. A file whose text has a
 line ``// needs sm_80`` is compiled from that architecture on, one with the line
-``// float only`` for no other type.
+``// only sm_90a`` for that one, one with ``// float only`` for no other type.
 """
 
 import collections
@@ -22,10 +22,10 @@ import tempfile
 from typing import NamedTuple
 
 from ..errors import BackendUnavailable, KernelError
-from .loader import FOLDER, source_of
+from .loader import FOLDER, only, source_of
 
 __all__ = ["Usage", "architectures", "compile_file", "disassembler", "instructions",
-           "needed", "reals", "version"]
+           "fits", "needed", "reals", "version"]
 
 #: Turing, Ampere and Hopper; the newest that NVRTC knows is added.
 OLD = (75, 80, 90)
@@ -34,6 +34,8 @@ ENTRY = re.compile(r"Compiling entry function '(\w+)'")
 SPILLED = re.compile(r"(\d+) bytes spill stores, (\d+) bytes spill loads")
 USED = re.compile(r"Used (\d+) registers")
 SHARED = re.compile(r"(\d+) bytes smem")
+SERIAL = re.compile(r"wgmma\.mma_async instructions are serialized .* in the\s+"
+                    r"function '(\w+)'")
 NEEDS = re.compile(r"^// needs sm_(\d+)", re.MULTILINE)
 FLOAT_ONLY = re.compile(r"^// float only", re.MULTILINE)
 
@@ -41,6 +43,7 @@ FLOAT_ONLY = re.compile(r"^// float only", re.MULTILINE)
 CODE_OF = re.compile(r"^\.text\.(\w+):$", re.MULTILINE)
 OPCODE = re.compile(r"^\s*/\*[0-9a-f]+\*/\s+(?:@!?\w+\s+)?([A-Z]\w*(?:\.\w+)*)",
                     re.MULTILINE)
+PRODUCT = re.compile(r"\bHG?MMA\b")
 LABEL = re.compile(r"^(\.L_\w+):$", re.MULTILINE)
 BRANCH = re.compile(r"\bBRA\b.*`\((\.L_\w+)\)")
 
@@ -56,11 +59,15 @@ class Usage(NamedTuple):
         Bytes of a thread that are stored to memory and loaded back.
     shared : int
         Bytes of a block's static shared memory.
+    serial : bool
+        Whether products of four warps wait for one another, since the compiler found
+        no registers for several at a time.
     """
 
     registers: int
     spilled: int
     shared: int
+    serial: bool = False
 
 
 @functools.lru_cache(maxsize=None)
@@ -85,6 +92,11 @@ def architectures():
 def needed(file):
     """The lowest architecture for which a file is meant: 0 if it does not say."""
     return max(map(int, NEEDS.findall(source_of(file))), default=0)
+
+
+def fits(file, arch):
+    """Whether a file is meant for an architecture, such as 90."""
+    return only(file) == f"sm_{arch}a" if only(file) else arch >= needed(file)
 
 
 def reals(file):
@@ -126,8 +138,9 @@ def instructions(file, name, arch, real="float", loop=False, **defines):
 
     Whether a loop was unrolled, its operands kept in registers and its products given
     to the tensor cores is seen here, before a GPU is: ``HMMA`` is a product of the
-    tensor cores, ``LDL`` and ``STL`` are spilled registers on their way, and ``MOV``
-    is time spent on putting numbers where the next instruction wants them.
+    tensor cores, ``HGMMA`` one of four warps together, ``UTMALDG`` a copy of a box,
+    ``LDL`` and ``STL`` are spilled registers on their way, and ``MOV`` is time spent
+    on putting numbers where the next instruction wants them.
 
     Parameters
     ----------
@@ -186,7 +199,7 @@ def _hot_loop(code):
     labels = {match[1]: match.end() for match in LABEL.finditer(code)}
     loops = [code[labels[branch[1]]:branch.end()] for branch in BRANCH.finditer(code)
              if labels.get(branch[1], len(code)) < branch.start()]
-    return min((one for one in loops if "HMMA" in one), key=len, default=code)
+    return min((one for one in loops if PRODUCT.search(one)), key=len, default=code)
 
 
 def read_log(text):
@@ -200,13 +213,13 @@ def read_log(text):
     -------
     dict of str -> Usage
     """
-    found = {}
+    found, serial = {}, set(SERIAL.findall(text))
     _, *parts = ENTRY.split(text)
     for name, part in zip(parts[::2], parts[1::2]):
         spilled, shared = SPILLED.search(part), SHARED.search(part)
         found[name] = Usage(int(USED.search(part)[1]),
                             max(map(int, spilled.groups())),
-                            int(shared[1]) if shared else 0)
+                            int(shared[1]) if shared else 0, name in serial)
     return found
 
 
@@ -215,7 +228,8 @@ def _compiled(file, arch, real, defines):
     """Machine code, and what the compiler said."""
     macros = {"REAL": real, **dict(defines)}
     # -ftz as CuPy sets it, so that what is counted here is what runs.
-    options = [f"-arch=sm_{arch}", f"-I{FOLDER}", "-ftz=true", "--ptxas-options=-v",
+    target = only(file) if only(file) == f"sm_{arch}a" else f"sm_{arch}"
+    options = [f"-arch={target}", f"-I{FOLDER}", "-ftz=true", "--ptxas-options=-v",
                *(f"-D{name}={value}" for name, value in macros.items())]
     program, = _ask("nvrtcCreateProgram", source_of(file).encode(), file.encode(),
                     0, [], [])

@@ -27,9 +27,10 @@ if _why_not():
     pytest.skip(_why_not(), allow_module_level=True)
 
 CASES = [(Variant(file), arch, real) for file in FILES
-         for arch in nvrtc.architectures() if arch >= nvrtc.needed(file)
+         for arch in nvrtc.architectures() if nvrtc.fits(file, arch)
          for real in nvrtc.reals(file)]
-CASES += [(variant, arch, "float") for variant in VARIANTS for arch in (80, 90)]
+CASES += [(variant, arch, "float") for variant in VARIANTS for arch in (80, 90)
+          if nvrtc.fits(variant.file, arch)]
 
 
 def planted(name):
@@ -95,6 +96,31 @@ def test_a_file_says_from_which_architecture_on_it_compiles():
     nvrtc.compile_file(file, 80)
     with pytest.raises(KernelError, match="sm_75.*requires .target sm_80"):
         nvrtc.compile_file(file, 75)
+
+
+def test_a_file_says_that_it_is_for_one_architecture_alone():
+    assert [arch for arch in (80, 90, 100) if nvrtc.fits("wide_gemm.cu", arch)] == [90]
+    assert [arch for arch in (75, 80, 90) if nvrtc.fits("gemm.cu", arch)] == [80, 90]
+    with pytest.raises(KernelError, match="sm_80"):
+        nvrtc.compile_file("wide_gemm.cu", 80)
+
+
+def test_products_that_wait_for_one_another_are_found():
+    """The text is ptxas's, of a kernel that wanted too many registers."""
+    usages = nvrtc.read_log("""
+ptxas info    : (C7511) Potential Performance Loss: wgmma.mma_async instructions are \
+serialized due to insufficient register resources for the wgmma pipeline in the \
+function 'greedy'
+ptxas info    : Compiling entry function 'greedy' for 'sm_90a'
+ptxas         .     0 bytes stack frame, 0 bytes spill stores, 0 bytes spill loads
+ptxas info    : Used 60 registers, used 1 barriers
+ptxas info    : Compiling entry function 'modest' for 'sm_90a'
+ptxas         .     0 bytes stack frame, 0 bytes spill stores, 0 bytes spill loads
+ptxas info    : Used 60 registers, used 1 barriers
+""")
+    assert usages["greedy"].serial and not usages["modest"].serial
+    complaint, = budgets.complaints("planted.cu", usages)
+    assert complaint.startswith("planted.cu: greedy makes one product after the other")
 
 
 def test_a_file_says_that_it_is_for_float_alone():

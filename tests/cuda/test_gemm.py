@@ -5,6 +5,7 @@ import pytest
 
 from helpers.devices import DEVICES
 from helpers.steps import RULES
+from helpers.tf32 import error, tf32
 from minifer import updates
 from minifer.cuda import gemm, loader
 from minifer.cuda.emulator import schedule
@@ -24,12 +25,6 @@ SIZES = [(5, 36, 8, 1),       # less than a tile in every direction
 sizes = pytest.mark.parametrize("N, D, U, channels", SIZES)
 
 
-def tf32(x):
-    """float32 rounded to 10 bits after the point, ties away from 0."""
-    bits = np.asarray(x, np.float32).view(np.uint32)
-    return ((bits + np.uint32(0x1000)) & np.uint32(0xffffe000)).view(np.float32)
-
-
 def seen(precision, *arrays):
     """The arrays as the tensor core sees them, in float64."""
     return [(tf32(a) if precision == "tf32" else a).astype(np.float64) for a in arrays]
@@ -43,11 +38,6 @@ def arrays(*shapes, seed=0):
 def rows_of(D, channels):
     """The row of W for each input of x, from the definition."""
     return np.array([k % channels * (D // channels) + k // channels for k in range(D)])
-
-
-def error(found, expected):
-    return (np.linalg.norm(backend.to_host(found) - expected)
-            / np.linalg.norm(expected))
 
 
 def put(device, *arrays):

@@ -34,30 +34,71 @@ def faults(variant, name, arch):
     """What is wrong with a kernel, a line for each finding."""
     counts, loop = (nvrtc.instructions(variant.file, name, arch, loop=loop,
                                        **variant.defines) for loop in (False, True))
-    products, found = variant.products.get(name, counts["HMMA"]), []
-    if counts["HMMA"] != products:
-        found.append(f"{counts['HMMA']} products instead of {products}")
+    made, in_loop = (n["HMMA"] + n["HGMMA"] for n in (counts, loop))
+    products, found = variant.products.get(name, made), []
+    if made != products:
+        found.append(f"{made} products instead of {products}")
     if counts["LDL"] or counts["STL"]:
         found.append(f"{counts['LDL'] + counts['STL']} loads and stores of spills")
-    if variant.hot and loop["MOV"] >= loop["HMMA"] > 0:
-        found.append(f"{loop['MOV']} moves for {loop['HMMA']} products")
+    if variant.hot and loop["MOV"] >= in_loop > 0:
+        found.append(f"{loop['MOV']} moves for {in_loop} products")
     return found
 
 
-@pytest.mark.parametrize("arch", [
-    pytest.param(arch, marks=counts_instructions) for arch in ARCHS])
-@pytest.mark.parametrize("variant", [*map(Variant, FILES), *VARIANTS], ids=str)
+@pytest.mark.parametrize("variant, arch", [
+    pytest.param(variant, arch, marks=counts_instructions, id=f"{variant}-{arch}")
+    for variant in [*map(Variant, FILES), *VARIANTS] for arch in ARCHS
+    if nvrtc.fits(variant.file, arch)])
 def test_machine_code(variant, arch):
     found = {name: faults(variant, name, arch)
              for name in variant.products or loader.signatures(variant.file)}
     assert not any(found.values()), found
 
 
+def tensor_products(variant, name):
+    arch = 80 if nvrtc.fits(variant.file, 80) else 90
+    counts = nvrtc.instructions(variant.file, name, arch, **variant.defines)
+    return counts["HMMA"] + counts["HGMMA"]
+
+
+#: How many boxes each step along K sends for: of the first matrix, and of the second.
+BOXES = {"wide_forward": lambda wide: 4 + 1,
+         "wide_input_gradient": lambda wide: 1 + wide // 32,
+         "wide_weight_gradient": lambda wide: 4 + 1,
+         "wide_weight_update": lambda wide: 4 + 1}
+
+
+@pytest.mark.toolchain
+@counts_instructions[1]
+@pytest.mark.parametrize("variant", [v for v in VARIANTS if v.file == "wide_gemm.cu"],
+                         ids=str)
+@pytest.mark.parametrize("name", BOXES)
+def test_four_warps_multiply_what_boxes_bring(variant, name):
+    """In the loop products alone: who multiplies sends for nothing, and reads four
+    numbers of the first matrix for each, none of the second."""
+    counts, loop = (nvrtc.instructions(variant.file, name, 90, loop=loop,
+                                       **variant.defines) for loop in (False, True))
+    assert counts["UTMALDG"] == BOXES[name](variant.defines["WIDE"])
+    assert loop["UTMALDG"] == 0 and loop["HGMMA"] == counts["HGMMA"] == 8
+    assert loop["LDS"] == 4 * loop["HGMMA"] and counts["HMMA"] == 0
+
+
+@pytest.mark.toolchain
+@counts_instructions[1]
+def test_a_pixel_is_read_once_for_all_its_taps():
+    """16 numbers a lane for 40 products of two rows of outputs, five taps each."""
+    variant, = [v for v in VARIANTS if v.file == "wide_conv.cu"
+                and v.defines["KW"] == 5]
+    loop = nvrtc.instructions(variant.file, "wide_conv_forward", 90, loop=True,
+                              **variant.defines)
+    assert (loop["HGMMA"], loop["LDS"], loop["UTMALDG"], loop["LDG"]) == (40, 16, 0, 0)
+
+
 def test_who_uses_tensor_cores_says_how_many_products_it_makes():
     """And the other way round: what a variant names is there."""
     users = {(variant.file, name) for variant in [*map(Variant, FILES), *VARIANTS]
              for name in loader.signatures(variant.file)
-             if nvrtc.instructions(variant.file, name, 80, **variant.defines)["HMMA"]}
+             if tensor_products(variant, name)}
     assert users == {(variant.file, name) for variant in VARIANTS
                      for name, count in variant.products.items() if count}
 

@@ -23,6 +23,9 @@ PRODUCT = "64 sums and the fragments of the next product, twice with 3xTF32"
 
 IN_REGISTERS = "96 sums, 10 columns of fragments; two blocks of 128 threads fit"
 
+WIDE = ("64 sums, and the first matrix's numbers for this step and the next; nine "
+        "warps count as twelve, three to a quarter")
+
 #: (file, kernel) -> Budget
 EXCEPTIONS = {
     ("fused_conv.cu", "fused_forward"): Budget(240, IN_REGISTERS),
@@ -46,6 +49,11 @@ EXCEPTIONS = {
     ("gemm.cu", "dense_input_gradient"): Budget(176, PRODUCT),
     ("gemm.cu", "dense_weight_gradient"): Budget(176, PRODUCT),
     ("gemm_update.cu", "dense_weight_update"): Budget(176, PRODUCT),
+    ("wide_conv.cu", "wide_conv_forward"): Budget(
+        255, "ten columns of 16 sums, a pixel's numbers and the next pixel's; its four "
+        "warps have a multiprocessor to themselves"),
+    **{("wide_gemm.cu", f"wide_{name}"): Budget(168, WIDE) for name in (
+        "forward", "input_gradient", "weight_gradient", "weight_update")},
     ("head.cu", "head_rows"): Budget(
         128, "all scores of a row, and as many sums; two blocks of 256 threads fit"),
 }
@@ -83,6 +91,9 @@ def complaints(file, usages):
         if usage.spilled:
             found.append(f"{file}: {name} spills {usage.spilled} bytes a thread. Keep "
                          "fewer values alive at a time.")
+        if usage.serial:
+            found.append(f"{file}: {name} makes one product after the other. Keep "
+                         "fewer sums alive, and touch none while a group is under way.")
         if usage.registers > allowed.registers:
             found.append(f"{file}: {name} uses {usage.registers} registers, its budget "
                          f"is {allowed.registers} ({allowed.reason}).")

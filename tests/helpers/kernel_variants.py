@@ -9,7 +9,8 @@ from unittest import mock
 
 import numpy as np
 
-from minifer.cuda import filter_gradient, first_conv, fused_conv, gemm, head, loader
+from minifer.cuda import (filter_gradient, first_conv, fused_conv, gemm, head, loader,
+                          wide_conv, wide_gemm)
 from minifer.device.emuarray import EmuArray
 
 __all__ = ["FILES", "VARIANTS", "Variant"]
@@ -57,7 +58,9 @@ def asked_for(module, *calls):
             found.append(Variant(file, defines, made))
         return lambda *args, **how: None
 
-    with mock.patch.object(module, "kernel", kernel):
+    with (mock.patch.object(module, "kernel", kernel),
+          mock.patch.object(wide_conv, "kernel", kernel),
+          mock.patch.object(wide_gemm, "kernel", kernel)):
         for name, shapes, options in calls:
             getattr(module, name)(*map(empty, shapes), **options)
     return merged(found)
@@ -106,12 +109,28 @@ def dense_products(defines):
     return parts(defines) * pieces * defines["BK"] // 8
 
 
+def wide_products(defines):
+    """Two steps along K of 32, in products of 8."""
+    return 2 * 32 // 8
+
+
+def wide_conv_products(defines):
+    """A pixel's, for each place of its column among the sums: of the uppermost row, of
+    those between (twice, for two rows of outputs), and of the lowest."""
+    rows = 4 if defines["KH"] > 1 else 2
+    return rows * defines["KW"] ** 2 * 32 // 8
+
+
 PRODUCTS = {"fused_forward": convolution_products("FILTERS", "FORWARD_WIDE"),
             "fused_input_gradient": convolution_products("CHANNELS", "BACK_WIDE"),
             "filter_gradient": filter_products,
             "dense_forward": dense_products, "dense_input_gradient": dense_products,
             "dense_weight_gradient": dense_products,
-            "dense_weight_update": dense_products}
+            "dense_weight_update": dense_products,
+            "wide_forward": wide_products, "wide_input_gradient": wide_products,
+            "wide_weight_gradient": wide_products,
+            "wide_weight_update": wide_products,
+            "wide_conv_forward": wide_conv_products}
 
 
 # --- layers -----------------------------------------------------------------------
@@ -129,6 +148,15 @@ def convolution(side, C, F, size, pad, pool, precision):
         ("input_gradient", (y, y, packed, x), sized)) + asked_for(
         filter_gradient, ("filter_gradient", (x, y, y, W, (F,), work),
                           shape | {"flip": True}))
+
+
+def wide_convolution(side, size, pad, pool):
+    """What a layer of square images and 32 channels compiles on Hopper, forward."""
+    out = (side + 2 * pad - size + 1) // (1 + pool)
+    x, y = (64, side, side, 32), (64, out, out, 32)
+    return asked_for(fused_conv, ("forward", (x, (1024 * size * size,), (32,), y, y), {
+        "pad": (pad, pad), "pool": pool, "precision": "tf32", "relu": True,
+        "filter_size": (size, size)}))
 
 
 def first_convolution(side, C, F, size, pad, pool):
@@ -162,17 +190,18 @@ def last_layer(N, D, K):
                                      (N, K), (N, D), (D, K), (K,), work), {}))
 
 
-def dense(N, D, U, channels, rule, slots, precision):
-    """All that a dense layer compiles."""
+def dense(N, D, U, channels, rule, slots, precision, capability=80):
+    """All that a dense layer compiles for GPUs of a compute capability."""
     x, z, W = (N, D), (N, U), (D, U)
     options = {"channels": channels, "precision": precision}
-    return asked_for(
-        gemm, ("forward", (x, W, (U,), z, (gemm.workspace(N, D, U),)), options),
-        ("input_gradient", (z, W, x), options),
-        ("weight_gradient", (x, z, W), options),
-        ("weight_gradient_update", (x, z, W), options | {
-            "slots": [empty(W)] * slots, "fine": empty((2,)), "numbers": empty((8,)),
-            "rule": rule}))
+    with mock.patch.object(wide_gemm, "compute_capability", lambda _: capability):
+        return asked_for(
+            gemm, ("forward", (x, W, (U,), z, (gemm.workspace(N, D, U),)), options),
+            ("input_gradient", (z, W, x), options),
+            ("weight_gradient", (x, z, W), options),
+            ("weight_gradient_update", (x, z, W), options | {
+                "slots": [empty(W)] * slots, "fine": empty((2,)),
+                "numbers": empty((8,)), "rule": rule}))
 
 
 VARIANTS = [variant for layer in (
@@ -185,6 +214,9 @@ VARIANTS = [variant for layer in (
     dense(64, 14112, 256, 32, "nesterov_momentum", 1, "fp32"),
     dense(512, 14112, 256, 32, "adam", 2, "tf32"),
     dense(5, 27, 7, 1, "sgd", 0, "fp32"),
+    wide_convolution(46, 5, 0, True), wide_convolution(24, 3, 1, False),
+    dense(64, 14112, 256, 32, "nesterov_momentum", 1, "tf32", 90),
+    dense(512, 14112, 256, 1, "adam", 2, "tf32", 90),
     first_convolution(48, 1, 64, 3, 1, False),
     first_convolution(20, 3, 8, 7, 3, True),
     folded(48, 1, 32, 3, "fp32"), folded(48, 32, 32, 3, "fp32"),

@@ -167,6 +167,10 @@ class EmuFunction:
             if kind in "fi":
                 values.append(self._scalar(value, kind, size, number))
                 continue
+            if kind == "t":
+                values.append((ctypes.c_char * size).from_buffer_copy(value.encoded()))
+                arrays.append(self._array(value.array.memory, "c", 4, number))
+                continue
             values.append(ctypes.c_void_p())
             if value is not None:
                 arrays.append(self._array(value, kind, size, number))

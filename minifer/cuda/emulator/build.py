@@ -83,7 +83,8 @@ def kernel_heads(text):
 
 def runtime_library():
     """The emulator's own code as a library: its path."""
-    parts = [HERE / name for name in ("emu.cpp", "warp.cpp", "memory.cpp", "races.cpp")]
+    parts = [HERE / name for name in ("emu.cpp", "warp.cpp", "memory.cpp", "races.cpp",
+                                      "hopper.cpp", "wgmma.cpp")]
     texts = [text for part in parts for text in sources(part).values()]
 
     def make(target):

@@ -103,7 +103,8 @@ def put_libraries(python):
     (packages / "standin.pth").write_text(
         f"import sys; sys.path.append({str(HERE)!r}); import hook; sys.path.pop()\n")
     sources = [*sorted(HERE.glob("*.cpp")), *sorted(HERE.glob("*.h")),
-               *(EMULATOR / name for name in ("emu.cpp", "warp.cpp", "emu.h",
+               *(EMULATOR / name for name in ("emu.cpp", "warp.cpp", "hopper.cpp",
+                                              "wgmma.cpp", "hopper.h", "emu.h",
                                               "internals.h")), pathlib.Path(__file__)]
     digest = hashlib.sha256(b"".join(one.read_bytes() for one in sources)).hexdigest()
     mark = packages / "standin.digest"
@@ -112,7 +113,9 @@ def put_libraries(python):
     folder = packages / "nvidia" / "cu13" / "lib"
     driver = folder / "libcuda.so.1"
     link(driver, *(HERE / f"{name}.cpp" for name in ("driver", "streams", "memory")),
-         "-include", HERE / "names.h", EMULATOR / "emu.cpp", EMULATOR / "warp.cpp")
+         "-include", HERE / "names.h",
+         *(EMULATOR / name for name in ("emu.cpp", "warp.cpp", "hopper.cpp",
+                                      "wgmma.cpp")))
     cublas, = (packages / "cupy_backends" / "cuda" / "libs").glob("cublas.*.so")
     link_all_of(folder / "libcudart.so.13", packages / "runtime.o", "cuda", 801,
                 HERE / "runtime.cpp", driver)

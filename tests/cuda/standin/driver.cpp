@@ -125,6 +125,21 @@ CUresult cuLaunchKernel(CUfunction f, unsigned int gx, unsigned int gy,
     });
 }
 
+int emu_tensor_map(void*, int, unsigned int, void*, const cuuint64_t*, const cuuint64_t*,
+                   const cuuint32_t*, const cuuint32_t*, int, int, int, int);
+
+CUresult cuTensorMapEncodeTiled(CUtensorMap* map, CUtensorMapDataType type,
+                                cuuint32_t rank, void* base, const cuuint64_t* dims,
+                                const cuuint64_t* strides, const cuuint32_t* box,
+                                const cuuint32_t* steps, CUtensorMapInterleave interleave,
+                                CUtensorMapSwizzle swizzle,
+                                CUtensorMapL2promotion promotion,
+                                CUtensorMapFloatOOBfill fill)
+{
+    return (CUresult)emu_tensor_map(map, type, rank, base, dims, strides, box, steps,
+                                    interleave, swizzle, promotion, fill);
+}
+
 CUresult cuGetErrorName(CUresult error, const char** text)
 {
     *text = error == CUDA_ERROR_INVALID_VALUE ? "CUDA_ERROR_INVALID_VALUE"
@@ -166,8 +181,8 @@ bool open_memory(const void* const* module, const Array*, int, void**,
                  unsigned long shared, bool)
 {
     data = module, bytes = shared;
-    if (dynamic.size() < bytes + 128) dynamic.resize(bytes + 128);
-    start = (char*)(((unsigned long)dynamic.data() + 127) / 128 * 128);
+    if (dynamic.size() < bytes + 1024) dynamic.resize(bytes + 1024);
+    start = (char*)(((unsigned long)dynamic.data() + 1023) / 1024 * 1024);
     return true;
 }
 
@@ -180,6 +195,7 @@ void poison_shared()
 }
 
 void access(const void*, unsigned long, Access, const char*) {}
+unsigned long shared_size() { return bytes; }
 void begin_clock(Thread&) {}
 void synchronise(Thread*, unsigned int) {}
 

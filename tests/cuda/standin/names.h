@@ -18,3 +18,14 @@
 #define emu_copy_commit standin_copy_commit
 #define emu_copy_wait standin_copy_wait
 #define emu_launch standin_launch
+#define emu_boxes_shared standin_boxes_shared
+#define emu_barrier_init standin_barrier_init
+#define emu_barrier_arrive standin_barrier_arrive
+#define emu_barrier_wait standin_barrier_wait
+#define emu_fence_async standin_fence_async
+#define emu_load_box standin_load_box
+#define emu_wgmma_fence standin_wgmma_fence
+#define emu_wgmma_commit standin_wgmma_commit
+#define emu_wgmma_wait standin_wgmma_wait
+#define emu_wgmma standin_wgmma
+#define emu_tensor_map standin_tensor_map
