@@ -8,7 +8,11 @@
 # make load:  32 threads in four processes ask one model for a minute; every answer is
 #             compared. ARGS="--seconds 10" for less; --help for all.
 # make docs:  lessons, explained by what they print and draw, and the reference.
-# make gpu-check: everything a machine with an NVIDIA GPU should prove.
+# make gpu-check: everything a machine with an NVIDIA GPU should prove, in ten minutes.
+#             ARGS="--minutes 40" for a longer benchmark; --help for all.
+# make gpu-wheels: all that gpu-check installs, into the folder wheels/, for a machine
+#             without a network: where that folder lies, gpu-check looks nowhere else.
+#             To be run with the same version of Python; CUDA=12 for an older driver.
 # make cupy-check: the same with real CuPy on a machine without a GPU, as far as that goes:
 #             its kernels are compiled by NVRTC, and computed by the emulator.
 PYTHON ?= python3
@@ -16,9 +20,11 @@ VENV ?= .venv
 RUN = $(VENV)/bin/python
 GPU = $(VENV)-gpu
 comma = ,
+WHEELS = wheels
 CUDA = $(shell nvidia-smi 2>/dev/null | sed -n 's/.*CUDA[A-Z ]*Version: *\([0-9]*\).*/\1/p')
 
-.PHONY: train test test-processors fuzz load docs gpu-check cupy-check driver clean
+.PHONY: train test test-processors fuzz load docs gpu-check gpu-wheels cupy-check driver \
+  clean
 
 train: $(VENV)/.installed
 	$(RUN) examples/train_ck.py
@@ -40,7 +46,11 @@ docs: $(VENV)/.docs
 	@echo "open docs/_build/html/index.html"
 
 gpu-check: driver $(GPU)/.installed
-	$(GPU)/bin/python examples/gpu/gpu_check.py
+	$(GPU)/bin/python examples/gpu/gpu_check.py $(ARGS)
+
+gpu-wheels:
+	$(PYTHON) -m pip wheel --disable-pip-version-check --wheel-dir $(WHEELS) \
+	  $(GPU_PACKAGES) 'setuptools>=64'
 
 cupy-check: $(VENV)/.dev
 	$(RUN) tests/cuda/standin $(ARGS)
@@ -69,14 +79,16 @@ driver:
 	  "for CUDA 12 or newer, as nvidia-smi shows it, got $(or $(CUDA),none). Without" \
 	  "one, rehearse: $(RUN) examples/gpu/gpu_check.py --device emu" >&2; exit 2; }
 
+GPU_PACKAGES = $(if $(filter 12,$(CUDA)),'.[test$(comma)cuda12x]',\
+  '.[test$(comma)cuda13x]' 'nvidia-cuda-nvrtc==13.0.*')
+
 # An environment of its own, with one compiler: CuPy for CUDA 12 would load the NVRTC of
 # CUDA 13 that the other tests install. That of CUDA 13 is the one whose register budgets
 # are known. PyTorch is compared with if somebody has installed it there.
 $(GPU)/.installed: setup.cfg pyproject.toml
 	test -x $(GPU)/bin/python || $(PYTHON) -m venv $(GPU)
 	$(GPU)/bin/python -m pip install --quiet --disable-pip-version-check \
-	  $(if $(filter 12,$(CUDA)),-e '.[test$(comma)cuda12x]',\
-	  -e '.[test$(comma)cuda13x]' 'nvidia-cuda-nvrtc==13.0.*')
+	  $(if $(wildcard $(WHEELS)),--no-index --find-links $(WHEELS)) -e $(GPU_PACKAGES)
 	touch $@
 
 clean:

@@ -10,11 +10,12 @@ losses        20 training steps on the CPU, the emulator and the GPU: the same l
 training      the headline network learns drawn faces
 ranks         two GPUs that NCCL connects train as one does, where there are two
 benchmark     time and memory, beside PyTorch's if that is installed, and beside what
-              the GPU could do at best; for as long as --limit says
+              the GPU could do at best; for as long as is left of --minutes
 
 Each part is a process of its own, so that one that fails, hangs or breaks the GPU
-leaves the others alone. Exit code 0: all passed; 1: a part failed, see the report;
-2: no GPU here. --device emu rehearses all of it, small, without one.
+leaves the others alone; the report, and the same as tables for docs/results/, are
+written after each. Exit code 0: all passed; 1: a part failed, see the report; 2: no
+GPU here. --device emu rehearses all of it, small, without one.
 """
 
 import importlib.metadata
@@ -37,11 +38,12 @@ import numpy as np
 import minifer
 from gpu_conformance import conformance, primitives
 from gpu_ranks import ranks
+from gpu_tables import markdown
 from minifer import config, data, layers, models, objectives, random, updates
 from minifer.commands.cli import ArgumentParser, run
 from minifer.device.arrays import resolve
 from minifer.faces.preprocessing import Preprocessing
-from minifer.files import write_json
+from minifer.files import write_json, write_text
 from minifer.tensor import ivector
 from minifer.training.trainer import Trainer
 
@@ -70,7 +72,7 @@ class Size(NamedTuple):
     net: str = "ck96"  # that the benchmark times
     batches: tuple = (64, 512, 128, 2048)  # for as long as there is time
     bench: tuple = ("--rounds", "5")
-    limit: int = 1200  # seconds for the benchmark, which compiles PyTorch's side
+    limit: int = 600  # seconds for the benchmark, which compiles PyTorch's side
 
 
 SIZES = {"cuda": Size(),
@@ -92,13 +94,18 @@ def main(argv=None):
               "seconds": 0.0, "parts": {}}
     started = time.perf_counter()
     for name in args.parts:
-        found = in_its_own_process(name, args.device, PARTS[name].seconds or args.limit,
-                                   *["--small"] * args.small)
+        left = int(60 * args.minutes - (time.perf_counter() - started))
+        found = {"passed": False, "error": "no time was left", "seconds": 0.0}
+        if left > 0:
+            seconds = min(PARTS[name].seconds or left, left)
+            found = in_its_own_process(name, args.device, seconds,
+                                       *["--small"] * args.small)
         report["parts"][name] = found
         report["passed"] = (len(report["parts"]) == len(args.parts)
                             and all(p["passed"] for p in report["parts"].values()))
         report["seconds"] = round(time.perf_counter() - started, 1)
         write_json(args.out, report)  # what is known is kept, whatever comes
+        write_text(os.path.splitext(args.out)[0] + ".md", markdown(report))
         print(line(name, found), flush=True)
     print(f"{args.out} holds the report: {verdict(report)}, {report['seconds']} s")
     if not report["passed"]:
@@ -114,10 +121,12 @@ def parse(argv):
     add("--out", default="gpu-check.json", help="the report")
     add("--parts", nargs="+", choices=list(PARTS), default=list(PARTS), metavar="PART",
         help=f"only these of {', '.join(PARTS)}")
-    add("--limit", type=int, default=Size().limit, metavar="SECONDS",
-        help="for the benchmark, default %(default)s; the rest is under 10 minutes")
+    add("--minutes", type=float, default=10.0,
+        help="for everything, default %(default)g; the benchmark, which comes last, "
+        "has what the other parts leave")
     add("--small", action="store_true", help="as little as --device emu does")
     add("--part", choices=list(PARTS), help="used inside")
+    add("--limit", type=int, default=Size().limit, help="used inside")
     return parser.parse_args(argv)
 
 
@@ -322,17 +331,18 @@ def benchmark(device, size):
             words = ["--device", device, "--net", size.net, "--batch", str(batch),
                      "--against", "torch", *size.bench, "--out", path]
             try:
-                code = subprocess.run(
-                    [sys.executable, BENCH, *words],
-                    timeout=max(1, ends - time.monotonic())).returncode
+                done = subprocess.run(
+                    [sys.executable, BENCH, *words], stdout=subprocess.PIPE, text=True,
+                    timeout=max(1, ends - time.monotonic()))
             except subprocess.TimeoutExpired:  # what it started ends with this part
                 notes.append(f"batch {batch}: there was no time left")
                 break
-            if code:
-                notes.append(f"batch {batch}: ended with exit code {code}")
+            print(done.stdout)
+            if done.returncode:
+                notes.append(f"batch {batch}: ended with exit code {done.returncode}")
                 continue
             with open(path, encoding="utf-8") as file:
-                reports[str(batch)] = json.load(file)
+                reports[str(batch)] = json.load(file) | {"table": done.stdout}
     for batch, found in reports.items():
         report |= {f"{precision}_{batch}": round(ratios["train"]["to_fastest"], 2)
                    for precision, ratios in found["ratios"].items() if ratios}
@@ -344,9 +354,9 @@ def benchmark(device, size):
 
 
 class Part(NamedTuple):
-    """A part, and how many seconds it may take, None for --limit. Without that part
-    it is under 10 minutes in all. That is meant for a machine that has compiled nothing
-    yet: NVRTC takes 93 s of one core for the tests, g++ 147 s for the conformance."""
+    """A part, and how many seconds it may take, None for what is left. The others are
+    under 10 minutes in all. That is meant for a machine that has compiled nothing yet:
+    NVRTC takes 93 s of one core for the tests, g++ 147 s for the conformance."""
 
     check: Callable
     seconds: int | None
