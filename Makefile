@@ -79,8 +79,9 @@ driver:
 	  "for CUDA 12 or newer, as nvidia-smi shows it, got $(or $(CUDA),none). Without" \
 	  "one, rehearse: $(RUN) examples/gpu/gpu_check.py --device emu" >&2; exit 2; }
 
+# With the toolkit's version pip need not try one after the other, 400 MB each.
 GPU_PACKAGES = $(if $(filter 12,$(CUDA)),'.[test$(comma)cuda12x]',\
-  '.[test$(comma)cuda13x]' 'nvidia-cuda-nvrtc==13.0.*')
+  '.[test$(comma)cuda13x]' 'nvidia-cuda-nvrtc==13.0.*' 'cuda-toolkit==13.0.*')
 
 # An environment of its own, with one compiler: CuPy for CUDA 12 would load the NVRTC of
 # CUDA 13 that the other tests install. That of CUDA 13 is the one whose register budgets
