@@ -25,9 +25,6 @@
 #ifndef TF32        // 1: tf32 products; 0: as accurate as float, in three of them
 #define TF32 1
 #endif
-#ifndef AFTER       // 1: what comes out goes through folded batch norms, too
-#define AFTER 0
-#endif
 #ifndef FORWARD_WIDE    // tiles
 #define FORWARD_OCTETS 4    // filters of a block, by eight
 #define FORWARD_WIDE 6      // columns of a warp

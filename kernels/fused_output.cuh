@@ -4,6 +4,10 @@
 #pragma once
 #include "common.cuh"
 
+#ifndef AFTER       // 1: what comes out goes through folded batch norms, too
+#define AFTER 0
+#endif
+
 // Take v if it is larger; NaN beats all numbers. The first of equals stays.
 __device__ inline void take_larger(float& m, int& place, float v, int e)
 {

@@ -25,9 +25,6 @@
 #define OUT_H 21
 #define OUT_W 21
 #endif
-#ifndef AFTER       // as in fused_conv.cu
-#define AFTER 0
-#endif
 #ifndef CHUNK       // even
 #define CHUNK 14
 #define STAGES 8

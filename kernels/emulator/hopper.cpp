@@ -2,6 +2,7 @@
 #include <stdio.h>
 
 #include <algorithm>
+#include <map>
 
 #include "hopper.h"
 
@@ -48,12 +49,22 @@ struct Barrier {
     int64_t bytes : 22;    // that are still to come in this phase
 };
 
-Barrier& barrier(const char* where, void* p)
+// Which thread began a barrier, and in which epoch of the block: others may use it from
+// the next on.
+struct Begun { int thread; unsigned int epoch; };
+std::map<uint64_t, Begun> begun;
+
+Barrier& used(const char* where, void* p)
 {
     Barrier& b = *(Barrier*)p;
     if (place_of(p) % 8) fault({where, 0}, "an mbarrier at no multiple of 8 bytes");
     check_inside({where, 0}, place_of(p), 8, "an mbarrier");
-    if (b.expected == 0xfffff) fault({where, 0}, "an mbarrier that was not begun");
+    auto found = begun.find(place_of(p));
+    if (found == begun.end()) fault({where, 0}, "an mbarrier that was not begun");
+    const Begun& one = found->second;
+    if (one.thread != me && one.epoch == now.epoch)
+        fault({where, 0}, "race: an mbarrier that thread %d has begun, with no "
+              "__syncthreads() since", one.thread);
     return b;
 }
 
@@ -126,6 +137,7 @@ void begin_async()
     if (!watching) return;       // nor did the block before
     watching = false;
     loads.clear();
+    begun.clear();
     std::fill(stores.begin(), stores.end(), 0);
     begin_products();
 }
@@ -162,7 +174,7 @@ void watch(const void* address, unsigned long bytes, Access kind, Place where)
     if (load_to(place, bytes))
         fault(where, "%s byte %ld of the dynamic shared memory, where a copy is under way",
               verb, (long)place);
-    if (kind == READ) return;
+    if (kind != WRITE) return;
     if (is_multiplied(place, bytes))
         fault(where, "writes byte %ld of the dynamic shared memory, which a product still "
               "reads", (long)place);
@@ -217,14 +229,15 @@ void emu_barrier_init(const char* where, void* p, unsigned int count)
     Barrier& b = *(Barrier*)p;
     b = {};
     b.pending = b.expected = count;
-    barrier(where, p);
+    begun[place_of(p)] = {me, now.epoch};
     store_at(place_of(p)) = me + 1;
+    used(where, p);
 }
 
 // Expect so many bytes more in this phase, and arrive.
 void emu_barrier_arrive(const char* where, void* p, unsigned int bytes)
 {
-    Barrier& b = barrier(where, p);
+    Barrier& b = used(where, p);
     if (!b.pending) fault({where, 0}, "more arrive at an mbarrier than it counts");
     b.bytes += bytes;
     b.pending--;
@@ -234,7 +247,7 @@ void emu_barrier_arrive(const char* where, void* p, unsigned int bytes)
 // Wait for the end of the phase with this parity: of the current one, or of that before.
 void emu_barrier_wait(const char* where, void* p, unsigned int parity)
 {
-    while (barrier(where, p).phase == (parity & 1)) sleep_on(where, p);
+    while (used(where, p).phase == (parity & 1)) sleep_on(where, p);
 }
 
 void emu_fence_async()
@@ -249,7 +262,7 @@ void emu_load_box(const char* where, void* target, const TensorMap* map, int x, 
     if (map->magic != MAGIC || map->rank != 3)
         return fault({where, 0}, "no tensor map of three dimensions");
     Load load = {*map, {x, y, z}, place_of(target), (unsigned long)item_bytes(map->type),
-                 &barrier(where, p), where, me};
+                 &used(where, p), where, me};
     for (int d = 0; d < 3; d++) load.bytes *= map->box[d];
     if (load.target % 128) fault({where, 0}, "a copy to no multiple of 128 bytes");
     check_inside({where, 0}, load.target, load.bytes, "a copy");

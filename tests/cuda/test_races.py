@@ -8,7 +8,8 @@ import pytest
 
 from minifer.cuda import (activation, conv, depthwise, dropout, filter_gradient,
                           first_conv, fused_conv, gemm, head, image_norm, loader, loss,
-                          matmul, norm, pool, reduce, unfold, update)
+                          matmul, norm, pool, reduce, unfold, update, wide_conv,
+                          wide_gemm)
 from minifer.cuda.emulator import schedule
 from minifer.device import arrays
 from minifer.device.graphs import capture
@@ -148,6 +149,28 @@ def run_fused_conv():
     return out, codes, dx
 
 
+def run_wide_conv():
+    x, W, b = device(2, 4, 6, 32), device(32, 32, 3, 3), device(32)
+    out, codes, packed = new(2, 1, 2, 32), new(2, 1, 2, 32, dtype=np.uint8), new(W.size)
+    macros, *_ = fused_conv.compiled_for(x.shape, out.shape, filter_size=(3, 3),
+                                         pad=(0, 0), pool=True, precision="tf32")
+    fused_conv.pack_filters(W, packed, None, flip=False)
+    wide_conv.forward(x, packed, b, out, codes, macros, pool=True, relu=True, keep=None,
+                      scale=1)
+    return out, codes
+
+
+def run_wide_gemm():
+    """More steps than stages."""
+    x, dz, W, dW, dx = (device(*shape) for shape in (
+        (130, 160), (130, 36), (160, 36), (160, 36), (130, 160)))
+    work = new(130, 36)
+    wide_gemm.forward(x, W, work, 1, 32)
+    wide_gemm.input_gradient(dz, W, dx, 32)
+    wide_gemm.weight_gradient(x, dz, dW, 32)
+    return work, dx, dW
+
+
 def run_filter_gradient():
     """More bands than blocks; then no band at all, when only the sums are written."""
     results = []
@@ -187,6 +210,7 @@ LIBRARY = {
     "gemm.cu": run_gemm, "gemm.cuh": run_gemm, "gemm_update.cu": run_gemm,
     "fused_conv.cu": run_fused_conv, "fused_conv.cuh": run_fused_conv,
     "filter_gradient.cu": run_filter_gradient, "first_conv.cu": run_first_conv,
+    "wide_conv.cu": run_wide_conv, "wide_gemm.cu": run_wide_gemm,
     "partial.cuh": lambda: [*run_filter_gradient(), *run_first_conv()],
     "pool.cu": lambda: [*run_pool("max"), *run_pool("average_inc_pad")],
     "image_norm.cu": run_image_norm, "image_norm.cuh": run_image_norm,

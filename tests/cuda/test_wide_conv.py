@@ -94,17 +94,6 @@ def test_nan_wins_its_window(device, wild):
     assert (codes[1, 0, 0] == 2 * wild[0] + wild[1]).all()
 
 
-@pytest.mark.parametrize("device", DEVICES[:1])
-@pytest.mark.parametrize("order", ["reverse", "fair", 3])
-def test_any_order_of_threads_gives_the_same_bits(device, order):
-    x, W, b, _ = drawn((3, 5, 6), (3, 3))
-    how = {"pad": (1, 1), "pool": False}
-    expected = run(device, x, W, b, (3, 5, 6, 32), **how)
-    with schedule(order, races=True):
-        found = run(device, x, W, b, (3, 5, 6, 32), **how)
-    assert all((a == c).all() for a, c in zip(found, expected))
-
-
 # --- the door -------------------------------------------------------------------------
 
 @pytest.mark.parametrize("N, C, F, size, precision, capability, is_chosen", [

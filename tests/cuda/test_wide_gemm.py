@@ -132,24 +132,6 @@ def test_what_is_not_finite_stays_visible(device, wild):
     assert np.flatnonzero(~fine[2][0]).tolist() == [4]
 
 
-def everything(N=70, D=160, U=68):
-    """Bits of all that the kernels make."""
-    x, W, dz = put("emu", *arrays((N, D), (D, U), (N, U)))
-    work, dx, dW = (empty("emu", *s) for s in ((2, N, U), (N, D), (D, U)))
-    wide_gemm.forward(x, W, work, 2, 32)
-    wide_gemm.input_gradient(dz, W, dx, 32)
-    wide_gemm.weight_gradient(x, dz, dW, 32)
-    return [backend.to_host(a).tobytes() for a in (work, dx, dW)]
-
-
-@pytest.mark.parametrize("device", DEVICES[:1])
-@pytest.mark.parametrize("order", ["reverse", "fair", 3])
-def test_any_order_of_threads_gives_the_same_bits(device, order):
-    with schedule(order, races=True):
-        found = everything()
-    assert found == everything()
-
-
 # --- the door -------------------------------------------------------------------------
 
 @pytest.fixture
