@@ -54,16 +54,18 @@ def pooled(z):
     return windows.max(-1), windows.argmax(-1)
 
 
-def run(device, x, W, b, out_shape, *, pad, pool, relu=True, keep=None, scale=1.0):
+def run(device, x, W, b, out_shape, *, pad, pool, relu=True, keep=None, scale=1.0,
+        after=None):
     """out and codes."""
-    put = [None if a is None else backend.to_device(a, device) for a in (x, W, b, keep)]
-    x, W, b, keep = put
+    x, W, b, keep, after = (None if a is None else backend.to_device(a, device)
+                            for a in (x, W, b, keep, after))
     out = backend.to_device(np.full(out_shape, 99, np.float32), device)
     codes = backend.to_device(np.full(out_shape, 99, np.uint8), device)
     packed = np.full_like(W, np.nan, shape=W.size)
     fused_conv.pack_filters(W, packed, None, flip=False)
     fused_conv.forward(x, packed, b, out, codes, filter_size=W.shape[2:], pad=pad,
-                       relu=relu, pool=pool, keep=keep, scale=scale, precision="tf32")
+                       relu=relu, pool=pool, keep=keep, scale=scale, after=after,
+                       precision="tf32")
     return backend.to_host(out), backend.to_host(codes)
 
 
@@ -121,6 +123,20 @@ def test_a_chosen_layer_is_computed_here(device, monkeypatch):
     out, _ = run(device, x, W, b, z.shape, pad=(0, 0), pool=True, relu=False)
     assert names == ["fused_pack", "wide_conv_forward"] and error(out, z) <= 2e-6
     assert 1e-4 < error(out, pooled(correlate(x, W, (0, 0)))[0] + b) < 5e-4
+
+
+@on_devices
+@pytest.mark.parametrize("relu", [False, True])
+def test_what_is_folded_behind_pooling_is_done_as_without(device, relu, monkeypatch):
+    x, W, b, rng = drawn((64, 3, 4), (2, 2))
+    after = rng.normal(size=(3, 32)).astype(np.float32)
+    wide = run(device, x, W, b, (64, 1, 1, 32), pad=(0, 0), pool=True, relu=relu,
+               after=after)
+    monkeypatch.setattr(wide_conv, "chosen", lambda *layer: False)
+    other = run(device, x, W, b, (64, 1, 1, 32), pad=(0, 0), pool=True, relu=relu,
+                after=after)
+    assert error(wide[0], other[0]) <= 2e-6
+    np.testing.assert_array_equal(wide[1], other[1])
 
 
 def test_columns_are_cut_so_that_all_multiprocessors_have_some():
