@@ -18,7 +18,7 @@ is below 0 is turned over: its filters, bias and ReLU change their sign, and so 
 import numpy as np
 
 from ..steps import pieces
-from .program import ZERO, Program, cut, empty
+from .program import ZERO, Program
 from .statistics import BatchStatistics
 from .sums import ChannelSums
 
@@ -27,6 +27,9 @@ __all__ = ["BatchNorm"]
 # A mean so many times as large as the deviation leaves a sum of squares too few digits
 # for the variance: then it is summed once more, around the mean.
 FAR = 10.0
+# A shift so many times as large as the slope would be all that is seen of what is
+# normalised in the sums of its products with the gradient.
+STEEP = 4.0
 
 
 class BatchNorm:
@@ -51,9 +54,10 @@ class BatchNorm:
     p : array, shape (batch, Ho, Wo, C)
         What is left of it by pooling; the convolution writes that, too.
     d : array of p's shape
-        The gradient of what p becomes by slope and shift.
+        The gradient of what p becomes by slope and shift. It may lie where images of
+        the batch norm above were: see :meth:`lie_in`.
     joined : bool
-        Whether a convolution above reads from here, and hands down to here.
+        Whether the step above reads p from here, and hands down d to here.
     """
 
     def __init__(self, layer, cuts, pool, size, batch):
@@ -65,33 +69,46 @@ class BatchNorm:
         self.p = np.empty((batch, *half, C), np.float32) if pool else self.z
         self.d = np.empty_like(self.p)
         self.joined, self.y = False, None
+        # Whether products of gradients are added up pixel by pixel, and whether that is
+        # otherwise than in the batch before.
+        self.adds_products, self.is_new = True, False
+        self.weighs = False  # whether a convolution reads, and calls weigh()
         # Numbers of each channel, repeated for a row of pixels: NumPy works on long
         # rows much faster than on short ones.
         self.tilt, self.level = np.zeros((2, size[1] * C), np.float32)
         self.mean, self.slope, self.shift, self.zeros = np.zeros(
             (4, self.p.shape[2] * C), np.float32)
 
-    def make_workers(self, count, k, chunks, chunk):
-        """Make scratch for each thread, and sums for the chunks of those who write z.
+    def make_workers(self, desks, k, chunks, chunk):
+        """Make sums for the chunks of those who write z, and ask for room.
 
         Parameters
         ----------
-        count, k : int
-            Threads, and images at a time.
+        desks : list of Desk
+            One for each thread.
+        k : int
+            Images at a time.
         chunks, chunk : int
         """
-        self.moments = self._sums(count, k, chunks, chunk)
-        self.write_back(count, k, chunks, chunk)
+        self.moments = ChannelSums(self.z.shape[-1], chunks, chunk)
+        self.write_back(desks, k, chunks, chunk)
 
-    def write_back(self, count, k, chunks, chunk):
+    def write_back(self, desks, k, chunks, chunk):
         """The same for those who hand down gradients."""
-        self.returned = self._sums(count, k, chunks, chunk)
+        self.returned = ChannelSums(self.z.shape[-1], chunks, chunk)
+        self.desks, self.group = desks, k
         size = k * self.z[0].size
-        self.scratch = [(empty(size), np.empty(size, bool)) for _ in range(count)]
+        for desk in desks:
+            desk.ask(work=size, flags=-(-size // 4), ones=size // self.z.shape[-1])
 
-    def _sums(self, count, k, chunks, chunk):
-        pixels = k * self.z.shape[1] * self.z.shape[2]
-        return ChannelSums(self.z.shape[-1], pixels, count, chunks, chunk)
+    def lie_in(self, z):
+        """Put the gradient d where other images lie, (batch, ...), if there is room.
+
+        They must be done with, image by image, before their gradient comes down here.
+        """
+        z, size = z.reshape(len(z), -1), self.d[0].size
+        if z.shape[1] >= size:
+            self.d = z[:, :size].reshape(self.d.shape)
 
     def turn(self):
         """Which channels are turned over from now on: an array of bool, shape (C,)."""
@@ -105,9 +122,9 @@ class BatchNorm:
     def measure(self, do, worker, images):
         """Note the sums of z and z² of some images that were just written."""
         z, work = self.z[images], self._work(worker, self.z[images])
-        self.moments.add(do, worker, images, 0, z)
+        self.moments.add(do, self.desks[worker], images, 0, z)
         do(np.multiply, z, z, out=work)
-        self.moments.add(do, worker, images, 1, work)
+        self.moments.add(do, self.desks[worker], images, 1, work)
 
     def settle(self, N, workers):
         """Make what all read from the sums of N images."""
@@ -117,9 +134,18 @@ class BatchNorm:
         if np.any(mean * mean > FAR * FAR * variance):
             variance = self._around(mean, N, workers) / count
         found.settle(mean, variance, count)
+        before = self.adds_products
+        self.adds_products = not self.weighs or self._steep()
+        self.is_new = before != self.adds_products
         for row, numbers in ((self.mean, found.mean), (self.slope, found.slope),
                              (self.shift, found.shift)):
             _repeat(row, numbers)
+
+    def _steep(self):
+        """Whether a channel's slope is too small beside its shift, or 0."""
+        gamma = 1 if self.layer.gamma is None else np.abs(self.layer.gamma.value)
+        beta = 0 if self.layer.beta is None else np.abs(self.layer.beta.value)
+        return bool(np.any(beta > STEEP * gamma) or np.any(gamma == 0))
 
     def _around(self, mean, N, workers):
         """Sums of (z - mean)² over N images, (C,)."""
@@ -154,21 +180,40 @@ class BatchNorm:
             The gradient, and what was handed on.
         """
         d = self.d[images]
-        work = self._work(worker, d)
         if self.cuts:
-            on = cut(self.scratch[worker][1], *_rows(d).shape)
+            on = self.desks[worker].flags(*_rows(d).shape)
             do(np.greater, _rows(out), ZERO, out=on)
             do(np.multiply, _rows(dout), on, out=_rows(d))
         else:
             do(np.copyto, _rows(d), _rows(dout))
-        self.returned.add(do, worker, images, 0, d)
+        self.add_up(do, worker, images)
+
+    def add_up(self, do, worker, images):
+        """Note that the gradient d of some images is added up."""
+        d = self.d[images]
+        self.returned.add(do, self.desks[worker], images, 0, d)
+        if not self.adds_products:
+            return
+        work = self._work(worker, d)
         do(np.subtract, _rows(self.p[images]), self.mean, out=_rows(work))
         do(np.multiply, work, d, out=work)
-        self.returned.add(do, worker, images, 1, work)
+        self.returned.add(do, self.desks[worker], images, 1, work)
+
+    def weigh(self, W, dW):
+        """Take the filters (F, C, kh, kw) that read from here, and their gradient.
+
+        Their products say what those of the gradient d and of y = slope · p + shift,
+        or relu(y), add up to: both are the same sum over filters, images and pixels.
+        """
+        self.product = np.einsum("fcuv,fcuv->c", W, dW, dtype=np.float64)
 
     def settle_back(self, N):
         """Make what the convolution reads; return the parameters' gradients."""
-        gradients = self.statistics.back(*self.returned.in_all(N))
+        d, product = self.returned.in_all(N)
+        if not self.adds_products:  # Σ d · y = slope · Σ d · (p - mean) + beta · Σ d
+            beta = 0 if self.layer.beta is None else self.layer.beta.value
+            product = (self.product - beta * d) / self.statistics.slope
+        gradients = self.statistics.back(d, product)
         _repeat(self.tilt, self.statistics.tilt)
         _repeat(self.level, self.statistics.level)
         return gradients
@@ -200,7 +245,7 @@ class BatchNorm:
 
     def _cut(self, do, worker, gradient, z, out):
         """Note that a gradient goes back through the ReLU that z came from."""
-        on = cut(self.scratch[worker][1], *z.shape)
+        on = self.desks[worker].flags(*z.shape)
         do(np.not_equal, z, ZERO, out=on)
         do(np.multiply, gradient, on, out=out)
         return out
@@ -230,24 +275,23 @@ class BatchNorm:
         self._run(note, len(dy), workers, chunk)
 
     def _run(self, note, N, workers, chunk):
-        group = len(self.returned.ones) // self.z[0, ..., 0].size
-
         def work(worker, place):
             do = Program()
-            for images in pieces(place * chunk, min((place + 1) * chunk, N), group):
+            for images in pieces(place * chunk, min((place + 1) * chunk, N),
+                                 self.group):
                 note(do, worker, images)
             do.run()
 
         workers.run_chunks(work, -(-N // chunk))
 
     def _work(self, worker, like):
-        return cut(self.scratch[worker][0], *like.shape)
+        return self.desks[worker].cut("work", *like.shape)
 
     @property
     def nbytes(self):
         """Bytes in all buffers."""
-        arrays = [self.z, self.d, self.moments, self.returned,
-                  *(a for pair in self.scratch for a in pair)]
+        arrays = [self.z, self.moments, self.returned]
+        arrays += [self.d] * (self.d.base is None)
         arrays += [self.p] * self.pool + [self.y] * (self.y is not None)
         return sum(a.nbytes for a in arrays)
 

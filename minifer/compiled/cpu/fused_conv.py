@@ -12,7 +12,7 @@ from .choice import choose
 from .folding import Kept
 from .geometry import Geometry
 from .lowered import ColumnKernel, LoweredFilters, RowKernel, WindowKernel
-from .program import ZERO, cut, empty
+from .program import ZERO
 from .sums import ChunkSums
 from .winograd import WinogradFilters, WinogradKernel
 
@@ -109,8 +109,8 @@ class FusedConv:
         Ho, Wo = self.geometry.out_size
         return out[:, :Ho, :Wo]
 
-    def make_workers(self, count, k, chunk):
-        """Make a kernel and scratch for each thread, and sums for each chunk.
+    def make_workers(self, desks, k, chunk, dx="dx"):
+        """Make a kernel for each thread, and sums for each chunk.
 
         One image alone is predicted in bands, some rows of tiles each; the last may
         overlap its neighbour.
@@ -122,22 +122,22 @@ class FusedConv:
         kernel = Kernel(g, k, self.training)
         bands = 1
         if self.batch == 1 and not self.training:
-            size = sum(one.nbytes for one in kernel.buffers)
-            bands = min(th, -(-size // BAND_BYTES))
+            bands = min(th, -(-kernel.nbytes // BAND_BYTES))
         rows = -(-th // bands)
         self.starts = sorted({min(i * rows, th - rows) for i in range(bands)})
         self.tiles = rows, g.tiles[1]
         if bands > 1:
             g = g.band(rows)
-        self.kernels = [Kernel(g, k, self.training) for _ in range(count)]
+        self.kernels = [Kernel(g, k, self.training, desk, dx) for desk in desks]
         pooled = k * g.tiles[0] * g.tiles[1] * g.F * g.step ** 2
-        self.scratch = [_Scratch(pooled, g) for _ in range(count)]
-        self.inputs = [self._images(k) for _ in range(count * bool(self.below))]
+        for desk in desks:  # for (step, step, k, th, tw, F) and (m, step, k, th, tw, F)
+            desk.ask(small=pooled, wide=2 * pooled * g.pool, ones=pooled // g.F)
+        self.inputs = [self._images(k) for _ in desks if self.below]
         if self.training:
             chunks = -(-self.batch // chunk)
             self.sums = ChunkSums(self.filters.gradient_shape, chunks, chunk)
             if self.below:
-                self.below.write_back(count, k, chunks, chunk)
+                self.below.write_back(desks, k, chunks, chunk)
 
     def begin(self, workers):
         """Take over the parameters' current values, if they have changed.
@@ -200,10 +200,10 @@ class FusedConv:
 
     def _pool(self, do, worker, images, y):
         """Note the pooling of tiles (m, m, k, th, tw, F)."""
-        s, left, right = self.scratch[worker], y[:, 0::2], y[:, 1::2]
-        wide = cut(s.wide, *left.shape)  # (m, step, k, th, tw, F)
+        desk, left, right = self.kernels[worker].desk, y[:, 0::2], y[:, 1::2]
+        wide = desk.cut("wide", *left.shape)  # (m, step, k, th, tw, F)
         top, bottom = wide[0::2], wide[1::2]
-        p = cut(s.small, *top.shape)  # (step, step, k, th, tw, F)
+        p = desk.cut("small", *top.shape)  # (step, step, k, th, tw, F)
         do(np.maximum, left, right, out=wide)
         do(np.maximum, top, bottom, out=p)
         if self.training:  # ties go to the first
@@ -235,7 +235,7 @@ class FusedConv:
         g, kernel, k = self.geometry, self.kernels[worker], len(dout)
         dp = dy = kernel.gradient_buffer(k)  # (m, m, k, th, tw, F)
         if self.pool or not dy.flags.c_contiguous:
-            dp = cut(self.scratch[worker].small, g.step, g.step, *dy.shape[2:])
+            dp = kernel.desk.cut("small", g.step, g.step, *dy.shape[2:])
         self._read(do, dout, dp)
         if self.relu:
             do(np.multiply, dp, self._mask("on", dp, images), out=dp)
@@ -248,7 +248,7 @@ class FusedConv:
     def _unpool(self, do, worker, images, dp, dy):
         """Note that ``dp`` goes to the first maximum: rows first, then columns."""
         # (2*step, step, k, th, tw, F)
-        wide = cut(self.scratch[worker].wide, 2 * len(dp), *dp.shape[1:])
+        wide = self.kernels[worker].desk.cut("wide", 2 * len(dp), *dp.shape[1:])
         do(np.multiply, dp, self._mask("upper", dp, images), out=wide[0::2])
         do(np.subtract, dp, wide[0::2], out=wide[1::2])
         left = self._mask("left", wide, images)
@@ -259,10 +259,10 @@ class FusedConv:
         """Note the parameters' gradients of tiles ``dy``, which ``rows`` (P, F) add
         up to, too.
         """
-        g, s, kernel = self.geometry, self.scratch[worker], self.kernels[worker]
-        sums = self.sums.of(images)
+        g, kernel = self.geometry, self.kernels[worker]
+        desk, sums = kernel.desk, self.sums.of(images)
         if not kernel.adds_bias and self.conv.b is not None:
-            sums.add(do, sums.db, s.db, np.matmul, s.ones[:len(rows)], rows)
+            sums.add(do, sums.db, desk, np.matmul, desk.ones(len(rows)), rows)
         x = self._input(do, worker, images)
         dx = kernel.backward(do, x, dy, self.filters, sums, self.need_dx)
         if dx is None:
@@ -288,9 +288,8 @@ class FusedConv:
         """Bytes in all buffers."""
         arrays = [self.x, *self.inputs, *self.masks.values()]
         arrays += [] if self.own_out is None else [self.own_out]
-        for kernel, scratch in zip(self.kernels, self.scratch):
-            arrays += kernel.buffers + scratch.buffers
         arrays += [self.sums] if self.training else [self.kept]
+        arrays += self.filters.arrays + [a for one in self.kernels for a in one.kept]
         return sum(a.nbytes for a in arrays)
 
     def _images(self, count):
@@ -340,18 +339,3 @@ class FusedConv:
             for j in range(step):
                 place = out[:, i::step, j::step]  # (k, <= th, <= tw, F)
                 yield place, p[i, j, :, :place.shape[1], :place.shape[2]]
-
-
-class _Scratch:
-    """One thread's buffers around a kernel."""
-
-    def __init__(self, pooled, geometry):
-        self.small = empty(pooled)  # for (step, step, k, th, tw, F)
-        # for (m, step, k, th, tw, F)
-        self.wide = empty(2 * pooled if geometry.pool else 0)
-        self.ones = np.ones(pooled // geometry.F, np.float32)
-        self.db = empty(geometry.F)
-
-    @property
-    def buffers(self):
-        return list(vars(self).values())

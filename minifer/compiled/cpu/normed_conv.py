@@ -9,7 +9,6 @@ import numpy as np
 
 from .folding import Folding
 from .fused_conv import FusedConv
-from .program import cut, empty
 
 __all__ = ["NormedConv"]
 
@@ -31,14 +30,12 @@ class NormedConv(FusedConv):
         self.norm = norm
         self.masks.pop("on", None)  # z says it
 
-    def make_workers(self, count, k, chunk):
-        super().make_workers(count, k, chunk)
-        size = self.kernels[0].y.size
-        for scratch in self.scratch:
-            scratch.ones = np.ones(size // self.geometry.F, np.float32)
-            if self.pool:
-                scratch.part = empty(size)
-        self.norm.make_workers(count, k, -(-self.batch // chunk), chunk)
+    def make_workers(self, desks, k, chunk, dx="dx"):
+        super().make_workers(desks, k, chunk, dx)
+        size = self.kernels[0].sizes["y"]
+        for desk in desks:
+            desk.ask(ones=size // self.geometry.F, part=size * self.pool)
+        self.norm.make_workers(desks, k, -(-self.batch // chunk), chunk)
 
     def begin(self, workers):
         turned = self.norm.turn()
@@ -97,15 +94,15 @@ class NormedConv(FusedConv):
         dy = kernel.gradient_buffer(len(dz))  # (m, m, k, th, tw, F)
         self._read(do, dz, dy)
         if self.pool:
-            s, dp = self.scratch[worker], norm.gradient_of_p(do, worker, images,
-                                                             self.relu)
-            tiles = cut(s.small, len(dy) // 2, len(dy) // 2, *dy.shape[2:])
+            dp = norm.gradient_of_p(do, worker, images, self.relu)
+            tiles = kernel.desk.cut("small", len(dy) // 2, len(dy) // 2, *dy.shape[2:])
             self._read(do, dp, tiles)
-            part = cut(s.part, *dy.shape)
+            part = kernel.desk.cut("part", *dy.shape)
             self._unpool(do, worker, images, tiles, part)
             do(np.add, dy, part, out=dy)
         F = self.geometry.F
-        return self._gradients(do, worker, images, dy, cut(kernel.y, dy.size // F, F))
+        rows = kernel.desk.cut("y", dy.size // F, F)  # the same memory
+        return self._gradients(do, worker, images, dy, rows)
 
     def write_to(self, target=None):
         """It writes where its batch norm reads."""

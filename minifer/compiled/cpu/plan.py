@@ -10,8 +10,8 @@ from ... import nonlinearities
 from ...device.threads import Workers
 from ...layers import (BatchNormLayer, Conv1DLayer, Conv2DLayer, Conv3DLayer,
                        DenseLayer, DilatedConv2DLayer, DropoutLayer, FeaturePoolLayer,
-                       FeatureWTALayer, FrozenBatchNormLayer, GRULayer, LSTMLayer,
-                       LocallyConnected2DLayer, LocalResponseNormalization2DLayer,
+                       FeatureWTALayer, FrozenBatchNormLayer, GRULayer, LSTMLayer, LocallyConnected2DLayer,
+                       LocalResponseNormalization2DLayer,
                        MaxPool1DLayer, MaxPool2DLayer, MaxPool3DLayer, NINLayer,
                        NonlinearityLayer, PadLayer, ParametricRectifierLayer,
                        Pool1DLayer, Pool2DLayer, Pool3DLayer,
@@ -28,6 +28,7 @@ from .image_steps import FixedNormStep, ImageStep, NormStep, PoolStep, ReluStep
 from .lstm import LSTMStep, is_usual
 from .narrow import NarrowStep, is_narrow
 from .normed_conv import NormedConv
+from .program import Desk
 from .rephrased import rephrased
 from .steps import DenseStep, DropoutStep, SequenceStep, SharedStep
 
@@ -72,22 +73,28 @@ class CpuPlan(Plan):
     def __init__(self, outputs, options, logits, batch, training, threads,
                  algorithm="auto", sources=(), feeds_back=False):
         self.workers, self.algorithm = Workers(threads), algorithm
+        self.desks = [Desk() for _ in range(threads)]
         super().__init__(outputs, options, logits, batch, training, sources, feeds_back)
         self._join()
 
     def _join(self):
         """Let steps write straight into the buffers of the convolutions beside them."""
-        makers = {step.top: step for step in self.steps}
+        makers, fed = {step.top: step for step in self.steps}, set()
         for step in self.steps:
             below = makers.get(step.bottoms[0]) if step.bottoms else None
-            if below is None or self.readers[below.top] > 1:
-                continue
             if isinstance(below, ImageStep) and isinstance(step, ConvChain) and (
-                    step.below is None):
+                    step.below is None and below not in fed):
                 below.y, step.fed = step.input, True
+                fed.add(below)
             elif isinstance(below, ConvChain) and isinstance(step, ImageStep) and (
-                    step.need_dx and below.norm is None):
+                    step.need_dx and below.norm is None
+                    and self.readers[below.top] == 1):
                 step.dx, below.fed_back = below.output_gradient, True
+
+    @property
+    def nbytes(self):
+        """Bytes in all buffers."""
+        return super().nbytes + sum(desk.nbytes for desk in self.desks)
 
     def _surroundings(self):
         return self.workers.blas_alone()
@@ -186,11 +193,14 @@ class CpuPlan(Plan):
                 return BatchNorm(norm, cuts, pool, size, self.batch), found
             found.append(top)
 
-    def _norm_below(self, layer):
-        """The BatchNorm whose output a chain that begins at ``layer`` may read."""
+    def _norm_below(self, layer, cuts=True):
+        """The BatchNorm from which a step may read ``layer``'s output unnormalised.
+
+        ``cuts`` says whether one with ReLU behind it will do.
+        """
         step = next((one for one in self.steps if one.top is layer), None)
         norm = step.norm if isinstance(step, ConvChain) else None
-        if norm is None or self.readers[layer] > 1:
+        if norm is None or self.readers[layer] > 1 or norm.cuts > cuts:
             return None
         norm.joined = True
         return norm
@@ -242,5 +252,5 @@ class CpuPlan(Plan):
                 break
             layer = top
         learns = members[-1] in self.learns  # the lowest may be frozen
-        return ConvChain(members, bottoms, learns, need_dx, convs, names,
-                         self.workers, self.batch)
+        return ConvChain(members, bottoms, learns, convs[0].need_dx, convs, names,
+                         self.workers, self.batch, self.desks)
