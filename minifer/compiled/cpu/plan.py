@@ -9,8 +9,9 @@ import numpy as np
 from ... import nonlinearities
 from ...device.threads import Workers
 from ...layers import (BatchNormLayer, Conv1DLayer, Conv2DLayer, Conv3DLayer,
-                       DenseLayer, DilatedConv2DLayer, DropoutLayer, FeaturePoolLayer,
-                       FeatureWTALayer, FrozenBatchNormLayer, GRULayer, LSTMLayer, LocallyConnected2DLayer,
+                       DenseLayer, DilatedConv2DLayer, DropoutLayer, ElemwiseSumLayer,
+                       FeaturePoolLayer, FeatureWTALayer, FrozenBatchNormLayer,
+                       GRULayer, LSTMLayer, LocallyConnected2DLayer,
                        LocalResponseNormalization2DLayer,
                        MaxPool1DLayer, MaxPool2DLayer, MaxPool3DLayer, NINLayer,
                        NonlinearityLayer, PadLayer, ParametricRectifierLayer,
@@ -30,6 +31,7 @@ from .narrow import NarrowStep, is_narrow
 from .normed_conv import NormedConv
 from .program import Desk
 from .rephrased import rephrased
+from .residual import SumStep
 from .steps import DenseStep, DropoutStep, SequenceStep, SharedStep
 
 __all__ = ["CpuPlan"]
@@ -109,6 +111,11 @@ class CpuPlan(Plan):
         logits = self._is_logits(layer)
         if self._can_fuse(layer):
             return self._chain(layer, bottoms, flags[1])
+        if self._adds_images(layer):
+            top = self._only_reader(layer)
+            norms = [self._norm_below(one, cuts=False) for one in bottoms]
+            return SumStep([layer, top] if self._is_relu(top) else [layer], bottoms,
+                           flags[0], self.workers, self.batch, norms, self.desks)
         if type(layer) is DropoutLayer and not layer.shared_axes and (
                 layer.p > 0 and not self.options.get("deterministic")
                 and None not in layer.input_shape[1:]):
@@ -204,6 +211,13 @@ class CpuPlan(Plan):
             return None
         norm.joined = True
         return norm
+
+    def _adds_images(self, layer):
+        """Whether a layer adds up images of one size, as they are."""
+        return (type(layer) is ElemwiseSumLayer and len(layer.output_shape) == 4
+                and None not in layer.output_shape[1:] and not self._is_logits(layer)
+                and {*layer.coeffs} == {1} and not any(layer.cropping or ())
+                and {*layer.input_shapes} == {layer.output_shape})
 
     def _is_relu(self, layer):
         return (type(layer) is NonlinearityLayer and not self._is_logits(layer)
