@@ -138,6 +138,18 @@ def test_gradients_lie_where_images_are_done_with_and_threads_share_their_desks(
     assert plan.nbytes > sum(step.nbytes for step in plan.steps)
 
 
+@pytest.mark.parametrize("C", [1, 8])
+def test_tiles_are_handed_on_as_they_are(C):
+    minifer.random.set_rng(3)
+    top = InputLayer((None, C, 24, 24))
+    for place, order in enumerate(["RN", "RNP", "NR", "RNP", "RN"]):
+        top = stacked(top, order, f"conv{place}", num_filters=8 + place, filter_size=3,
+                      pad=1)
+    plan = check(DenseLayer(top, 3), normal((7, C, 24, 24)) + 0.3)
+    assert [(step.norm.side, step.convs[0].tiled) for step in plan.steps[:-1]] == [
+        (6, False), (6, True), (6, False), (6, True), (1, False)]
+
+
 @pytest.mark.parametrize("gamma, beta", [(0, 1), (1e-6, 1), (1e-6, 0), (0, 0), (-2, 5)])
 @pytest.mark.parametrize("relu", ["", "R"])
 def test_slopes_that_are_small_beside_the_shift(gamma, beta, relu):

@@ -18,11 +18,11 @@ is below 0 is turned over: its filters, bias and ReLU change their sign, and so 
 import numpy as np
 
 from ..steps import pieces
-from .program import ZERO, Program
+from .program import ZERO, Program, rows
 from .statistics import BatchStatistics
 from .sums import ChannelSums
 
-__all__ = ["BatchNorm"]
+__all__ = ["BatchNorm", "tiles"]
 
 # A mean so many times as large as the deviation leaves a sum of squares too few digits
 # for the variance: then it is summed once more, around the mean.
@@ -49,9 +49,10 @@ class BatchNorm:
 
     Attributes
     ----------
-    z : array, shape (batch, H, W, C)
-        What is normalised; the convolution writes it.
-    p : array, shape (batch, Ho, Wo, C)
+    z : array, shape (batch, H, W, C) or (batch, m, m, th, tw, C)
+        What is normalised; the convolution writes it. As images, or as their tiles: row
+        and column in the tile first.
+    p : array, shape (batch, Ho, Wo, C), or z's
         What is left of it by pooling; the convolution writes that, too.
     d : array of p's shape
         The gradient of what p becomes by slope and shift. It may lie where images of
@@ -73,11 +74,30 @@ class BatchNorm:
         # otherwise than in the batch before.
         self.adds_products, self.is_new = True, False
         self.weighs = False  # whether a convolution reads, and calls weigh()
-        # Numbers of each channel, repeated for a row of pixels: NumPy works on long
-        # rows much faster than on short ones.
-        self.tilt, self.level = np.zeros((2, size[1] * C), np.float32)
+        # The side of the tiles as which z is kept, and of those that could be.
+        self.side, self.covered_by = 1, None
+        self._make_rows()
+
+    def lay_out(self, side):
+        """Keep z as the tiles that the convolution computes, and p if nothing pools.
+
+        Parameters
+        ----------
+        side : int
+            That of a tile, which the sides of z are multiples of.
+        """
+        batch, H, W, C = self.z.shape
+        shape = batch, side, side, H // side, W // side, C
+        self.side, self.z = side, self.z.reshape(shape)
+        if not self.pool:
+            self.p, self.d = self.z, self.d.reshape(shape)
+        self._make_rows()
+
+    def _make_rows(self):
+        """Numbers of each channel, repeated for a row of pixels."""
+        self.tilt, self.level = np.zeros((2, rows(self.z).shape[-1]), np.float32)
         self.mean, self.slope, self.shift, self.zeros = np.zeros(
-            (4, self.p.shape[2] * C), np.float32)
+            (4, rows(self.p).shape[-1]), np.float32)
 
     def make_workers(self, desks, k, chunks, chunk):
         """Make sums for the chunks of those who write z, and ask for room.
@@ -162,8 +182,8 @@ class BatchNorm:
 
     def hand_on(self, do, images, out):
         """Note that some images are normalised, (k, Ho, Wo, C), and cut by ReLU."""
-        out = _rows(out)
-        do(np.multiply, _rows(self.p[images]), self.slope, out=out)
+        out = rows(out)
+        do(np.multiply, rows(self.p[images]), self.slope, out=out)
         do(np.add, out, self.shift, out=out)
         if self.cuts:
             do(np.maximum, out, self.zeros, out=out)
@@ -176,16 +196,16 @@ class BatchNorm:
         do : Program
         worker : int
         images : slice
-        dout, out : arrays, shape (k, Ho, Wo, C)
+        dout, out : arrays of p's shape
             The gradient, and what was handed on.
         """
         d = self.d[images]
         if self.cuts:
-            on = self.desks[worker].flags(*_rows(d).shape)
-            do(np.greater, _rows(out), ZERO, out=on)
-            do(np.multiply, _rows(dout), on, out=_rows(d))
+            on = self.desks[worker].flags(*rows(d).shape)
+            do(np.greater, rows(out), ZERO, out=on)
+            do(np.multiply, rows(dout), on, out=rows(d))
         else:
-            do(np.copyto, _rows(d), _rows(dout))
+            do(np.copyto, rows(d), rows(dout))
         self.add_up(do, worker, images)
 
     def add_up(self, do, worker, images):
@@ -195,7 +215,7 @@ class BatchNorm:
         if not self.adds_products:
             return
         work = self._work(worker, d)
-        do(np.subtract, _rows(self.p[images]), self.mean, out=_rows(work))
+        do(np.subtract, rows(self.p[images]), self.mean, out=rows(work))
         do(np.multiply, work, d, out=work)
         self.returned.add(do, self.desks[worker], images, 1, work)
 
@@ -218,7 +238,7 @@ class BatchNorm:
         _repeat(self.level, self.statistics.level)
         return gradients
 
-    def gradient(self, do, worker, images, relu):
+    def gradient(self, do, worker, images, relu, out=None):
         """Note the gradient of z, but for the slope.
 
         Where pooling follows, d goes to one place of four, and is left out here.
@@ -226,15 +246,18 @@ class BatchNorm:
         Returns
         -------
         array, shape (k, H, W, C)
-            A thread's scratch.
+            A thread's scratch, or ``out``, tiles (m, m, k, th, tw, C).
         """
-        z = self.z[images]
-        work = self._work(worker, z)
-        do(np.multiply, _rows(z), self.tilt, out=_rows(work))
+        z, d = self.z[images], self.d[images]
+        if out is None:
+            out = self._work(worker, z)
+        else:
+            z, d = tiles(z), d if self.pool else tiles(d)
+        do(np.multiply, rows(z), self.tilt, out=rows(out))
         if not self.pool:
-            do(np.add, work, self.d[images], out=work)
-        do(np.add, _rows(work), self.level, out=_rows(work))
-        return self._cut(do, worker, work, z, work) if relu else work
+            do(np.add, out, d, out=out)
+        do(np.add, rows(out), self.level, out=rows(out))
+        return self._cut(do, worker, out, z, out) if relu else out
 
     def gradient_of_p(self, do, worker, images, relu):
         """Note what goes to one place of four, (k, Ho, Wo, C), but for the slope."""
@@ -253,7 +276,7 @@ class BatchNorm:
     def run_on(self, N, workers, chunk):
         """Normalise N images for whoever reads them; returns (N, C, Ho, Wo)."""
         if self.joined:
-            return self.p[:N].transpose(0, 3, 1, 2)  # as large as what is not made
+            return self.stand_in(self.p, N)
         if self.y is None:
             self.y = np.empty_like(self.p)
 
@@ -262,6 +285,13 @@ class BatchNorm:
 
         self._run(note, N, workers, chunk)
         return self.y[:N].transpose(0, 3, 1, 2)
+
+    def stand_in(self, values, N):
+        """For N images that are not made: as large, (N, C, Ho, Wo), and not to be read.
+        """
+        _, C, *size = self.layer.input_shape
+        size = [n // (1 + self.pool) for n in size]
+        return values[:N].reshape(N, *size, C).transpose(0, 3, 1, 2)
 
     def run_back(self, dy, workers, chunk):
         """Take back the gradient (N, C, Ho, Wo) that comes from whoever read."""
@@ -296,9 +326,12 @@ class BatchNorm:
         return sum(a.nbytes for a in arrays)
 
 
-def _rows(images):
-    """Images (k, H, W, C) as (k, H, W·C): the same memory."""
-    return images.reshape(*images.shape[:2], -1)
+def tiles(images):
+    """Tiles of images, (k, m, m, th, tw, C), in the order of convolutions.
+
+    That is (m, m, k, th, tw, C).
+    """
+    return images.transpose(1, 2, 0, 3, 4, 5)
 
 
 def _repeat(row, numbers):

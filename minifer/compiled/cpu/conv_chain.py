@@ -105,7 +105,7 @@ class ConvChain(Step):
         if self.below:
             W = self.convs[0].conv.W
             self.below.weigh(W.value, gradients[W])
-            return [self.below.d[:self.N].transpose(0, 3, 1, 2)], gradients
+            return [self.below.stand_in(self.below.d, self.N)], gradients
         if self.dx is None:
             return [None], gradients
         return [self.dx[:self.N].transpose(0, 3, 1, 2)], gradients  # (N, C, H, W)

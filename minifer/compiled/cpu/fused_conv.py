@@ -8,7 +8,7 @@ tile before and after pooling; Hp, Wp the padded input (see
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from .choice import choose
+from .choice import choose, few_channels
 from .folding import Kept
 from .geometry import Geometry
 from .lowered import ColumnKernel, LoweredFilters, RowKernel, WindowKernel
@@ -46,20 +46,29 @@ class FusedConv:
         See :func:`minifer.compiled.cpu.choice.choose`.
     below : BatchNorm, optional
         The norm whose output it reads, a few images at a time.
+    read_as_tiles : bool
+        See :func:`minifer.compiled.cpu.choice.choose`.
     """
 
     def __init__(self, conv, relu, pool, norms, batch, training, need_dx,
-                 algorithm="auto", below=None):
+                 algorithm="auto", below=None, read_as_tiles=False):
         self.conv, self.relu, self.pool, self.norms = conv, relu, pool, norms
         self.training, self.need_dx = training, need_dx
         self.batch, self.below = batch, below
-        self.algorithm, m = choose(conv, pool, algorithm)
+        self.algorithm, m = choose(conv, pool, algorithm, read_as_tiles)
         _, C, H, Wd = conv.input_shape
         self.geometry = g = Geometry(H, Wd, C, conv.num_filters, *conv.filter_size,
                                      *conv.stride, *conv.pad, pool, m)
         self.m = m
         # (N, Hp, Wp, C); for what a batch norm hands on, images of a group will do
         self.x = self._images(0 if below else batch)
+        # What a batch norm keeps as tiles comes as what the same tiles read here.
+        self.tiled = bool(
+            below and not below.pool and below.covered_by == m and g.H % m == 0
+            and g.W % m == 0 and self.algorithm == "winograd" and g.kh == 3
+            and g.ph == g.pw == 1)
+        if self.tiled:
+            below.lay_out(m)
         self.inside = self._inside(self.x)  # (N, H, W, C)
         self.own_out = self.out = None
         self.filters = (WinogradFilters if self.algorithm == "winograd"
@@ -116,7 +125,7 @@ class FusedConv:
         overlap its neighbour.
         """
         g, th = self.geometry, self.geometry.tiles[0]
-        few = g.C * g.kw < 32 and g.kh * g.kw > 1  # numbers in a window's row
+        few = few_channels(self.conv)
         Kernel = {"winograd": WinogradKernel, "row": RowKernel,
                   "im2col": ColumnKernel if few else WindowKernel}[self.algorithm]
         kernel = Kernel(g, k, self.training)
@@ -132,7 +141,8 @@ class FusedConv:
         pooled = k * g.tiles[0] * g.tiles[1] * g.F * g.step ** 2
         for desk in desks:  # for (step, step, k, th, tw, F) and (m, step, k, th, tw, F)
             desk.ask(small=pooled, wide=2 * pooled * g.pool, ones=pooled // g.F)
-        self.inputs = [self._images(k) for _ in desks if self.below]
+        self.inputs = [self._tiles(k) if self.tiled else self._images(k)
+                       for _ in desks if self.below]
         if self.training:
             chunks = -(-self.batch // chunk)
             self.sums = ChunkSums(self.filters.gradient_shape, chunks, chunk)
@@ -162,7 +172,7 @@ class FusedConv:
 
     def _set_filters(self, W, workers, back=True):
         self.filters.set(W[:, :, ::-1, ::-1] if self.conv.flip_filters else W,
-                         self.bias[0], workers.run, back)
+                         self.bias.reshape(-1, self.geometry.F)[0], workers.run, back)
 
     def forward(self, do, worker, images):
         """Note the calls that fill ``out[images]`` from ``x[images]``."""
@@ -229,7 +239,7 @@ class FusedConv:
 
         Returns
         -------
-        array, shape (k, H, W, C), or None
+        array, shape (k, H, W, C) or (k, m, m, th, tw, C), or None
             The buffer that will hold dx, if it is needed.
         """
         g, kernel, k = self.geometry, self.kernels[worker], len(dout)
@@ -259,7 +269,7 @@ class FusedConv:
         """Note the parameters' gradients of tiles ``dy``, which ``rows`` (P, F) add
         up to, too.
         """
-        g, kernel = self.geometry, self.kernels[worker]
+        kernel = self.kernels[worker]
         desk, sums = kernel.desk, self.sums.of(images)
         if not kernel.adds_bias and self.conv.b is not None:
             sums.add(do, sums.db, desk, np.matmul, desk.ones(len(rows)), rows)
@@ -267,7 +277,8 @@ class FusedConv:
         dx = kernel.backward(do, x, dy, self.filters, sums, self.need_dx)
         if dx is None:
             return None
-        dx = dx[:, g.ph:g.ph + g.H, g.pw:g.pw + g.W]  # (k, H, W, C)
+        if not self.tiled:
+            dx = self._inside(dx)
         if self.below:
             self.below.take_back(do, worker, images, dx, self._inside(x))
         return dx
@@ -296,9 +307,18 @@ class FusedConv:
         """Room for padded images, whose edges are 0."""
         return np.zeros((count, *self.geometry.padded, self.geometry.C), np.float32)
 
+    def _tiles(self, count):
+        """Room for what tiles read, which is 0 beyond the edges."""
+        g, n = self.geometry, self.m + 2
+        return np.zeros((count, n, n, *g.tiles, g.C), np.float32)
+
     def _inside(self, x):
-        """Padded images without their edges, (k, H, W, C)."""
+        """Padded images without their edges, (k, H, W, C); or what tiles read, without
+        what is their neighbours'.
+        """
         g = self.geometry
+        if x.ndim == 6:
+            return x[:, 1:-1, 1:-1]
         return x[:, g.ph:g.ph + g.H, g.pw:g.pw + g.W]
 
     def _input(self, do, worker, images):
@@ -307,6 +327,13 @@ class FusedConv:
             return self.x[images]
         x = self.inputs[worker][:images.stop - images.start]
         self.below.hand_on(do, images, self._inside(x))
+        if self.tiled:  # each takes its edges from its neighbours: columns, then rows
+            inner, m = slice(1, -1), self.m
+            for into, out_of in ((x[:, inner, 0, :, 1:], x[:, inner, m, :, :-1]),
+                                 (x[:, inner, -1, :, :-1], x[:, inner, 1, :, 1:]),
+                                 (x[:, 0, :, 1:], x[:, m, :, :-1]),
+                                 (x[:, -1, :, :-1], x[:, 1, :, 1:])):
+                do(np.copyto, into, out_of)
         return x
 
     def _output(self, images):

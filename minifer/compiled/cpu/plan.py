@@ -200,6 +200,11 @@ class CpuPlan(Plan):
                 return BatchNorm(norm, cuts, pool, size, self.batch), found
             found.append(top)
 
+    def _reads_tiles(self, layer):
+        """Whether a layer is a convolution that may read what tiles hold."""
+        return (self._can_fuse(layer) and layer.filter_size == (3, 3)
+                and layer.pad == layer.stride == (1, 1))
+
     def _norm_below(self, layer, cuts=True):
         """The BatchNorm from which a step may read ``layer``'s output unnormalised.
 
@@ -258,8 +263,9 @@ class CpuPlan(Plan):
                 convs.append(FusedConv(conv, relu, pool, norms, self.batch, learns,
                                        need_dx, self.algorithm, below))
             else:
+                as_tiles = not (norm.pool or need_dx) and self._reads_tiles(top)
                 convs.append(NormedConv(norm, conv, relu, self.batch, need_dx,
-                                        self.algorithm, below))
+                                        self.algorithm, below, as_tiles))
             names.append(" + ".join(one.name or type(one).__name__ for one in mine))
             members, below = members + mine, None
             if top is None or norm is not None:

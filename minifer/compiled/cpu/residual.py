@@ -37,6 +37,8 @@ class SumStep(ImageStep):
     def __init__(self, layers, bottoms, learns, workers, batch, norms, desks):
         super().__init__(layers, bottoms, learns, False, workers, batch)
         self.relu, self.desks = len(layers) > 1, desks
+        # So few at a time that the threads end together.
+        self.group = min(self.group, -(-batch // (2 * workers.count)))
         self.norms, self.some = norms, [norm for norm in norms if norm]
         _, H, W, C = self.y.shape
         size = self.group * H * W * C

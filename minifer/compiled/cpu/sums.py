@@ -6,6 +6,8 @@ added up in order at the end. So a thread may take whichever chunk comes next.
 
 import numpy as np
 
+from .program import rows
+
 __all__ = ["ChunkSums", "Sums", "ChannelSums"]
 
 
@@ -116,17 +118,17 @@ class ChannelSums:
         images : slice
         which : int
             0 or 1.
-        values : array, shape (k, H, W, C) or (..., C)
-            All contiguous, or each image's rows.
+        values : array, shape (k, ..., C)
+            All contiguous, or the rows of :func:`~minifer.compiled.cpu.program.rows`.
         """
         chunk, place = divmod(images.start, self.chunk)
         C = values.shape[-1]
         total, spare = self.parts[chunk, which], desk.cut("channels", C)
-        if not values.flags.c_contiguous:  # rows first, (k, W*C)
-            k, H, W, _ = values.shape
-            rows = desk.cut("row", k, W * C)
-            do(np.matmul, desk.ones(H), values.reshape(k, H, -1), out=rows)
-            values = rows
+        if not values.flags.c_contiguous:  # first rows one on another
+            lines = rows(values)  # (k, ..., R)
+            lines = lines.reshape(len(values), -1, lines.shape[-1])
+            values = desk.cut("row", len(lines), lines.shape[-1])
+            do(np.matmul, desk.ones(lines.shape[1]), lines, out=values)
         flat = values.reshape(-1, C)  # (k*H*W, C)
         do(np.matmul, desk.ones(len(flat)), flat, out=spare)
         if place:

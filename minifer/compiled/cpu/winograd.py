@@ -138,7 +138,7 @@ class WinogradKernel:
         self.th, self.tw, self.Hp, self.Wp = th, tw, Hp, Wp
         C, F, T = geometry.C, geometry.F, k * th * tw
         points = n * n * T * max(C, F)
-        self.sizes = dict(rows=k * th * n * Wp * C, one=points, two=points,
+        self.sizes = dict(rows=k * th * n * max(Wp, n * tw) * C, one=points, two=points,
                           tile=m * n * T * F, y=m * m * T * F)
         if training:
             self.sizes |= {"spare": n * n * C * F, dx: k * Hp * Wp * C}
@@ -156,8 +156,9 @@ class WinogradKernel:
         ----------
         do : Program
             Notes the calls to make.
-        x : array, shape (k, Hp, Wp, C)
-            Padded images; the last two axes are contiguous.
+        x : array, shape (k, Hp, Wp, C) or (k, n, n, th, tw, C)
+            Padded images, whose last two axes are contiguous; or what each tile reads
+            of them, where they are padded by 1 and filters have side 3.
         filters : WinogradFilters
 
         Returns
@@ -187,7 +188,8 @@ class WinogradKernel:
         Parameters
         ----------
         do : Program
-        x : array, shape (k, Hp, Wp, C)
+        x : array
+            As for :meth:`forward`.
         dY : array, shape (m, m, k, th, tw, F)
         filters : WinogradFilters
         sums : Sums
@@ -195,7 +197,7 @@ class WinogradKernel:
 
         Returns
         -------
-        dx : array, shape (k, Hp, Wp, C), or None
+        dx : array, shape (k, Hp, Wp, C) or (k, m, m, th, tw, C), or None
         """
         g, m, n, k = self.geometry, self.m, self.n, len(x)
         T = k * self.th * self.tw
@@ -210,11 +212,14 @@ class WinogradKernel:
             return None
         dV = self.desk.cut("one", n * n, T, g.C)  # V is no longer needed
         do(np.matmul, E, filters.UT, out=dV)
-        return self._input_gradient(do, dV, k)
+        return (self._input_gradient(do, dV, k) if x.ndim == 4
+                else self._tiles_gradient(do, dV, k))
 
     def _transform_input(self, do, x):
         """``B^T d B`` of every tile: (n*n, T, C), in buffer ``one``."""
         g, m, n, k = self.geometry, self.m, self.n, len(x)
+        if x.ndim == 6:
+            return self._transform_tiles(do, x)
         row = self.Wp * g.C
         tiles = as_strided(x, (k, self.th, n, row),
                            (x.strides[0], m * x.strides[1], x.strides[1], 4))
@@ -228,6 +233,33 @@ class WinogradKernel:
         V = self.desk.cut("one", n, n, k * self.th * self.tw * g.C)
         _transform(do, self.BT, columns.reshape(V.shape), V)
         return V.reshape(n * n, -1, g.C)
+
+    def _transform_tiles(self, do, x):
+        """The same of what tiles read, (k, n, n, th, tw, C)."""
+        n, k = self.n, len(x)
+        R = self.desk.cut("rows", k, n, x[0, 0].size)
+        _transform(do, self.BT, x.reshape(R.shape), R)
+        V = self.desk.cut("one", n, n, k, x[0, 0, 0].size)
+        _transform(do, self.BT, R.reshape(k, n, n, -1), V.transpose(2, 0, 1, 3))
+        return V.reshape(n * n, -1, self.geometry.C)
+
+    def _tiles_gradient(self, do, dV, k):
+        """The gradient of images (k, m, m, th, tw, C), whose tiles read 1 more around.
+
+        What a tile hands to its neighbours lies in whole rows there.
+        """
+        m, n, C = self.m, self.n, self.geometry.C
+        Z = self.desk.cut("two", n, n, k * self.th * self.tw * C)
+        _transform(do, self.B, dV.reshape(n, -1), Z.reshape(n, -1))
+        D = self.desk.cut("one", n, n, k, self.th, self.tw, C)
+        _transform(do, self.B, Z, D.reshape(Z.shape))
+        inner, but_first, but_last = slice(1, -1), slice(1, None), slice(-1)
+        for into, out_of in ((D[:, m, :, :, but_last], D[:, 0, :, :, but_first]),
+                             (D[:, 1, :, :, but_first], D[:, -1, :, :, but_last]),
+                             (D[m, inner, :, but_last], D[0, inner, :, but_first]),
+                             (D[1, inner, :, but_first], D[-1, inner, :, but_last])):
+            do(np.add, into, out_of, out=into)
+        return D[inner, inner].transpose(2, 0, 1, 3, 4, 5)
 
     def _input_gradient(self, do, dV, k):
         """``B dV B^T`` of every tile, added where tiles overlap."""
