@@ -67,7 +67,7 @@ class Desk:
         return cut(room.view(bool), *shape)
 
     def ones(self, count):
-        """So many times 1, which nobody writes to."""
+        """So many times 1, to be read only."""
         size = self.buffers["ones"].size if "ones" in self.buffers else 0
         if size < count:
             self.ask(ones=count)
