@@ -19,7 +19,7 @@ from minifer.compiled.cpu.folding import Folding
 from minifer.compiled.cpu.fused_conv import FusedConv
 from minifer.compiled.cpu.geometry import Geometry
 from minifer.compiled.cpu.lowered import LoweredFilters, RowKernel
-from minifer.compiled.cpu.program import Program
+from minifer.compiled.cpu.program import Desk, Program
 from minifer.compiled.cpu.winograd import WinogradFilters, WinogradKernel
 from minifer.device.threads import Workers
 from minifer.layers import Conv2DLayer, InputLayer
@@ -151,7 +151,7 @@ def fused_layer(x, W, b):
     conv = Conv2DLayer(InputLayer((None, C, H, H)), F, K, W=W, b=b, flip_filters=False)
     step = FusedConv(conv, relu=True, pool=True, norms=Folding(), batch=1,
                      training=False, need_dx=False)
-    step.make_workers(count=1, k=1, chunk=1)
+    step.make_workers([Desk()], k=1, chunk=1)
     step.write_to()
     step.begin(Workers(1))
     step.inside[0] = x.transpose(1, 2, 0)

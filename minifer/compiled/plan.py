@@ -132,6 +132,8 @@ class Plan:
 
     def _backward(self, step, dy):
         began = self._now()
+        if step.adds:
+            step.beside = self.input_gradients.pop(step.bottoms[0], None)
         dxs, found = step.backward(dy)
         step.seconds += self._now() - began
         return [dx if bottom in self.learns else None

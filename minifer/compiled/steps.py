@@ -37,6 +37,9 @@ class Step:
     """
 
     algorithm, nbytes, mflop = "", 0, 0.0
+    #: Whether it adds to its first bottom's gradient what others found of that, which
+    #: then stands in ``beside``.
+    adds, beside = False, None
 
     def __init__(self, layers, bottoms, learns, need_dx):
         self.layers, self.bottoms, self.top = layers, bottoms, layers[-1]

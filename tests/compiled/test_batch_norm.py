@@ -123,6 +123,46 @@ def test_nothing_is_kept_but_what_the_convolution_wrote():
                for step in plan.steps[:-1])
 
 
+def test_gradients_lie_where_images_are_done_with_and_threads_share_their_desks():
+    top = InputLayer((None, 1, 48, 48))
+    for place, F in enumerate([32, 32, 64], 1):
+        top = stacked(top, "RNP" if place == 2 else "RN", f"conv{place}", num_filters=F,
+                      filter_size=3, pad=1)
+    plan = CpuPlan([DenseLayer(top, 7)], {}, (), 64, True, 2)
+    norms = [step.norm for step in plan.steps[:-1]]
+    for below, above in zip(norms, norms[1:]):
+        assert np.shares_memory(below.d, above.z)
+    assert not np.shares_memory(norms[-1].d, norms[-1].z)
+    assert all(kernel.desk is desk for step in plan.steps[:-1]
+               for kernel, desk in zip(step.convs[0].kernels, plan.desks))
+    assert plan.nbytes > sum(step.nbytes for step in plan.steps)
+
+
+@pytest.mark.parametrize("C", [1, 8])
+def test_tiles_are_handed_on_as_they_are(C):
+    minifer.random.set_rng(3)
+    top = InputLayer((None, C, 24, 24))
+    for place, order in enumerate(["RN", "RNP", "NR", "RNP", "RN"]):
+        top = stacked(top, order, f"conv{place}", num_filters=8 + place, filter_size=3,
+                      pad=1)
+    plan = check(DenseLayer(top, 3), normal((7, C, 24, 24)) + 0.3)
+    assert [(step.norm.side, step.convs[0].tiled) for step in plan.steps[:-1]] == [
+        (6, False), (6, True), (6, False), (6, True), (1, False)]
+
+
+@pytest.mark.parametrize("gamma, beta", [(0, 1), (1e-6, 1), (1e-6, 0), (0, 0), (-2, 5)])
+@pytest.mark.parametrize("relu", ["", "R"])
+def test_slopes_that_are_small_beside_the_shift(gamma, beta, relu):
+    """Then the filters' gradient does not tell what gradients and images add up to."""
+    minifer.random.set_rng(3)
+    top = stacked(InputLayer((None, 8, 9, 9)), "RN" + relu, "conv1", num_filters=8,
+                  filter_size=3, pad=1)
+    norm, = (one for one in layers.get_all_layers(top) if type(one) is BatchNormLayer)
+    norm.gamma.value[2], norm.beta.value[2] = gamma, beta
+    top = stacked(top, "RN", "conv2", num_filters=8, filter_size=3, pad=1)
+    check(DenseLayer(top, 3), normal((6, 8, 9, 9)), rounding=0.001)
+
+
 @pytest.mark.parametrize("order", ["N", "RN", "NR", "RNP"])
 def test_a_mean_far_from_0_loses_nothing(order):
     minifer.random.set_rng(3)

@@ -188,6 +188,33 @@ def test_small_tiles_as_well(layer, m):
     check_kernel(*layer, m=m if layer[4] == 3 else 2)
 
 
+@pytest.mark.parametrize("m", [2, 3, 4, 6])
+def test_tiles_and_images_are_convolved_alike(m):
+    """Tiles hold what they read, and hand to their neighbours what is theirs."""
+    g = Geometry(12, 24, 8, 9, 3, 3, 1, 1, 1, 1, False, m)
+    (th, tw), x = g.tiles, normal((2, 12, 24, 8), 1).astype(np.float32)
+    padded = np.pad(x, [(0, 0), (1, 1), (1, 1), (0, 0)])
+    windows = np.empty((2, m + 2, m + 2, th, tw, 8), np.float32)
+    for i, j in np.ndindex(m + 2, m + 2):
+        windows[:, i, j] = padded[:, i:i + m * th:m, j:j + m * tw:m]
+    dY = normal((m, m, 2, th, tw, 9), 2).astype(np.float32)
+    filters, found = WinogradFilters(g), []
+    filters.set(normal((9, 8, 3, 3)).astype(np.float32), np.zeros(9, np.float32))
+    for images in padded, windows:
+        kernel, do = WinogradKernel(g, 2, training=True), Program()
+        sums = ChunkSums(filters.gradient_shape, 1, 2).of(slice(0, 2))
+        y = kernel.forward(do, images, filters)
+        do.run()
+        y, do = y.copy(), Program()
+        dx = kernel.backward(do, images, dY.copy(), filters, sums, True)
+        do.run()
+        found.append((y, dx.copy(), sums.dU))
+    (y, dx, dU), (tiled, dtiles, dsums) = found
+    dx = dx[:, 1:-1, 1:-1].reshape(2, th, m, tw, m, 8).transpose(0, 2, 4, 1, 3, 5)
+    for one, other in (y, tiled), (dx, dtiles), (dU, dsums):
+        np.testing.assert_allclose(one, other, rtol=0, atol=3e-6 * np.abs(one).max())
+
+
 def test_gradients_of_several_groups_add_up():
     """Sums gather over the groups: one image twice, or two at once."""
     g = Geometry(9, 8, 8, 8, 3, 3, 1, 1, 0, 0, False, 4)

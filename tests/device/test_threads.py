@@ -9,7 +9,7 @@ from unittest import mock
 import numpy as np
 import pytest
 
-from minifer.compiled.cpu.program import Program
+from minifer.compiled.cpu.program import Desk, Program
 from minifer.compiled.cpu.sums import ChunkSums
 from minifer.device import threads
 from minifer.device.arrays import resolve
@@ -70,12 +70,12 @@ def test_nobody_works_on_after_an_error_arrives(bad):
 @pytest.mark.parametrize("images", [7, 6, 3, 1])
 def test_sums_are_those_of_the_chunks_in_order(images):
     values = np.random.default_rng(0).standard_normal((7, 3, 4)).astype(np.float32)
-    sums, spare = ChunkSums((2, 1, 4), chunks=3, chunk=3), np.empty(8, np.float32)
+    sums, desk = ChunkSums((2, 1, 4), chunks=3, chunk=3), Desk()
     sums.parts[:] = np.nan  # a chunk's first images write
     for i in [i for i in (6, 3, 4, 5, 0, 1, 2) if i < images]:  # by chunk
         part, do = sums.of(slice(i, i + 1)), Program()
-        part.add(do, part.dU, spare, np.positive, values[i, :2, None])
-        part.add(do, part.db, spare, np.positive, values[i, 2])
+        part.add(do, part.dU, desk, np.positive, values[i, :2, None])
+        part.add(do, part.db, desk, np.positive, values[i, 2])
         do.run()
     expected = 0
     for start in range(0, images, 3):

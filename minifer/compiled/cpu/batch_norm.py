@@ -18,15 +18,18 @@ is below 0 is turned over: its filters, bias and ReLU change their sign, and so 
 import numpy as np
 
 from ..steps import pieces
-from .program import ZERO, Program, cut, empty
+from .program import ZERO, Program, rows
 from .statistics import BatchStatistics
 from .sums import ChannelSums
 
-__all__ = ["BatchNorm"]
+__all__ = ["BatchNorm", "tiles"]
 
 # A mean so many times as large as the deviation leaves a sum of squares too few digits
 # for the variance: then it is summed once more, around the mean.
 FAR = 10.0
+# A shift so many times as large as the slope would be all that is seen of what is
+# normalised in the sums of its products with the gradient.
+STEEP = 4.0
 
 
 class BatchNorm:
@@ -46,14 +49,16 @@ class BatchNorm:
 
     Attributes
     ----------
-    z : array, shape (batch, H, W, C)
-        What is normalised; the convolution writes it.
-    p : array, shape (batch, Ho, Wo, C)
+    z : array, shape (batch, H, W, C) or (batch, m, m, th, tw, C)
+        What is normalised; the convolution writes it. As images, or as their tiles: row
+        and column in the tile first.
+    p : array, shape (batch, Ho, Wo, C), or z's
         What is left of it by pooling; the convolution writes that, too.
     d : array of p's shape
-        The gradient of what p becomes by slope and shift.
+        The gradient of what p becomes by slope and shift. It may lie where images of
+        the batch norm above were: see :meth:`lie_in`.
     joined : bool
-        Whether a convolution above reads from here, and hands down to here.
+        Whether the step above reads p from here, and hands down d to here.
     """
 
     def __init__(self, layer, cuts, pool, size, batch):
@@ -65,33 +70,65 @@ class BatchNorm:
         self.p = np.empty((batch, *half, C), np.float32) if pool else self.z
         self.d = np.empty_like(self.p)
         self.joined, self.y = False, None
-        # Numbers of each channel, repeated for a row of pixels: NumPy works on long
-        # rows much faster than on short ones.
-        self.tilt, self.level = np.zeros((2, size[1] * C), np.float32)
-        self.mean, self.slope, self.shift, self.zeros = np.zeros(
-            (4, self.p.shape[2] * C), np.float32)
+        # Whether products of gradients are added up pixel by pixel, and whether that is
+        # otherwise than in the batch before.
+        self.adds_products, self.is_new = True, False
+        self.weighs = False  # whether a convolution reads, and calls weigh()
+        # The side of the tiles as which z is kept, and of those that could be.
+        self.side, self.covered_by = 1, None
+        self._make_rows()
 
-    def make_workers(self, count, k, chunks, chunk):
-        """Make scratch for each thread, and sums for the chunks of those who write z.
+    def lay_out(self, side):
+        """Keep z as the tiles that the convolution computes, and p if nothing pools.
 
         Parameters
         ----------
-        count, k : int
-            Threads, and images at a time.
+        side : int
+            That of a tile, which the sides of z are multiples of.
+        """
+        batch, H, W, C = self.z.shape
+        shape = batch, side, side, H // side, W // side, C
+        self.side, self.z = side, self.z.reshape(shape)
+        if not self.pool:
+            self.p, self.d = self.z, self.d.reshape(shape)
+        self._make_rows()
+
+    def _make_rows(self):
+        """Numbers of each channel, repeated for a row of pixels."""
+        self.tilt, self.level = np.zeros((2, rows(self.z).shape[-1]), np.float32)
+        self.mean, self.slope, self.shift, self.zeros = np.zeros(
+            (4, rows(self.p).shape[-1]), np.float32)
+
+    def make_workers(self, desks, k, chunks, chunk):
+        """Make sums for the chunks of those who write z, and ask for room.
+
+        Parameters
+        ----------
+        desks : list of Desk
+            One for each thread.
+        k : int
+            Images at a time.
         chunks, chunk : int
         """
-        self.moments = self._sums(count, k, chunks, chunk)
-        self.write_back(count, k, chunks, chunk)
+        self.moments = ChannelSums(self.z.shape[-1], chunks, chunk)
+        self.write_back(desks, k, chunks, chunk)
 
-    def write_back(self, count, k, chunks, chunk):
+    def write_back(self, desks, k, chunks, chunk):
         """The same for those who hand down gradients."""
-        self.returned = self._sums(count, k, chunks, chunk)
+        self.returned = ChannelSums(self.z.shape[-1], chunks, chunk)
+        self.desks, self.group = desks, k
         size = k * self.z[0].size
-        self.scratch = [(empty(size), np.empty(size, bool)) for _ in range(count)]
+        for desk in desks:
+            desk.ask(work=size, flags=-(-size // 4), ones=size // self.z.shape[-1])
 
-    def _sums(self, count, k, chunks, chunk):
-        pixels = k * self.z.shape[1] * self.z.shape[2]
-        return ChannelSums(self.z.shape[-1], pixels, count, chunks, chunk)
+    def lie_in(self, z):
+        """Put the gradient d where other images lie, (batch, ...), if there is room.
+
+        They must be done with, image by image, before their gradient comes down here.
+        """
+        z, size = z.reshape(len(z), -1), self.d[0].size
+        if z.shape[1] >= size:
+            self.d = z[:, :size].reshape(self.d.shape)
 
     def turn(self):
         """Which channels are turned over from now on: an array of bool, shape (C,)."""
@@ -105,9 +142,9 @@ class BatchNorm:
     def measure(self, do, worker, images):
         """Note the sums of z and z² of some images that were just written."""
         z, work = self.z[images], self._work(worker, self.z[images])
-        self.moments.add(do, worker, images, 0, z)
+        self.moments.add(do, self.desks[worker], images, 0, z)
         do(np.multiply, z, z, out=work)
-        self.moments.add(do, worker, images, 1, work)
+        self.moments.add(do, self.desks[worker], images, 1, work)
 
     def settle(self, N, workers):
         """Make what all read from the sums of N images."""
@@ -117,9 +154,18 @@ class BatchNorm:
         if np.any(mean * mean > FAR * FAR * variance):
             variance = self._around(mean, N, workers) / count
         found.settle(mean, variance, count)
+        before = self.adds_products
+        self.adds_products = not self.weighs or self._steep()
+        self.is_new = before != self.adds_products
         for row, numbers in ((self.mean, found.mean), (self.slope, found.slope),
                              (self.shift, found.shift)):
             _repeat(row, numbers)
+
+    def _steep(self):
+        """Whether a channel's slope is too small beside its shift, or 0."""
+        gamma = 1 if self.layer.gamma is None else np.abs(self.layer.gamma.value)
+        beta = 0 if self.layer.beta is None else np.abs(self.layer.beta.value)
+        return bool(np.any(beta > STEEP * gamma) or np.any(gamma == 0))
 
     def _around(self, mean, N, workers):
         """Sums of (z - mean)² over N images, (C,)."""
@@ -136,8 +182,8 @@ class BatchNorm:
 
     def hand_on(self, do, images, out):
         """Note that some images are normalised, (k, Ho, Wo, C), and cut by ReLU."""
-        out = _rows(out)
-        do(np.multiply, _rows(self.p[images]), self.slope, out=out)
+        out = rows(out)
+        do(np.multiply, rows(self.p[images]), self.slope, out=out)
         do(np.add, out, self.shift, out=out)
         if self.cuts:
             do(np.maximum, out, self.zeros, out=out)
@@ -150,30 +196,49 @@ class BatchNorm:
         do : Program
         worker : int
         images : slice
-        dout, out : arrays, shape (k, Ho, Wo, C)
+        dout, out : arrays of p's shape
             The gradient, and what was handed on.
         """
         d = self.d[images]
-        work = self._work(worker, d)
         if self.cuts:
-            on = cut(self.scratch[worker][1], *_rows(d).shape)
-            do(np.greater, _rows(out), ZERO, out=on)
-            do(np.multiply, _rows(dout), on, out=_rows(d))
+            on = self.desks[worker].flags(*rows(d).shape)
+            do(np.greater, rows(out), ZERO, out=on)
+            do(np.multiply, rows(dout), on, out=rows(d))
         else:
-            do(np.copyto, _rows(d), _rows(dout))
-        self.returned.add(do, worker, images, 0, d)
-        do(np.subtract, _rows(self.p[images]), self.mean, out=_rows(work))
+            do(np.copyto, rows(d), rows(dout))
+        self.add_up(do, worker, images)
+
+    def add_up(self, do, worker, images):
+        """Note that the gradient d of some images is added up."""
+        d = self.d[images]
+        self.returned.add(do, self.desks[worker], images, 0, d)
+        if not self.adds_products:
+            return
+        work = self._work(worker, d)
+        do(np.subtract, rows(self.p[images]), self.mean, out=rows(work))
         do(np.multiply, work, d, out=work)
-        self.returned.add(do, worker, images, 1, work)
+        self.returned.add(do, self.desks[worker], images, 1, work)
+
+    def weigh(self, W, dW):
+        """Take the filters (F, C, kh, kw) that read from here, and their gradient.
+
+        Their products say what those of the gradient d and of y = slope · p + shift,
+        or relu(y), add up to: both are the same sum over filters, images and pixels.
+        """
+        self.product = np.einsum("fcuv,fcuv->c", W, dW, dtype=np.float64)
 
     def settle_back(self, N):
         """Make what the convolution reads; return the parameters' gradients."""
-        gradients = self.statistics.back(*self.returned.in_all(N))
+        d, product = self.returned.in_all(N)
+        if not self.adds_products:  # Σ d · y = slope · Σ d · (p - mean) + beta · Σ d
+            beta = 0 if self.layer.beta is None else self.layer.beta.value
+            product = (self.product - beta * d) / self.statistics.slope
+        gradients = self.statistics.back(d, product)
         _repeat(self.tilt, self.statistics.tilt)
         _repeat(self.level, self.statistics.level)
         return gradients
 
-    def gradient(self, do, worker, images, relu):
+    def gradient(self, do, worker, images, relu, out=None):
         """Note the gradient of z, but for the slope.
 
         Where pooling follows, d goes to one place of four, and is left out here.
@@ -181,15 +246,18 @@ class BatchNorm:
         Returns
         -------
         array, shape (k, H, W, C)
-            A thread's scratch.
+            A thread's scratch, or ``out``, tiles (m, m, k, th, tw, C).
         """
-        z = self.z[images]
-        work = self._work(worker, z)
-        do(np.multiply, _rows(z), self.tilt, out=_rows(work))
+        z, d = self.z[images], self.d[images]
+        if out is None:
+            out = self._work(worker, z)
+        else:
+            z, d = tiles(z), d if self.pool else tiles(d)
+        do(np.multiply, rows(z), self.tilt, out=rows(out))
         if not self.pool:
-            do(np.add, work, self.d[images], out=work)
-        do(np.add, _rows(work), self.level, out=_rows(work))
-        return self._cut(do, worker, work, z, work) if relu else work
+            do(np.add, out, d, out=out)
+        do(np.add, rows(out), self.level, out=rows(out))
+        return self._cut(do, worker, out, z, out) if relu else out
 
     def gradient_of_p(self, do, worker, images, relu):
         """Note what goes to one place of four, (k, Ho, Wo, C), but for the slope."""
@@ -200,7 +268,7 @@ class BatchNorm:
 
     def _cut(self, do, worker, gradient, z, out):
         """Note that a gradient goes back through the ReLU that z came from."""
-        on = cut(self.scratch[worker][1], *z.shape)
+        on = self.desks[worker].flags(*z.shape)
         do(np.not_equal, z, ZERO, out=on)
         do(np.multiply, gradient, on, out=out)
         return out
@@ -208,7 +276,7 @@ class BatchNorm:
     def run_on(self, N, workers, chunk):
         """Normalise N images for whoever reads them; returns (N, C, Ho, Wo)."""
         if self.joined:
-            return self.p[:N].transpose(0, 3, 1, 2)  # as large as what is not made
+            return self.stand_in(self.p, N)
         if self.y is None:
             self.y = np.empty_like(self.p)
 
@@ -217,6 +285,13 @@ class BatchNorm:
 
         self._run(note, N, workers, chunk)
         return self.y[:N].transpose(0, 3, 1, 2)
+
+    def stand_in(self, values, N):
+        """For N images that are not made: as large, (N, C, Ho, Wo), and not to be read.
+        """
+        _, C, *size = self.layer.input_shape
+        size = [n // (1 + self.pool) for n in size]
+        return values[:N].reshape(N, *size, C).transpose(0, 3, 1, 2)
 
     def run_back(self, dy, workers, chunk):
         """Take back the gradient (N, C, Ho, Wo) that comes from whoever read."""
@@ -230,31 +305,33 @@ class BatchNorm:
         self._run(note, len(dy), workers, chunk)
 
     def _run(self, note, N, workers, chunk):
-        group = len(self.returned.ones) // self.z[0, ..., 0].size
-
         def work(worker, place):
             do = Program()
-            for images in pieces(place * chunk, min((place + 1) * chunk, N), group):
+            for images in pieces(place * chunk, min((place + 1) * chunk, N),
+                                 self.group):
                 note(do, worker, images)
             do.run()
 
         workers.run_chunks(work, -(-N // chunk))
 
     def _work(self, worker, like):
-        return cut(self.scratch[worker][0], *like.shape)
+        return self.desks[worker].cut("work", *like.shape)
 
     @property
     def nbytes(self):
         """Bytes in all buffers."""
-        arrays = [self.z, self.d, self.moments, self.returned,
-                  *(a for pair in self.scratch for a in pair)]
+        arrays = [self.z, self.moments, self.returned]
+        arrays += [self.d] * (self.d.base is None)
         arrays += [self.p] * self.pool + [self.y] * (self.y is not None)
         return sum(a.nbytes for a in arrays)
 
 
-def _rows(images):
-    """Images (k, H, W, C) as (k, H, W·C): the same memory."""
-    return images.reshape(*images.shape[:2], -1)
+def tiles(images):
+    """Tiles of images, (k, m, m, th, tw, C), in the order of convolutions.
+
+    That is (m, m, k, th, tw, C).
+    """
+    return images.transpose(1, 2, 0, 3, 4, 5)
 
 
 def _repeat(row, numbers):

@@ -5,7 +5,7 @@ from time import perf_counter as time
 import numpy as np
 
 from ..steps import Step, pieces
-from .program import Program
+from .program import Desk, Program
 
 __all__ = ["ConvChain"]
 
@@ -24,9 +24,12 @@ class ConvChain(Step):
     convs : list of FusedConv
         The last may be a NormedConv.
     workers : Workers
+    desks : list of Desk, optional
+        Where the threads work; default: some of its own.
     """
 
-    def __init__(self, layers, bottoms, learns, need_dx, convs, names, workers, batch):
+    def __init__(self, layers, bottoms, learns, need_dx, convs, names, workers, batch,
+                 desks=None):
         super().__init__(layers, bottoms, learns, need_dx)
         self.convs, self.names, self.workers = convs, names, workers
         # Small enough that every thread has a few groups to do.
@@ -38,12 +41,20 @@ class ConvChain(Step):
         chunks = min(CHUNKS, max(1, SUM_BYTES // (workers.count * size)))
         self.chunk = self.group * -(-batch // (chunks * workers.count * self.group))
         count = min(workers.count, -(-batch // self.chunk))
-        for conv in convs:
-            conv.make_workers(count, min(self.group, conv.group), self.chunk)
+        self.own_desks = [Desk() for _ in range(count if desks is None else 0)]
+        for place, conv in enumerate(convs):
+            # What a gradient is read from and what it is written to lie apart.
+            conv.make_workers((self.own_desks or desks)[:count],
+                              min(self.group, conv.group), self.chunk,
+                              dx=("dx", "dx of next")[place % 2])
         for conv, following in zip(convs, convs[1:]):
             conv.write_to(following.inside)
         convs[-1].write_to()
         self.below, self.norm = convs[0].below, getattr(convs[-1], "norm", None)
+        if self.below:
+            self.below.weighs = True
+        if self.below and self.norm:  # whose z is done with when below's gradient comes
+            self.below.lie_in(self.norm.z)
         self.dout = self.dx = None
         if learns and self.norm is None:
             # Zeros beyond the edges, over which tiles may hang, stay as they are.
@@ -52,6 +63,7 @@ class ConvChain(Step):
             self.dx = np.empty(convs[0].inside.shape, np.float32)  # (N, H, W, C)
         # Whether the steps below and above write into its buffers by themselves.
         self.fed = self.fed_back = False
+        self.adds, self.beside = self.dx is not None, None
         self.programs, self.joined = {}, {}
         self.clear_time()
 
@@ -67,7 +79,8 @@ class ConvChain(Step):
 
     def forward(self, xs):
         self.N = len(xs[0])
-        if any([conv.begin(self.workers) for conv in self.convs]):
+        if any([conv.begin(self.workers) for conv in self.convs]) or (
+                self.below and self.below.is_new):
             self.programs.clear()
         # (N, H, W, C)
         source = None if self.fed or self.below else xs[0].transpose(0, 2, 3, 1)
@@ -85,11 +98,14 @@ class ConvChain(Step):
             # (N, Ho, Wo, F)
             source, gradients = None if self.fed_back else dy.transpose(0, 2, 3, 1), {}
             self._in_groups(1, self._note_backward, self.output_gradient, source)
+        self.beside = None
         for conv in self.convs:
             if conv.training:
                 gradients.update(conv.gradients(self.N, self.workers))
         if self.below:
-            return [self.below.d[:self.N].transpose(0, 3, 1, 2)], gradients
+            W = self.convs[0].conv.W
+            self.below.weigh(W.value, gradients[W])
+            return [self.below.stand_in(self.below.d, self.N)], gradients
         if self.dx is None:
             return [None], gradients
         return [self.dx[:self.N].transpose(0, 3, 1, 2)], gradients  # (N, C, H, W)
@@ -112,6 +128,9 @@ class ConvChain(Step):
                     began = time()
                     program.run()
                     self.times[way][place][worker] += time() - began
+                if way and self.beside is not None:
+                    beside = self.beside[some].transpose(0, 2, 3, 1)  # (k, H, W, C)
+                    np.add(self.dx[some], beside, out=self.dx[some])
 
         self.workers.run_chunks(work, -(-self.N // self.chunk))
 
@@ -155,8 +174,8 @@ class ConvChain(Step):
 
     @property
     def nbytes(self):
-        own = sum(a.nbytes for a in (self.dx, self.dout) if a is not None)
-        return own + sum(conv.nbytes for conv in self.convs)
+        arrays = [self.dx, self.dout, *self.own_desks, *self.convs]
+        return sum(a.nbytes for a in arrays if a is not None)
 
     def rows(self):
         own = self.nbytes - sum(conv.nbytes for conv in self.convs)

@@ -8,11 +8,11 @@ tile before and after pooling; Hp, Wp the padded input (see
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from .choice import choose
+from .choice import choose, few_channels
 from .folding import Kept
 from .geometry import Geometry
 from .lowered import ColumnKernel, LoweredFilters, RowKernel, WindowKernel
-from .program import ZERO, cut, empty
+from .program import ZERO
 from .sums import ChunkSums
 from .winograd import WinogradFilters, WinogradKernel
 
@@ -46,20 +46,29 @@ class FusedConv:
         See :func:`minifer.compiled.cpu.choice.choose`.
     below : BatchNorm, optional
         The norm whose output it reads, a few images at a time.
+    read_as_tiles : bool
+        See :func:`minifer.compiled.cpu.choice.choose`.
     """
 
     def __init__(self, conv, relu, pool, norms, batch, training, need_dx,
-                 algorithm="auto", below=None):
+                 algorithm="auto", below=None, read_as_tiles=False):
         self.conv, self.relu, self.pool, self.norms = conv, relu, pool, norms
         self.training, self.need_dx = training, need_dx
         self.batch, self.below = batch, below
-        self.algorithm, m = choose(conv, pool, algorithm)
+        self.algorithm, m = choose(conv, pool, algorithm, read_as_tiles)
         _, C, H, Wd = conv.input_shape
         self.geometry = g = Geometry(H, Wd, C, conv.num_filters, *conv.filter_size,
                                      *conv.stride, *conv.pad, pool, m)
         self.m = m
         # (N, Hp, Wp, C); for what a batch norm hands on, images of a group will do
         self.x = self._images(0 if below else batch)
+        # What a batch norm keeps as tiles comes as what the same tiles read here.
+        self.tiled = bool(
+            below and not below.pool and below.covered_by == m and g.H % m == 0
+            and g.W % m == 0 and self.algorithm == "winograd" and g.kh == 3
+            and g.ph == g.pw == 1)
+        if self.tiled:
+            below.lay_out(m)
         self.inside = self._inside(self.x)  # (N, H, W, C)
         self.own_out = self.out = None
         self.filters = (WinogradFilters if self.algorithm == "winograd"
@@ -109,35 +118,36 @@ class FusedConv:
         Ho, Wo = self.geometry.out_size
         return out[:, :Ho, :Wo]
 
-    def make_workers(self, count, k, chunk):
-        """Make a kernel and scratch for each thread, and sums for each chunk.
+    def make_workers(self, desks, k, chunk, dx="dx"):
+        """Make a kernel for each thread, and sums for each chunk.
 
         One image alone is predicted in bands, some rows of tiles each; the last may
         overlap its neighbour.
         """
         g, th = self.geometry, self.geometry.tiles[0]
-        few = g.C * g.kw < 32 and g.kh * g.kw > 1  # numbers in a window's row
+        few = few_channels(self.conv)
         Kernel = {"winograd": WinogradKernel, "row": RowKernel,
                   "im2col": ColumnKernel if few else WindowKernel}[self.algorithm]
         kernel = Kernel(g, k, self.training)
         bands = 1
         if self.batch == 1 and not self.training:
-            size = sum(one.nbytes for one in kernel.buffers)
-            bands = min(th, -(-size // BAND_BYTES))
+            bands = min(th, -(-kernel.nbytes // BAND_BYTES))
         rows = -(-th // bands)
         self.starts = sorted({min(i * rows, th - rows) for i in range(bands)})
         self.tiles = rows, g.tiles[1]
         if bands > 1:
             g = g.band(rows)
-        self.kernels = [Kernel(g, k, self.training) for _ in range(count)]
+        self.kernels = [Kernel(g, k, self.training, desk, dx) for desk in desks]
         pooled = k * g.tiles[0] * g.tiles[1] * g.F * g.step ** 2
-        self.scratch = [_Scratch(pooled, g) for _ in range(count)]
-        self.inputs = [self._images(k) for _ in range(count * bool(self.below))]
+        for desk in desks:  # for (step, step, k, th, tw, F) and (m, step, k, th, tw, F)
+            desk.ask(small=pooled, wide=2 * pooled * g.pool, ones=pooled // g.F)
+        self.inputs = [self._tiles(k) if self.tiled else self._images(k)
+                       for _ in desks if self.below]
         if self.training:
             chunks = -(-self.batch // chunk)
             self.sums = ChunkSums(self.filters.gradient_shape, chunks, chunk)
             if self.below:
-                self.below.write_back(count, k, chunks, chunk)
+                self.below.write_back(desks, k, chunks, chunk)
 
     def begin(self, workers):
         """Take over the parameters' current values, if they have changed.
@@ -162,7 +172,7 @@ class FusedConv:
 
     def _set_filters(self, W, workers, back=True):
         self.filters.set(W[:, :, ::-1, ::-1] if self.conv.flip_filters else W,
-                         self.bias[0], workers.run, back)
+                         self.bias.reshape(-1, self.geometry.F)[0], workers.run, back)
 
     def forward(self, do, worker, images):
         """Note the calls that fill ``out[images]`` from ``x[images]``."""
@@ -200,10 +210,10 @@ class FusedConv:
 
     def _pool(self, do, worker, images, y):
         """Note the pooling of tiles (m, m, k, th, tw, F)."""
-        s, left, right = self.scratch[worker], y[:, 0::2], y[:, 1::2]
-        wide = cut(s.wide, *left.shape)  # (m, step, k, th, tw, F)
+        desk, left, right = self.kernels[worker].desk, y[:, 0::2], y[:, 1::2]
+        wide = desk.cut("wide", *left.shape)  # (m, step, k, th, tw, F)
         top, bottom = wide[0::2], wide[1::2]
-        p = cut(s.small, *top.shape)  # (step, step, k, th, tw, F)
+        p = desk.cut("small", *top.shape)  # (step, step, k, th, tw, F)
         do(np.maximum, left, right, out=wide)
         do(np.maximum, top, bottom, out=p)
         if self.training:  # ties go to the first
@@ -229,13 +239,13 @@ class FusedConv:
 
         Returns
         -------
-        array, shape (k, H, W, C), or None
+        array, shape (k, H, W, C) or (k, m, m, th, tw, C), or None
             The buffer that will hold dx, if it is needed.
         """
         g, kernel, k = self.geometry, self.kernels[worker], len(dout)
         dp = dy = kernel.gradient_buffer(k)  # (m, m, k, th, tw, F)
         if self.pool or not dy.flags.c_contiguous:
-            dp = cut(self.scratch[worker].small, g.step, g.step, *dy.shape[2:])
+            dp = kernel.desk.cut("small", g.step, g.step, *dy.shape[2:])
         self._read(do, dout, dp)
         if self.relu:
             do(np.multiply, dp, self._mask("on", dp, images), out=dp)
@@ -248,7 +258,7 @@ class FusedConv:
     def _unpool(self, do, worker, images, dp, dy):
         """Note that ``dp`` goes to the first maximum: rows first, then columns."""
         # (2*step, step, k, th, tw, F)
-        wide = cut(self.scratch[worker].wide, 2 * len(dp), *dp.shape[1:])
+        wide = self.kernels[worker].desk.cut("wide", 2 * len(dp), *dp.shape[1:])
         do(np.multiply, dp, self._mask("upper", dp, images), out=wide[0::2])
         do(np.subtract, dp, wide[0::2], out=wide[1::2])
         left = self._mask("left", wide, images)
@@ -259,15 +269,16 @@ class FusedConv:
         """Note the parameters' gradients of tiles ``dy``, which ``rows`` (P, F) add
         up to, too.
         """
-        g, s, kernel = self.geometry, self.scratch[worker], self.kernels[worker]
-        sums = self.sums.of(images)
+        kernel = self.kernels[worker]
+        desk, sums = kernel.desk, self.sums.of(images)
         if not kernel.adds_bias and self.conv.b is not None:
-            sums.add(do, sums.db, s.db, np.matmul, s.ones[:len(rows)], rows)
+            sums.add(do, sums.db, desk, np.matmul, desk.ones(len(rows)), rows)
         x = self._input(do, worker, images)
         dx = kernel.backward(do, x, dy, self.filters, sums, self.need_dx)
         if dx is None:
             return None
-        dx = dx[:, g.ph:g.ph + g.H, g.pw:g.pw + g.W]  # (k, H, W, C)
+        if not self.tiled:
+            dx = self._inside(dx)
         if self.below:
             self.below.take_back(do, worker, images, dx, self._inside(x))
         return dx
@@ -288,18 +299,26 @@ class FusedConv:
         """Bytes in all buffers."""
         arrays = [self.x, *self.inputs, *self.masks.values()]
         arrays += [] if self.own_out is None else [self.own_out]
-        for kernel, scratch in zip(self.kernels, self.scratch):
-            arrays += kernel.buffers + scratch.buffers
         arrays += [self.sums] if self.training else [self.kept]
+        arrays += self.filters.arrays + [a for one in self.kernels for a in one.kept]
         return sum(a.nbytes for a in arrays)
 
     def _images(self, count):
         """Room for padded images, whose edges are 0."""
         return np.zeros((count, *self.geometry.padded, self.geometry.C), np.float32)
 
+    def _tiles(self, count):
+        """Room for what tiles read, which is 0 beyond the edges."""
+        g, n = self.geometry, self.m + 2
+        return np.zeros((count, n, n, *g.tiles, g.C), np.float32)
+
     def _inside(self, x):
-        """Padded images without their edges, (k, H, W, C)."""
+        """Padded images without their edges, (k, H, W, C); or what tiles read, without
+        what is their neighbours'.
+        """
         g = self.geometry
+        if x.ndim == 6:
+            return x[:, 1:-1, 1:-1]
         return x[:, g.ph:g.ph + g.H, g.pw:g.pw + g.W]
 
     def _input(self, do, worker, images):
@@ -308,6 +327,13 @@ class FusedConv:
             return self.x[images]
         x = self.inputs[worker][:images.stop - images.start]
         self.below.hand_on(do, images, self._inside(x))
+        if self.tiled:  # each takes its edges from its neighbours: columns, then rows
+            inner, m = slice(1, -1), self.m
+            for into, out_of in ((x[:, inner, 0, :, 1:], x[:, inner, m, :, :-1]),
+                                 (x[:, inner, -1, :, :-1], x[:, inner, 1, :, 1:]),
+                                 (x[:, 0, :, 1:], x[:, m, :, :-1]),
+                                 (x[:, -1, :, :-1], x[:, 1, :, 1:])):
+                do(np.copyto, into, out_of)
         return x
 
     def _output(self, images):
@@ -340,18 +366,3 @@ class FusedConv:
             for j in range(step):
                 place = out[:, i::step, j::step]  # (k, <= th, <= tw, F)
                 yield place, p[i, j, :, :place.shape[1], :place.shape[2]]
-
-
-class _Scratch:
-    """One thread's buffers around a kernel."""
-
-    def __init__(self, pooled, geometry):
-        self.small = empty(pooled)  # for (step, step, k, th, tw, F)
-        # for (m, step, k, th, tw, F)
-        self.wide = empty(2 * pooled if geometry.pool else 0)
-        self.ones = np.ones(pooled // geometry.F, np.float32)
-        self.db = empty(geometry.F)
-
-    @property
-    def buffers(self):
-        return list(vars(self).values())

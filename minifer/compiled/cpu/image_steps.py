@@ -36,7 +36,7 @@ class ImageStep(Step):
     def __init__(self, layers, bottoms, learns, need_dx, workers, batch):
         super().__init__(layers, bottoms, learns, need_dx)
         self.layer, self.workers = layers[-1], workers
-        _, C, H, W = self.layer.input_shape
+        _, C, H, W = getattr(layers[-1], "input_shape", layers[-1].output_shape)
         # (N, Ho, Wo, C)
         self.y = np.empty((batch, *self.layer.output_shape[2:], C), np.float32)
         self.dx = np.zeros((batch, H, W, C), np.float32) if need_dx else None

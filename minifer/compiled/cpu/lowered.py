@@ -22,7 +22,7 @@ import math
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from .program import ZERO, cut, empty
+from .program import ZERO, Desk
 
 __all__ = ["LoweredFilters", "ColumnKernel", "RowKernel", "WindowKernel"]
 
@@ -46,6 +46,11 @@ class LoweredFilters:
         self.flat = np.empty((g.kh * g.kw * g.C + 1, g.F), np.float32)
         self.rows = self.flat[:-1].reshape(self.gradient_shape)
         self.back = self.flat
+
+    @property
+    def arrays(self):
+        """All of its arrays."""
+        return [self.flat] if self.back is self.flat else [self.flat, self.back]
 
     @property
     def gradient_bytes(self):
@@ -76,22 +81,31 @@ class _Kernel:
 
     adds_bias = False
 
-    def __init__(self, geometry, k, training):
-        self.geometry, self.k = geometry, k
-        g = geometry
+    def __init__(self, geometry, k, training, desk=None, dx="dx"):
+        self.geometry, self.k, self.desk, self.dx = geometry, k, desk or Desk(), dx
+        g, self.sizes = geometry, {}
         self.m, (self.th, self.tw), (self.Hp, self.Wp) = g.m, g.tiles, g.padded
-        self.y = empty(g.m * g.m * k * self.th * self.tw * g.F)
+        self._ask(y=g.m * g.m * k * self.th * self.tw * g.F)
         if training:
-            self.dx = empty(k * self.Hp * self.Wp * g.C)  # for (k, Hp, Wp, C)
+            self._ask(**{dx: k * self.Hp * self.Wp * g.C})  # for (k, Hp, Wp, C)
+
+    def _ask(self, **sizes):
+        self.sizes |= sizes
+        self.desk.ask(**sizes)
 
     def gradient_buffer(self, k):
         """Where the caller writes dY."""
-        return cut(self.y, self.m, self.m, k, self.th, self.tw, self.geometry.F)
+        return self.desk.cut("y", self.m, self.m, k, self.th, self.tw, self.geometry.F)
 
     @property
-    def buffers(self):
-        """All buffers, to count their size."""
-        return [a for a in vars(self).values() if isinstance(a, np.ndarray)]
+    def kept(self):
+        """Arrays of its own."""
+        return []
+
+    @property
+    def nbytes(self):
+        """Bytes that it works on."""
+        return 4 * sum(self.sizes.values()) + sum(a.nbytes for a in self.kept)
 
 
 class ColumnKernel(_Kernel):
@@ -108,24 +122,23 @@ class ColumnKernel(_Kernel):
 
     adds_bias = True
 
-    def __init__(self, geometry, k, training):
-        super().__init__(geometry, k, training)
+    def __init__(self, geometry, k, training, desk=None, dx="dx"):
+        super().__init__(geometry, k, training, desk, dx)
         g, m = geometry, geometry.m
         self.shifts = ((m - 1) * g.sh + g.kh, (m - 1) * g.sw + g.kw)
         P = k * self.th * self.tw
         # for (Sh, Sw, C, k, th, tw)
-        self.planes = empty(self.shifts[0] * self.shifts[1] * g.C * P)
+        self._ask(planes=self.shifts[0] * self.shifts[1] * g.C * P)
         self.columns = {}  # by the number of images, so that the row of ones stays
         self._make_columns(k)
         if training:
-            self.part = empty((g.kh * g.kw * g.C + 1) * g.F)  # for (kh*kw*C + 1, F)
-            self.dcolumns = None  # only where a gradient of the input is wanted
+            self._ask(spare=(g.kh * g.kw * g.C + 1) * g.F)  # for (kh*kw*C + 1, F)
 
     def forward(self, do, x, filters):
         """See :meth:`WinogradKernel.forward`."""
         g, m, k = self.geometry, self.m, len(x)
         columns = self._columns(do, x)  # (kh*kw*C + 1, m*m*k*th*tw)
-        Y = cut(self.y, columns.shape[1], g.F)  # (m*m*k*th*tw, F)
+        Y = self.desk.cut("y", columns.shape[1], g.F)  # (m*m*k*th*tw, F)
         do(np.matmul, columns.T, filters.flat, out=Y)
         return Y.reshape(m, m, k, self.th, self.tw, g.F)
 
@@ -133,14 +146,15 @@ class ColumnKernel(_Kernel):
         """See :meth:`WinogradKernel.backward`."""
         columns = self._columns(do, x)  # (kh*kw*C + 1, m*m*k*th*tw)
         dY = dY.reshape(columns.shape[1], self.geometry.F)  # (m*m*k*th*tw, F)
-        sums.add(do, sums.rows, self.part, np.matmul, columns, dY)
+        sums.add(do, sums.rows, self.desk, np.matmul, columns, dY)
         return self._input_gradient(do, dY, filters, len(x)) if need_dx else None
 
     def _columns(self, do, x):
         """Windows as columns above a row of ones, (kh*kw*C + 1, m*m*k*th*tw)."""
         g, m, k = self.geometry, self.m, len(x)
         tail = (k, self.th, self.tw)
-        planes = cut(self.planes, *self.shifts, g.C, *tail)  # (Sh, Sw, C, k, th, tw)
+        # (Sh, Sw, C, k, th, tw)
+        planes = self.desk.cut("planes", *self.shifts, g.C, *tail)
         do(np.copyto, planes, self._shifted(x))
         s = planes.strides
         # (kh, kw, C, m, m, k, th, tw)
@@ -159,8 +173,8 @@ class ColumnKernel(_Kernel):
         return self.columns[k]
 
     @property
-    def buffers(self):
-        return super().buffers + list(self.columns.values())
+    def kept(self):
+        return list(self.columns.values())
 
     def _shifted(self, x):
         """``x[k, m*sh*i + s, m*sw*j + t, c]`` as (s, t, c, k, i, j)."""
@@ -172,12 +186,11 @@ class ColumnKernel(_Kernel):
     def _input_gradient(self, do, dY, filters, k):
         """Every column's gradient, added back to where its window was."""
         g, m = self.geometry, self.m
-        if self.dcolumns is None:
-            self.dcolumns = empty(self.columns[self.k][:-1].size)
-        d = cut(self.dcolumns, g.kh * g.kw * g.C, len(dY))  # (kh*kw*C, m*m*k*th*tw)
+        # (kh*kw*C, m*m*k*th*tw)
+        d = self.desk.cut("dcolumns", g.kh * g.kw * g.C, len(dY))
         do(np.matmul, filters.back[:-1], dY.T, out=d)
         d = d.reshape(g.kh, g.kw, g.C, m, m, k, self.th, self.tw)
-        dx = cut(self.dx, k, self.Hp, self.Wp, g.C)
+        dx = self.desk.cut(self.dx, k, self.Hp, self.Wp, g.C)
         do(np.copyto, dx, ZERO)
         places = self._shifted(dx)  # (Sh, Sw, C, k, th, tw)
         for u in range(g.kh):
@@ -198,22 +211,22 @@ class WindowKernel(_Kernel):
         As for :class:`minifer.compiled.cpu.winograd.WinogradKernel`.
     """
 
-    def __init__(self, geometry, k, training):
-        super().__init__(geometry, k, training)
+    def __init__(self, geometry, k, training, desk=None, dx="dx"):
+        super().__init__(geometry, k, training, desk, dx)
         g = geometry
         # 1×1: the image is its own lowered form.
         self.is_plain = (g.kh == g.kw == g.sh == g.sw == self.m == 1
                          and (self.Hp, self.Wp) == (self.th, self.tw))
         size = self.m ** 2 * k * self.th * self.tw * g.kh * g.kw * g.C
-        self.windows = empty(size * (not self.is_plain))  # for (P, kh*kw*C)
+        if not self.is_plain:
+            self._ask(windows=size)  # for (P, kh*kw*C)
         if training:
-            self.dwindows = empty(self.windows.size)  # for the same
-            self.dU_part = empty(g.kh * g.kw * g.C * g.F)  # for (kh*kw*C, F)
+            self._ask(spare=g.kh * g.kw * g.C * g.F)  # for (kh*kw*C, F)
 
     def forward(self, do, x, filters):
         """See :meth:`WinogradKernel.forward`."""
         windows = self._lower(do, x)
-        Y = cut(self.y, len(windows), self.geometry.F)
+        Y = self.desk.cut("y", len(windows), self.geometry.F)
         do(np.matmul, windows, filters.flat[:-1], out=Y)
         return self.gradient_buffer(len(x))
 
@@ -223,14 +236,14 @@ class WindowKernel(_Kernel):
         windows = self._lower(do, x)
         dY = dY.reshape(len(windows), g.F)
         dU = sums.dU.reshape(-1, g.F)  # (kh*kw*C, F)
-        sums.add(do, dU, self.dU_part, np.matmul, windows.T, dY)
+        sums.add(do, dU, self.desk, np.matmul, windows.T, dY)
         if not need_dx:
             return None
-        dx = cut(self.dx, k, self.Hp, self.Wp, g.C)
+        dx = self.desk.cut(self.dx, k, self.Hp, self.Wp, g.C)
         if self.is_plain:
             do(np.matmul, dY, filters.back[:-1].T, out=dx.reshape(-1, g.C))
             return dx
-        d = cut(self.dwindows, *windows.shape)
+        d = self.desk.cut("dwindows", *windows.shape)
         do(np.matmul, dY, filters.back[:-1].T, out=d)
         do(np.copyto, dx, ZERO)
         places = self._windows(dx)
@@ -248,7 +261,7 @@ class WindowKernel(_Kernel):
         if self.is_plain:
             return x.reshape(-1, g.C)
         places = self._windows(x)
-        windows = cut(self.windows, *places.shape)
+        windows = self.desk.cut("windows", *places.shape)
         do(np.copyto, windows, places)
         return windows.reshape(-1, g.kh * g.kw * g.C)
 
@@ -269,52 +282,53 @@ class RowKernel(_Kernel):
         As for :class:`minifer.compiled.cpu.winograd.WinogradKernel`.
     """
 
-    def __init__(self, geometry, k, training):
-        super().__init__(geometry, k, training)
+    def __init__(self, geometry, k, training, desk=None, dx="dx"):
+        super().__init__(geometry, k, training, desk, dx)
         g = geometry
         lowered = g.m * k * self.Hp * self.tw * g.kw * g.C
-        self.lowered = empty(lowered)  # for (m, k, Hp, tw, kw*C)
-        self.y_part = np.empty_like(self.y)  # for (m, k, th, m, tw, F)
+        # for (m, k, Hp, tw, kw*C), and (m, k, th, m, tw, F)
+        self._ask(lowered=lowered, y_part=self.sizes["y"])
         if training:
-            # for the same
-            self.dlowered, self.dlowered_part = empty(lowered), empty(lowered)
-            self.dU_part = empty(g.kw * g.C * g.F)  # for (kw*C, F)
-            # for (m, k, [rows,] kw*C, F)
-            self.dU_parts = empty(g.m * k * g.m * self.th * g.kw * g.C * g.F)
+            # for (m, k, Hp, tw, kw*C) twice, (kw*C, F) and (m, k, [rows,] kw*C, F)
+            self._ask(dlowered=lowered, dlowered_part=lowered,
+                      spare=g.kw * g.C * g.F,
+                      dU_parts=g.m * k * g.m * self.th * g.kw * g.C * g.F)
 
     def forward(self, do, x, filters):
         """See :meth:`WinogradKernel.forward`."""
         L = self._lower(do, x)  # (m, k, Hp, tw, kw*C)
-        Y, part = self._rows(self.y, len(x)), self._rows(self.y_part, len(x))
+        Y, part = self._rows("y", len(x)), self._rows("y_part", len(x))
         for u, rows in enumerate(filters.rows):
             do(np.matmul, self._shift(L, u), rows, out=part if u else Y)
             if u:
                 do(np.add, Y, part, out=Y)
-        return self._tiles(self.y, len(x))
+        return self._tiles(len(x))
 
     def gradient_buffer(self, k):
         """Where the caller writes dY."""
-        return self._tiles(self.y, k)
+        return self._tiles(k)
 
     def backward(self, do, x, dY, filters, sums, need_dx):
         """See :meth:`WinogradKernel.backward`; dY is :meth:`gradient_buffer`'s."""
         g, k = self.geometry, len(x)
-        L, dY = self._lower(do, x), self._rows(self.y, k)
+        L, dY = self._lower(do, x), self._rows("y", k)
         for u in range(g.kh):
             rows = self._shift(L, u).swapaxes(-1, -2)  # (m, k, [rows,] kw*C, positions)
-            parts = cut(self.dU_parts, *rows.shape[:-1], g.F)  # (m, k, [rows,] kw*C, F)
+            # (m, k, [rows,] kw*C, F)
+            parts = self.desk.cut("dU_parts", *rows.shape[:-1], g.F)
             do(np.matmul, rows, dY, out=parts)
             axes = tuple(range(parts.ndim - 2))
-            sums.add(do, sums.dU[u], self.dU_part, np.add.reduce, parts, axis=axes)
+            sums.add(do, sums.dU[u], self.desk, np.add.reduce, parts, axis=axes)
         if not need_dx:
             return None
-        dL, part = cut(self.dlowered, *L.shape), cut(self.dlowered_part, *L.shape)
+        dL = self.desk.cut("dlowered", *L.shape)
+        part = self.desk.cut("dlowered_part", *L.shape)
         do(np.copyto, dL, ZERO)
         for u, rows in enumerate(filters.back[:-1].reshape(filters.rows.shape)):
             target, add = self._shift(dL, u), self._shift(part, u)
             do(np.matmul, dY, rows.T, out=add)
             do(np.add, target, add, out=target)
-        dx = cut(self.dx, k, self.Hp, self.Wp, g.C)
+        dx = self.desk.cut(self.dx, k, self.Hp, self.Wp, g.C)
         do(np.copyto, dx, ZERO)
         dL = dL.reshape(g.m, k, self.Hp, self.tw, g.kw, g.C)
         for j in range(g.m):
@@ -331,7 +345,7 @@ class RowKernel(_Kernel):
         sk, sr, sc, s1 = x.strides
         windows = as_strided(x, (g.m, k, self.Hp, self.tw, g.kw * g.C),
                              (g.sw * sc, sk, sr, g.m * g.sw * sc, s1))
-        lowered = cut(self.lowered, *windows.shape)
+        lowered = self.desk.cut("lowered", *windows.shape)
         do(np.copyto, lowered, windows)
         return lowered
 
@@ -345,16 +359,17 @@ class RowKernel(_Kernel):
                               + L.shape[4:], rows.strides[:2] + L.strides[3:])
         return rows
 
-    def _rows(self, buffer, k):
+    def _rows(self, name, k):
         """A buffer in the layout of the products, (m, k, [rows,] positions, F)."""
         g = self.geometry
         flat = (g.m, k, g.m * self.th * self.tw, g.F)
         if g.sh == 1:
-            return cut(buffer, *flat)
-        return cut(buffer, g.m, k, g.m * self.th, self.tw, g.F)
+            return self.desk.cut(name, *flat)
+        return self.desk.cut(name, g.m, k, g.m * self.th, self.tw, g.F)
 
-    def _tiles(self, buffer, k):
-        """The same buffer as (m, m, k, th, tw, F)."""
+    def _tiles(self, k):
+        """The outputs as (m, m, k, th, tw, F)."""
         g = self.geometry
-        y = cut(buffer, g.m, k, self.th, g.m, self.tw, g.F)  # (column in a tile, ...)
+        # (column in a tile, ...)
+        y = self.desk.cut("y", g.m, k, self.th, g.m, self.tw, g.F)
         return y.transpose(3, 0, 1, 2, 4, 5)

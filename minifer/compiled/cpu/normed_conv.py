@@ -7,9 +7,10 @@ makes of the gradient.
 
 import numpy as np
 
+from .batch_norm import tiles
 from .folding import Folding
 from .fused_conv import FusedConv
-from .program import cut, empty
+from .program import rows
 
 __all__ = ["NormedConv"]
 
@@ -20,25 +21,32 @@ class NormedConv(FusedConv):
     Parameters
     ----------
     norm : BatchNorm
-    conv, relu, batch, need_dx, algorithm, below
+    conv, relu, batch, need_dx, algorithm, below, read_as_tiles
         As for :class:`minifer.compiled.cpu.fused_conv.FusedConv`; ReLU is the one
         between convolution and batch norm.
     """
 
-    def __init__(self, norm, conv, relu, batch, need_dx, algorithm, below=None):
+    def __init__(self, norm, conv, relu, batch, need_dx, algorithm, below=None,
+                 read_as_tiles=False):
         super().__init__(conv, relu, norm.pool, Folding(), batch, True, need_dx,
-                         algorithm, below)
+                         algorithm, below, read_as_tiles)
         self.norm = norm
         self.masks.pop("on", None)  # z says it
+        g = self.geometry
+        whole = g.conv_size == (g.m * g.tiles[0], g.m * g.tiles[1])
+        if whole and self.algorithm != "row":
+            norm.covered_by = g.m
+            if norm.pool:
+                norm.lay_out(g.m)
+        # As (tw, F), but for all of a tile's place: one long row.
+        self.bias, self.low, self.high = np.zeros((3, *g.tiles, g.F), np.float32)
 
-    def make_workers(self, count, k, chunk):
-        super().make_workers(count, k, chunk)
-        size = self.kernels[0].y.size
-        for scratch in self.scratch:
-            scratch.ones = np.ones(size // self.geometry.F, np.float32)
-            if self.pool:
-                scratch.part = empty(size)
-        self.norm.make_workers(count, k, -(-self.batch // chunk), chunk)
+    def make_workers(self, desks, k, chunk, dx="dx"):
+        super().make_workers(desks, k, chunk, dx)
+        size = self.kernels[0].sizes["y"]
+        for desk in desks:
+            desk.ask(ones=size // self.geometry.F, part=size * self.pool)
+        self.norm.make_workers(desks, k, -(-self.batch // chunk), chunk)
 
     def begin(self, workers):
         turned = self.norm.turn()
@@ -57,11 +65,22 @@ class NormedConv(FusedConv):
     def _forward(self, do, worker, images, x, out):
         kernel, norm = self.kernels[worker], self.norm
         y = kernel.forward(do, x, self.filters)  # (m, m, k, th, tw, F)
+        last = self._last()
         if self.adds_bias and not kernel.adds_bias:
-            do(np.add, y, self.bias, out=y)
-        for function, row in self._last():
-            do(function, y, row, out=y)
-        self._write(do, y, out)
+            last.insert(0, (np.add, self.bias))
+        if norm.side == 1:
+            for function, row in last:
+                do(function, y, row, out=y)
+            self._write(do, y, out)
+        else:  # the last call writes
+            z = tiles(out)
+            for function, row in last[:-1]:
+                do(function, rows(y), row.reshape(-1), out=rows(y))
+            for function, row in last[-1:]:
+                do(function, rows(y), row.reshape(-1), out=rows(z))
+            if not last:
+                do(np.copyto, z, y)
+            y = z
         norm.measure(do, worker, images)
         if self.pool:  # (step, step, k, th, tw, F)
             self._write(do, self._pool(do, worker, images, y), norm.p[images])
@@ -91,21 +110,23 @@ class NormedConv(FusedConv):
     def backward(self, do, worker, images, dout):
         """As FusedConv's; the gradient is the batch norm's, and ``dout`` is not read.
         """
-        norm = self.norm
-        dz = norm.gradient(do, worker, images, self.relu)  # (k, H, W, F)
-        kernel = self.kernels[worker]
-        dy = kernel.gradient_buffer(len(dz))  # (m, m, k, th, tw, F)
-        self._read(do, dz, dy)
+        norm, kernel = self.norm, self.kernels[worker]
+        dy = kernel.gradient_buffer(images.stop - images.start)  # (m, m, k, th, tw, F)
+        if norm.side == 1:
+            dz = norm.gradient(do, worker, images, self.relu)  # (k, H, W, F)
+            self._read(do, dz, dy)
+        else:
+            norm.gradient(do, worker, images, self.relu, dy)
         if self.pool:
-            s, dp = self.scratch[worker], norm.gradient_of_p(do, worker, images,
-                                                             self.relu)
-            tiles = cut(s.small, len(dy) // 2, len(dy) // 2, *dy.shape[2:])
+            dp = norm.gradient_of_p(do, worker, images, self.relu)
+            tiles = kernel.desk.cut("small", len(dy) // 2, len(dy) // 2, *dy.shape[2:])
             self._read(do, dp, tiles)
-            part = cut(s.part, *dy.shape)
+            part = kernel.desk.cut("part", *dy.shape)
             self._unpool(do, worker, images, tiles, part)
             do(np.add, dy, part, out=dy)
         F = self.geometry.F
-        return self._gradients(do, worker, images, dy, cut(kernel.y, dy.size // F, F))
+        rows = kernel.desk.cut("y", dy.size // F, F)  # the same memory
+        return self._gradients(do, worker, images, dy, rows)
 
     def write_to(self, target=None):
         """It writes where its batch norm reads."""

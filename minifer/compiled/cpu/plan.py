@@ -9,9 +9,10 @@ import numpy as np
 from ... import nonlinearities
 from ...device.threads import Workers
 from ...layers import (BatchNormLayer, Conv1DLayer, Conv2DLayer, Conv3DLayer,
-                       DenseLayer, DilatedConv2DLayer, DropoutLayer, FeaturePoolLayer,
-                       FeatureWTALayer, FrozenBatchNormLayer, GRULayer, LSTMLayer,
-                       LocallyConnected2DLayer, LocalResponseNormalization2DLayer,
+                       DenseLayer, DilatedConv2DLayer, DropoutLayer, ElemwiseSumLayer,
+                       FeaturePoolLayer, FeatureWTALayer, FrozenBatchNormLayer,
+                       GRULayer, LSTMLayer, LocallyConnected2DLayer,
+                       LocalResponseNormalization2DLayer,
                        MaxPool1DLayer, MaxPool2DLayer, MaxPool3DLayer, NINLayer,
                        NonlinearityLayer, PadLayer, ParametricRectifierLayer,
                        Pool1DLayer, Pool2DLayer, Pool3DLayer,
@@ -28,7 +29,9 @@ from .image_steps import FixedNormStep, ImageStep, NormStep, PoolStep, ReluStep
 from .lstm import LSTMStep, is_usual
 from .narrow import NarrowStep, is_narrow
 from .normed_conv import NormedConv
+from .program import Desk
 from .rephrased import rephrased
+from .residual import SumStep
 from .steps import DenseStep, DropoutStep, SequenceStep, SharedStep
 
 __all__ = ["CpuPlan"]
@@ -72,22 +75,28 @@ class CpuPlan(Plan):
     def __init__(self, outputs, options, logits, batch, training, threads,
                  algorithm="auto", sources=(), feeds_back=False):
         self.workers, self.algorithm = Workers(threads), algorithm
+        self.desks = [Desk() for _ in range(threads)]
         super().__init__(outputs, options, logits, batch, training, sources, feeds_back)
         self._join()
 
     def _join(self):
         """Let steps write straight into the buffers of the convolutions beside them."""
-        makers = {step.top: step for step in self.steps}
+        makers, fed = {step.top: step for step in self.steps}, set()
         for step in self.steps:
             below = makers.get(step.bottoms[0]) if step.bottoms else None
-            if below is None or self.readers[below.top] > 1:
-                continue
             if isinstance(below, ImageStep) and isinstance(step, ConvChain) and (
-                    step.below is None):
+                    step.below is None and below not in fed):
                 below.y, step.fed = step.input, True
+                fed.add(below)
             elif isinstance(below, ConvChain) and isinstance(step, ImageStep) and (
-                    step.need_dx and below.norm is None):
+                    step.need_dx and below.norm is None
+                    and self.readers[below.top] == 1):
                 step.dx, below.fed_back = below.output_gradient, True
+
+    @property
+    def nbytes(self):
+        """Bytes in all buffers."""
+        return super().nbytes + sum(desk.nbytes for desk in self.desks)
 
     def _surroundings(self):
         return self.workers.blas_alone()
@@ -102,6 +111,11 @@ class CpuPlan(Plan):
         logits = self._is_logits(layer)
         if self._can_fuse(layer):
             return self._chain(layer, bottoms, flags[1])
+        if self._adds_images(layer):
+            top = self._only_reader(layer)
+            norms = [self._norm_below(one, cuts=False) for one in bottoms]
+            return SumStep([layer, top] if self._is_relu(top) else [layer], bottoms,
+                           flags[0], self.workers, self.batch, norms, self.desks)
         if type(layer) is DropoutLayer and not layer.shared_axes and (
                 layer.p > 0 and not self.options.get("deterministic")
                 and None not in layer.input_shape[1:]):
@@ -186,14 +200,29 @@ class CpuPlan(Plan):
                 return BatchNorm(norm, cuts, pool, size, self.batch), found
             found.append(top)
 
-    def _norm_below(self, layer):
-        """The BatchNorm whose output a chain that begins at ``layer`` may read."""
+    def _reads_tiles(self, layer):
+        """Whether a layer is a convolution that may read what tiles hold."""
+        return (self._can_fuse(layer) and layer.filter_size == (3, 3)
+                and layer.pad == layer.stride == (1, 1))
+
+    def _norm_below(self, layer, cuts=True):
+        """The BatchNorm from which a step may read ``layer``'s output unnormalised.
+
+        ``cuts`` says whether one with ReLU behind it will do.
+        """
         step = next((one for one in self.steps if one.top is layer), None)
         norm = step.norm if isinstance(step, ConvChain) else None
-        if norm is None or self.readers[layer] > 1:
+        if norm is None or self.readers[layer] > 1 or norm.cuts > cuts:
             return None
         norm.joined = True
         return norm
+
+    def _adds_images(self, layer):
+        """Whether a layer adds up images of one size, as they are."""
+        return (type(layer) is ElemwiseSumLayer and len(layer.output_shape) == 4
+                and None not in layer.output_shape[1:] and not self._is_logits(layer)
+                and {*layer.coeffs} == {1} and not any(layer.cropping or ())
+                and {*layer.input_shapes} == {layer.output_shape})
 
     def _is_relu(self, layer):
         return (type(layer) is NonlinearityLayer and not self._is_logits(layer)
@@ -234,13 +263,14 @@ class CpuPlan(Plan):
                 convs.append(FusedConv(conv, relu, pool, norms, self.batch, learns,
                                        need_dx, self.algorithm, below))
             else:
+                as_tiles = not (norm.pool or need_dx) and self._reads_tiles(top)
                 convs.append(NormedConv(norm, conv, relu, self.batch, need_dx,
-                                        self.algorithm, below))
+                                        self.algorithm, below, as_tiles))
             names.append(" + ".join(one.name or type(one).__name__ for one in mine))
             members, below = members + mine, None
             if top is None or norm is not None:
                 break
             layer = top
         learns = members[-1] in self.learns  # the lowest may be frozen
-        return ConvChain(members, bottoms, learns, need_dx, convs, names,
-                         self.workers, self.batch)
+        return ConvChain(members, bottoms, learns, convs[0].need_dx, convs, names,
+                         self.workers, self.batch, self.desks)

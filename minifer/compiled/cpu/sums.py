@@ -6,7 +6,7 @@ added up in order at the end. So a thread may take whichever chunk comes next.
 
 import numpy as np
 
-from .program import cut
+from .program import rows
 
 __all__ = ["ChunkSums", "Sums", "ChannelSums"]
 
@@ -26,7 +26,7 @@ class ChunkSums:
     def __init__(self, shape, chunks, chunk):
         self.shape, self.chunk = shape, chunk
         size = int(np.prod(shape)) + shape[-1]  # the filters' and the bias's
-        self.parts = np.empty((chunks, size), np.float32)
+        self.parts = np.zeros((chunks, size), np.float32)  # there may be no bias
         self.total = np.empty(size, np.float32)
 
     def of(self, images):
@@ -81,15 +81,15 @@ class Sums:
         self.dU, self.db = self.rows[:-1].reshape(shape), self.rows[-1]
         self.first = first
 
-    def add(self, do, total, spare, function, *arrays, **options):
-        """Note ``total += function(*arrays, **options)``.
+    def add(self, do, total, desk, function, *arrays, **options):
+        """Note ``total += function(*arrays, **options)``, made on a Desk.
 
         A chunk's first images write, so that nothing need be set to zero.
         """
         if self.first:
             do(function, *arrays, out=total, **options)
         else:
-            part = cut(spare, *total.shape)
+            part = desk.cut("spare", *total.shape)
             do(function, *arrays, out=part, **options)
             do(np.add, total, part, out=total)
 
@@ -100,25 +100,37 @@ class ChannelSums:
     Parameters
     ----------
     C : int
-    pixels : int
-        Most pixels that are added at a time.
-    threads : int
     chunks, chunk : int
         As for :class:`ChunkSums`.
     """
 
-    def __init__(self, C, pixels, threads, chunks, chunk):
+    def __init__(self, C, chunks, chunk):
         self.chunk = chunk
-        self.parts = np.empty((chunks, 2, C), np.float64)
-        self.spare = np.empty((threads, C), np.float32)
-        self.ones = np.ones(pixels, np.float32)
+        self.parts = np.zeros((chunks, 2, C), np.float64)
 
-    def add(self, do, worker, images, which, values):
-        """Note that the sums of some images' values, (k, H, W, C), are added."""
+    def add(self, do, desk, images, which, values):
+        """Note that the sums of some images' values are added.
+
+        Parameters
+        ----------
+        do : Program
+        desk : Desk
+        images : slice
+        which : int
+            0 or 1.
+        values : array, shape (k, ..., C)
+            All contiguous, or the rows of :func:`~minifer.compiled.cpu.program.rows`.
+        """
         chunk, place = divmod(images.start, self.chunk)
-        total, spare = self.parts[chunk, which], self.spare[worker]
-        flat = values.reshape(-1, values.shape[-1])  # (k*H*W, C)
-        do(np.matmul, self.ones[:len(flat)], flat, out=spare)
+        C = values.shape[-1]
+        total, spare = self.parts[chunk, which], desk.cut("channels", C)
+        if not values.flags.c_contiguous:  # first rows one on another
+            lines = rows(values)  # (k, ..., R)
+            lines = lines.reshape(len(values), -1, lines.shape[-1])
+            values = desk.cut("row", len(lines), lines.shape[-1])
+            do(np.matmul, desk.ones(lines.shape[1]), lines, out=values)
+        flat = values.reshape(-1, C)  # (k*H*W, C)
+        do(np.matmul, desk.ones(len(flat)), flat, out=spare)
         if place:
             do(np.add, total, spare, out=total)
         else:  # a chunk's first images write
@@ -131,4 +143,4 @@ class ChannelSums:
     @property
     def nbytes(self):
         """Bytes in all buffers."""
-        return self.parts.nbytes + self.spare.nbytes + self.ones.nbytes
+        return self.parts.nbytes

@@ -17,7 +17,7 @@ from numpy.lib.stride_tricks import as_strided
 from ...device.threads import Workers
 from ...ops.winograd import filter_gradient, filter_transform, matrices
 from ..steps import pieces
-from .program import ZERO, cut, empty
+from .program import ZERO, Desk
 
 __all__ = ["WinogradFilters", "WinogradKernel"]
 
@@ -47,6 +47,11 @@ class WinogradFilters:
         self.gradient_shape = n * n, g.C, g.F
         self.U = np.empty(self.gradient_shape, np.float32)  # (n*n, C, F)
         self.UT = np.empty((n * n, g.F, g.C), np.float32) if training else None
+
+    @property
+    def arrays(self):
+        """All of its arrays."""
+        return [self.U] if self.UT is None else [self.U, self.UT]
 
     @property
     def gradient_bytes(self):
@@ -112,12 +117,17 @@ class WinogradKernel:
         Images at a time.
     training : bool
         Whether gradients are wanted.
+    desk : Desk, optional
+        Where it works; default: one of its own.
+    dx : str
+        Name of the buffer of the gradient of the input.
     """
 
     adds_bias = False
+    kept = ()  # arrays of its own
 
-    def __init__(self, geometry, k, training):
-        self.geometry, self.k = geometry, k
+    def __init__(self, geometry, k, training, desk=None, dx="dx"):
+        self.geometry, self.k, self.desk, self.dx = geometry, k, desk or Desk(), dx
         m, n = geometry.m, geometry.m + geometry.kh - 1
         self.m, self.n = m, n
         # (n, m), (n, r), (n, n)
@@ -128,19 +138,16 @@ class WinogradKernel:
         self.th, self.tw, self.Hp, self.Wp = th, tw, Hp, Wp
         C, F, T = geometry.C, geometry.F, k * th * tw
         points = n * n * T * max(C, F)
-        self.rows = empty(k * th * n * Wp * C)
-        self.one, self.two = empty(points), empty(points)  # for (n*n, T, C or F) each
-        self.tile = empty(m * n * T * F)
-        self.y = empty(m * m * T * F)
+        self.sizes = dict(rows=k * th * n * max(Wp, n * tw) * C, one=points, two=points,
+                          tile=m * n * T * F, y=m * m * T * F)
         if training:
-            self.three = empty(points)  # for (n*n, T, C)
-            self.dU_part = empty(n * n * C * F)
-            self.dx = empty(k * Hp * Wp * C)
+            self.sizes |= {"spare": n * n * C * F, dx: k * Hp * Wp * C}
+        self.desk.ask(**self.sizes)
 
     @property
-    def buffers(self):
-        """All buffers, to count their size."""
-        return [a for a in vars(self).values() if isinstance(a, np.ndarray)]
+    def nbytes(self):
+        """Bytes that it works on."""
+        return 4 * sum(self.sizes.values())
 
     def forward(self, do, x, filters):
         """Convolve.
@@ -149,8 +156,9 @@ class WinogradKernel:
         ----------
         do : Program
             Notes the calls to make.
-        x : array, shape (k, Hp, Wp, C)
-            Padded images; the last two axes are contiguous.
+        x : array, shape (k, Hp, Wp, C) or (k, n, n, th, tw, C)
+            Padded images, whose last two axes are contiguous; or what each tile reads
+            of them, where they are padded by 1 and filters have side 3.
         filters : WinogradFilters
 
         Returns
@@ -161,9 +169,9 @@ class WinogradKernel:
         m, n, k, F = self.m, self.n, len(x), self.geometry.F
         T = k * self.th * self.tw
         V = self._transform_input(do, x)  # (n*n, T, C)
-        M = cut(self.two, n * n, T, F)
-        Z = cut(self.tile, m, n * T * F)
-        Y = cut(self.y, m, m, T * F)
+        M = self.desk.cut("two", n * n, T, F)
+        Z = self.desk.cut("tile", m, n * T * F)
+        Y = self.desk.cut("y", m, m, T * F)
         do(np.matmul, V, filters.U, out=M)
         _transform(do, self.AT, M.reshape(n, -1), Z)
         _transform(do, self.AT, Z.reshape(m, n, -1), Y)
@@ -172,7 +180,7 @@ class WinogradKernel:
     def gradient_buffer(self, k):
         """Where the caller writes dY."""
         g = self.geometry
-        return cut(self.y, g.m, g.m, k, self.th, self.tw, g.F)
+        return self.desk.cut("y", g.m, g.m, k, self.th, self.tw, g.F)
 
     def backward(self, do, x, dY, filters, sums, need_dx):
         """Sum up the filters' gradient; compute the images'.
@@ -180,7 +188,8 @@ class WinogradKernel:
         Parameters
         ----------
         do : Program
-        x : array, shape (k, Hp, Wp, C)
+        x : array
+            As for :meth:`forward`.
         dY : array, shape (m, m, k, th, tw, F)
         filters : WinogradFilters
         sums : Sums
@@ -188,53 +197,84 @@ class WinogradKernel:
 
         Returns
         -------
-        dx : array, shape (k, Hp, Wp, C), or None
+        dx : array, shape (k, Hp, Wp, C) or (k, m, m, th, tw, C), or None
         """
         g, m, n, k = self.geometry, self.m, self.n, len(x)
         T = k * self.th * self.tw
         V = self._transform_input(do, x)  # (n*n, T, C)
-        Z = cut(self.tile, n, m * T * g.F)
-        E = cut(self.two, n, n, T * g.F)
+        Z = self.desk.cut("tile", n, m * T * g.F)
+        E = self.desk.cut("two", n, n, T * g.F)
         _transform(do, self.A, dY.reshape(m, -1), Z)
         _transform(do, self.A, Z.reshape(n, m, -1), E)
         E = E.reshape(n * n, T, g.F)  # one product for each of the n*n points
-        sums.add(do, sums.dU, self.dU_part, np.matmul, V.transpose(0, 2, 1), E)
+        sums.add(do, sums.dU, self.desk, np.matmul, V.transpose(0, 2, 1), E)
         if not need_dx:
             return None
-        dV = cut(self.three, n * n, T, g.C)
+        dV = self.desk.cut("one", n * n, T, g.C)  # V is no longer needed
         do(np.matmul, E, filters.UT, out=dV)
-        return self._input_gradient(do, dV, k)
+        return (self._input_gradient(do, dV, k) if x.ndim == 4
+                else self._tiles_gradient(do, dV, k))
 
     def _transform_input(self, do, x):
         """``B^T d B`` of every tile: (n*n, T, C), in buffer ``one``."""
         g, m, n, k = self.geometry, self.m, self.n, len(x)
+        if x.ndim == 6:
+            return self._transform_tiles(do, x)
         row = self.Wp * g.C
         tiles = as_strided(x, (k, self.th, n, row),
                            (x.strides[0], m * x.strides[1], x.strides[1], 4))
-        R = cut(self.rows, k, self.th, n, row)
+        R = self.desk.cut("rows", k, self.th, n, row)
         _transform(do, self.BT, tiles, R)
         s = (4 * self.th * n * row, 4 * n * row, 4 * row, 4 * g.C)
         shape = (n, n, k, self.th, self.tw, g.C)  # (row, column in the tile, ...)
-        columns = cut(self.two, *shape)
+        columns = self.desk.cut("two", *shape)
         windows = as_strided(R, shape, (s[2], s[3], s[0], s[1], m * s[3], 4))
         do(np.copyto, columns, windows)
-        V = cut(self.one, n, n, k * self.th * self.tw * g.C)
+        V = self.desk.cut("one", n, n, k * self.th * self.tw * g.C)
         _transform(do, self.BT, columns.reshape(V.shape), V)
         return V.reshape(n * n, -1, g.C)
+
+    def _transform_tiles(self, do, x):
+        """The same of what tiles read, (k, n, n, th, tw, C)."""
+        n, k = self.n, len(x)
+        R = self.desk.cut("rows", k, n, x[0, 0].size)
+        _transform(do, self.BT, x.reshape(R.shape), R)
+        V = self.desk.cut("one", n, n, k, x[0, 0, 0].size)
+        _transform(do, self.BT, R.reshape(k, n, n, -1), V.transpose(2, 0, 1, 3))
+        return V.reshape(n * n, -1, self.geometry.C)
+
+    def _tiles_gradient(self, do, dV, k):
+        """The gradient of images (k, m, m, th, tw, C), whose tiles read 1 more around.
+
+        What a tile hands to its neighbours lies in whole rows there.
+        """
+        m, n, C = self.m, self.n, self.geometry.C
+        Z = self.desk.cut("two", n, n, k * self.th * self.tw * C)
+        _transform(do, self.B, dV.reshape(n, -1), Z.reshape(n, -1))
+        D = self.desk.cut("one", n, n, k, self.th, self.tw, C)
+        _transform(do, self.B, Z, D.reshape(Z.shape))
+        inner, but_first, but_last = slice(1, -1), slice(1, None), slice(-1)
+        for into, out_of in ((D[:, m, :, :, but_last], D[:, 0, :, :, but_first]),
+                             (D[:, 1, :, :, but_first], D[:, -1, :, :, but_last]),
+                             (D[m, inner, :, but_last], D[0, inner, :, but_first]),
+                             (D[1, inner, :, but_first], D[-1, inner, :, but_last])):
+            do(np.add, into, out_of, out=into)
+        return D[inner, inner].transpose(2, 0, 1, 3, 4, 5)
 
     def _input_gradient(self, do, dV, k):
         """``B dV B^T`` of every tile, added where tiles overlap."""
         g, m, n = self.geometry, self.m, self.n
         th, tw, Hp, Wp = self.th, self.tw, self.Hp, self.Wp
-        Z = cut(self.one, n, n, k * th * tw * g.C)
+        Z = self.desk.cut("two", n, n, k * th * tw * g.C)
         _transform(do, self.B, dV.reshape(n, n, -1), Z)
         # (k, th, n, tw, n, C): rows of tiles, rows in them, then the same of columns
         Z = Z.reshape(n, n, k, th, tw, g.C).transpose(2, 3, 0, 4, 1, 5)
-        wide = cut(self.rows, k, th, n, Wp, g.C)  # columns added up, rows not yet
+        # Columns are added up here, rows not yet.
+        wide = self.desk.cut("rows", k, th, n, Wp, g.C)
         _overlap_add(do, wide, Z, 3, tw, m, n)
-        R = cut(self.two, k, th, n, Wp * g.C)
+        R = self.desk.cut("one", k, th, n, Wp * g.C)
         _transform(do, self.B, wide.reshape(k, th, n, -1), R)
-        dx = cut(self.dx, k, Hp, Wp * g.C)
+        dx = self.desk.cut(self.dx, k, Hp, Wp * g.C)
         _overlap_add(do, dx, R, 1, th, m, n)
         return dx.reshape(k, Hp, Wp, g.C)
 
