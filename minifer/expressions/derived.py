@@ -63,6 +63,12 @@ class DerivedParam(Param):
         """What the expression gives now."""
         return contiguous(evaluate(self.inputs, {})[self.inputs[0]][0])
 
+    def peek(self) -> Any:
+        return self.value
+
+    def mark(self) -> object | None:
+        return None
+
     def forward(self, value):  # type: ignore[override]
         return value, ()
 
