@@ -58,8 +58,8 @@ class DerivedParam(Param):
                       and isinstance(one, Param)]
         self._shape, self._dtype = self.value.shape, self.value.dtype
 
-    @property
-    def value(self) -> Any:  # type: ignore[override]
+    @property  # type: ignore[misc]
+    def value(self) -> Any:
         """What the expression gives now."""
         return contiguous(evaluate(self.inputs, {})[self.inputs[0]][0])
 

@@ -37,7 +37,7 @@ class Param(Expression):
 
     @property
     def value(self) -> Any:
-        # Whoever has the array may write to it.
+        # Who has the array may write to it.
         self._handed_out = object()
         return self._value
 
@@ -50,13 +50,13 @@ class Param(Expression):
         return self._value
 
     def mark(self) -> object | None:
-        """What stays the same for as long as nobody can have changed the value.
+        """What stays the same for as long as the value cannot have changed.
 
         Returns
         -------
         object or None
             Another one after each time that ``value`` was read or set; None where
-            that says nothing, as somebody else still has the array, or its memory.
+            that says nothing, as the array, or its memory, is held elsewhere, too.
         """
         alone = (type(self._value) is np.ndarray and self._value.base is None
                  and self._holders() <= _ALONE)
@@ -150,7 +150,7 @@ class Param(Expression):
         return f"Param({self.name!r}, shape={self.shape}, {self.dtype})"
 
 
-#: What is counted where nobody else has it.
+#: What is counted of an array that is held nowhere else.
 _ALONE = Param(np.zeros(0))._holders()
 
 

@@ -88,8 +88,8 @@ def _combined(norms, slope, shift):
 class Kept:
     """Notices that parameters have other values than when they were last looked at.
 
-    Where nobody but the parameters has their arrays, and nobody has asked for them
-    since, that is known without a look (:meth:`minifer.expressions.Param.mark`). Else
+    Where their arrays are held nowhere else, and have not been asked for since, that
+    is known without a look (:meth:`minifer.expressions.Param.mark`). Else
     they are compared with copies, number by number: training, a loaded model and
     ``param.value[...] = ...`` all count. What is not a number counts as changed.
 
