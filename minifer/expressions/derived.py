@@ -58,10 +58,16 @@ class DerivedParam(Param):
                       and isinstance(one, Param)]
         self._shape, self._dtype = self.value.shape, self.value.dtype
 
-    @property
-    def value(self) -> Any:  # type: ignore[override]
+    @property  # type: ignore[misc]
+    def value(self) -> Any:
         """What the expression gives now."""
         return contiguous(evaluate(self.inputs, {})[self.inputs[0]][0])
+
+    def peek(self) -> Any:
+        return self.value
+
+    def mark(self) -> object | None:
+        return None
 
     def forward(self, value):  # type: ignore[override]
         return value, ()

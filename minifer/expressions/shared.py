@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import numpy as np
@@ -34,6 +35,43 @@ class Param(Expression):
         self.value = as_array(value)
         self.name = name
 
+    @property
+    def value(self) -> Any:
+        # Who has the array may write to it.
+        self._handed_out = object()
+        return self._value
+
+    @value.setter
+    def value(self, value: Any) -> None:
+        self._handed_out, self._value = object(), value
+
+    def peek(self) -> Any:
+        """The value for those who only read it, and do not keep it."""
+        return self._value
+
+    def mark(self) -> object | None:
+        """What stays the same for as long as the value cannot have changed.
+
+        Returns
+        -------
+        object or None
+            Another one after each time that ``value`` was read or set; None where
+            that says nothing, as the array, or its memory, is held elsewhere, too.
+        """
+        alone = (type(self._value) is np.ndarray and self._value.base is None
+                 and self._holders() <= _ALONE)
+        return self._handed_out if alone else None
+
+    def _holders(self):
+        """How many have the array, by CPython's count, which has its own additions."""
+        return sys.getrefcount(self._value)
+
+    def __setstate__(self, state):
+        value = state.pop("value", None)  # as earlier versions pickled it
+        self.__dict__.update(state)
+        if value is not None:
+            self.value = value
+
     def forward(self):
         return self.value, ()
 
@@ -46,24 +84,24 @@ class Param(Expression):
 
     @property
     def ndim(self) -> int:  # type: ignore[override]
-        return self.value.ndim
+        return self._value.ndim
 
     @property
     def shape(self) -> tuple[int, ...]:
-        return self.value.shape
+        return self._value.shape
 
     @property
     def dtype(self) -> np.dtype:
-        return self.value.dtype
+        return self._value.dtype
 
     @property
     def size(self) -> int:
-        return self.value.size
+        return self._value.size
 
     @property
     def device(self) -> str:
         """Where the value lives: 'cpu', 'cuda' or 'emu'."""
-        return device_of(self.value)
+        return device_of(self._value)
 
     def to_device(self, device: str) -> None:
         """Move the value to a device, if it is not there."""
@@ -80,8 +118,9 @@ class Param(Expression):
         return_internal_type : bool, default False
             Whether it stays on its device.
         """
-        value = self.value if return_internal_type else to_host(self.value)
-        return value.copy() if value is self.value and not borrow else value
+        value = self.value if borrow else self._value
+        found = value if return_internal_type else to_host(value)
+        return found.copy() if found is value and not borrow else found
 
     def set_value(self, new_value: Array, borrow: bool = False) -> None:
         """Set the value, cast to the parameter's dtype; it stays on its device.
@@ -109,6 +148,10 @@ class Param(Expression):
 
     def __repr__(self):
         return f"Param({self.name!r}, shape={self.shape}, {self.dtype})"
+
+
+#: What is counted of an array that is held nowhere else.
+_ALONE = Param(np.zeros(0))._holders()
 
 
 class SharedValue(Param):

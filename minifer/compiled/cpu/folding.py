@@ -76,21 +76,22 @@ class Folding:
 def _combined(norms, slope, shift):
     """Slope and shift of batch norms one behind the other."""
     for norm in norms:
-        one = norm.inv_std.value
+        one = norm.inv_std.peek()
         if norm.gamma is not None:
-            one = one * norm.gamma.value
-        slope, shift = slope * one, (shift - norm.mean.value) * one
+            one = one * norm.gamma.peek()
+        slope, shift = slope * one, (shift - norm.mean.peek()) * one
         if norm.beta is not None:
-            shift = shift + norm.beta.value
+            shift = shift + norm.beta.peek()
     return slope, shift
 
 
 class Kept:
     """Notices that parameters have other values than when they were last looked at.
 
-    They are compared with copies, number by number: training, a loaded model and
-    ``param.value[...] = ...`` all count, and reading them costs far less than
-    what is made of them. What is not a number counts as changed.
+    Where their arrays are held nowhere else, and have not been asked for since, that
+    is known without a look (:meth:`minifer.expressions.Param.mark`). Else
+    they are compared with copies, number by number: training, a loaded model and
+    ``param.value[...] = ...`` all count. What is not a number counts as changed.
 
     Parameters
     ----------
@@ -98,13 +99,18 @@ class Kept:
     """
 
     def __init__(self, params):
-        self.params, self.copies = params, None
+        self.params, self.marks, self.copies = params, None, None
 
     def changed(self):
         """Whether this is the first look, or one differs from the last look."""
-        values = [param.value for param in self.params]
+        before, self.marks = self.marks, [param.mark() for param in self.params]
+        if before is not None and None not in before and (
+                all(a is b for a, b in zip(before, self.marks))):
+            return False
+        values = [param.peek() for param in self.params]
         if self.copies is None:
-            self.copies = [value.copy() for value in values]
+            if before is not None or None in self.marks:
+                self.copies = [value.copy() for value in values]
             return True
         found = False
         for value, copy in zip(values, self.copies):

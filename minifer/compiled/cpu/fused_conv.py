@@ -159,8 +159,8 @@ class FusedConv:
         """
         if self.kept is not None and not self.kept.changed():
             return False
-        W = self.conv.W.value
-        b = 0 if self.conv.b is None else self.conv.b.value
+        W = self.conv.W.peek()
+        b = 0 if self.conv.b is None else self.conv.b.peek()
         before = self.turned
         if self.norms.layers:
             W, b, self.turned, self.scale[...], self.shift[...] = self.norms.into(W, b)

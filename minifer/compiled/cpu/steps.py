@@ -9,6 +9,7 @@ from ...device.threads import Helper
 from ...nonlinearities import rectify
 from ...ops.outer_product import OuterProduct
 from ..steps import PlainStep, Step
+from .few_rows import FEW, FewRows
 from .program import ZERO
 
 __all__ = ["DenseStep", "DropoutStep", "SequenceStep", "SharedStep"]
@@ -32,6 +33,7 @@ class DenseStep(Step):
         self.cuts = self.f is rectify and not learns
         D, U = self.layer.W.shape
         rows = self.layer.rows_of(batch) or batch
+        self.few = None if learns else FewRows(self.layer.W, rows)
         self._allocate(rows)
         self.mflop = 2e-6 * rows / batch * D * U * (1 + learns + need_dx)
         self.flat = None  # made when images come with channels last
@@ -40,27 +42,37 @@ class DenseStep(Step):
         D, U = self.layer.W.shape
         self.z = np.empty((rows, U), np.float32)
         self.dx = np.empty((rows, D), np.float32) if self.need_dx else None
-        self.nbytes = sum(a.nbytes for a in (self.z, self.dx) if a is not None)
+
+    @property
+    def nbytes(self):
+        """Bytes in its own buffers."""
+        return sum(a.nbytes for a in (self.z, self.dx, self.few) if a is not None)
 
     def forward(self, xs):
         self.shape = xs[0].shape
         self.x = x = self._rows(xs[0])
         if len(x) > len(self.z):  # of sequences longer than any before
             self._allocate(len(x))
-        W, b, z = self.layer.W.value, self.layer.b, self.z[:len(x)]
+        few = self.few is not None and len(x) <= FEW
+        W = None if few else self.layer.W.peek()
+        D, U = self.layer.W.shape
+        b, z = self.layer.b, self.z[:len(x)]
 
         def share(worker, start, stop):
             part = z[:, start:stop]
-            np.matmul(x, W[:, start:stop], out=part)
+            if few:
+                self.few.product(x, part)
+            else:
+                np.matmul(x, W[:, start:stop], out=part)
             if b is not None:
-                part += b.value[start:stop]
+                part += b.peek()[start:stop]
             if self.cuts:
                 np.maximum(part, ZERO, out=part)
 
-        # One image's product takes as long as its weights take to be read, and waking
-        # a thread for a part of them would take longer.
-        parts = max(32, FEW_PRODUCTS // (max(len(x), FEW_IMAGES) * len(W)))
-        self.workers.run(share, W.shape[1], least=parts if len(x) > 1 else W.shape[1])
+        # To read the weights for a few images takes no longer than to wake a thread
+        # for a part of them.
+        parts = max(32, FEW_PRODUCTS // (max(len(x), FEW_IMAGES) * D))
+        self.workers.run(share, U, least=U if few else parts)
         y = z
         if self.f is not None and not self.cuts:
             y, self.cache = self.f.forward(z)
@@ -68,7 +80,7 @@ class DenseStep(Step):
 
     def _rows(self, x):
         """Inputs as rows (N, D), channel by channel as the weights expect them."""
-        D = len(self.layer.W.value)
+        D = self.layer.W.shape[0]
         if x.flags.c_contiguous:
             return x.reshape(-1, D)
         if self.flat is None or self.flat.shape[1:] != x.shape[1:] or (

@@ -71,7 +71,7 @@ class WinogradFilters:
         back : bool
             Whether to make what gradients of the input need, too.
         """
-        self.W = W
+        self.W = None if self.UT is None else W
         self._transform(W, self.U, run)
         if back and self.UT is not None:
             self._transform(W.swapaxes(0, 1), self.UT, run)
