@@ -272,7 +272,7 @@ class FusedConv:
         kernel = self.kernels[worker]
         desk, sums = kernel.desk, self.sums.of(images)
         if not kernel.adds_bias and self.conv.b is not None:
-            sums.add(do, sums.db, desk, np.matmul, desk.ones(len(rows)), rows)
+            sums.add(do, sums.db, desk, np.dot, desk.ones(len(rows)), rows)
         x = self._input(do, worker, images)
         dx = kernel.backward(do, x, dy, self.filters, sums, self.need_dx)
         if dx is None:

@@ -146,7 +146,7 @@ class ColumnKernel(_Kernel):
         """See :meth:`WinogradKernel.backward`."""
         columns = self._columns(do, x)  # (kh*kw*C + 1, m*m*k*th*tw)
         dY = dY.reshape(columns.shape[1], self.geometry.F)  # (m*m*k*th*tw, F)
-        sums.add(do, sums.rows, self.desk, np.matmul, columns, dY)
+        sums.add(do, sums.rows, self.desk, np.dot, columns, dY)
         return self._input_gradient(do, dY, filters, len(x)) if need_dx else None
 
     def _columns(self, do, x):
@@ -236,7 +236,7 @@ class WindowKernel(_Kernel):
         windows = self._lower(do, x)
         dY = dY.reshape(len(windows), g.F)
         dU = sums.dU.reshape(-1, g.F)  # (kh*kw*C, F)
-        sums.add(do, dU, self.desk, np.matmul, windows.T, dY)
+        sums.add(do, dU, self.desk, np.dot, windows.T, dY)
         if not need_dx:
             return None
         dx = self.desk.cut(self.dx, k, self.Hp, self.Wp, g.C)

@@ -133,7 +133,8 @@ class NarrowStep(PlainStep):
             same.take(worker, self.x[some, self._channels(group)])
             for band in here.bands:
                 columns = here.columns(worker, n, band)
-                product = columns @ same.columns(worker, n, band).T
+                product = np.dot(  # see Sums of minifer.compiled.cpu.sums
+                    columns, same.columns(worker, n, band).T)
                 if band.start:
                     sums += product
                 else:

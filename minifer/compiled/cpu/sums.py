@@ -67,6 +67,9 @@ class ChunkSums:
 class Sums:
     """Gradients of filters and bias that lie one behind the other.
 
+    Where they may be 500 numbers or fewer, they are made by ``dot``: it lets other
+    threads run meanwhile, which ``matmul`` does for longer results alone.
+
     Attributes
     ----------
     dU : array
@@ -130,7 +133,7 @@ class ChannelSums:
             values = desk.cut("row", len(lines), lines.shape[-1])
             do(np.matmul, desk.ones(lines.shape[1]), lines, out=values)
         flat = values.reshape(-1, C)  # (k*H*W, C)
-        do(np.matmul, desk.ones(len(flat)), flat, out=spare)
+        do(np.dot, desk.ones(len(flat)), flat, out=spare)  # see Sums
         if place:
             do(np.add, total, spare, out=total)
         else:  # a chunk's first images write
