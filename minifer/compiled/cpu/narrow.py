@@ -19,7 +19,6 @@ from ...layers.padding import is_even
 from ...nonlinearities import identity, rectify
 from ..steps import PlainStep, pieces
 from .program import ZERO, cut
-from .winograd import UNPACKED
 
 __all__ = ["NarrowStep", "is_narrow"]
 
@@ -208,7 +207,7 @@ class _Slide:
 
     def some(self, batch):
         """How many images, and how many of their tiles, fill the cache."""
-        most = min(PIECE_BYTES // 4, UNPACKED // (self.F * self.r)) // self.K
+        most = PIECE_BYTES // 4 // self.K
         width = self.padded[1]
         if most >= self.t * width:
             return min(batch, most // (self.t * width)), self.t
