@@ -117,6 +117,19 @@ def test_scales_of_groups_became_scales_of_channels(version):
     np.testing.assert_allclose(layers.get_output(network, x), expected, atol=1e-5)
 
 
+def test_a_scale_that_is_computed_is_one_for_each_channel():
+    x = np.random.default_rng(0).normal(size=(2, 4, 3, 4)).astype(np.float32)
+    mean, variance = (f(x, axis=(2, 3), keepdims=True) for f in (np.mean, np.var))
+    scale = x.mean(axis=(0, 2, 3))[:, None, None]
+    network = network_of(graph_of(
+        [node("ReduceMean", "x", axes=[0, 2, 3], keepdims=0, out="s"),
+         node("InstanceNormalization", "x", "s", "b")],
+        (None, 4, 3, 4), (None, 4, 3, 4), b=np.arange(4)))
+    np.testing.assert_allclose(
+        layers.get_output(network, x), scale * (x - mean) / np.sqrt(variance + 1e-5)
+        + np.arange(4)[:, None, None], atol=1e-5)
+
+
 def test_a_nonlinearity_ends_the_layer_below():
     network = network_of(graph_of([node("MatMul", "x", "W", out="z"),
                                    node("Relu", "z")], out=(None, 3),
