@@ -133,6 +133,13 @@ struct Window {
     // Pixel e = 2 row + column, and whether it is there.
     __device__ index_t pixel(int e, int W) const { return first + e / 2 * W + e % 2; }
     __device__ bool has(int e) const { return (e < 2 || below) && (e % 2 < 1 || beside); }
+
+    // What a whole one has in z, of the channels from c on.
+    __device__ void read(const real* z, int W, index_t C, index_t c, Pack* into) const
+    {
+#pragma unroll
+        for (int e = 0; e < STEP * STEP; e++) into[e] = load(z + pixel(e, W) * C + c);
+    }
 };
 
 // Whether dropout keeps channel c of what comes out as number `out`, by a mask with
@@ -175,9 +182,7 @@ extern "C" __global__ void image_norm(
          k += rows) {
         Window window(k, H, W, H / STEP, W / STEP);
         Pack read[STEP * STEP], out;
-#pragma unroll
-        for (int e = 0; e < STEP * STEP; e++)
-            read[e] = load(z + window.pixel(e, W) * C + c);
+        window.read(z, W, C, c, read);
 #pragma unroll
         for (int v = 0; v < PACK; v++) {
             int winner;
@@ -219,9 +224,7 @@ extern "C" __global__ void image_norm_sums(
         for (index_t k = piece.first + threadIdx.y; k < piece.end; k += blockDim.y) {
             Window window(k, H, W, H / STEP, W / STEP);
             Pack read[STEP * STEP], d = load(dy + k * C + c);
-#pragma unroll
-            for (int e = 0; e < STEP * STEP; e++)
-                read[e] = load(z + window.pixel(e, W) * C + c);
+            window.read(z, W, C, c, read);
 #pragma unroll
             for (int v = 0; v < PACK; v++) {
                 int winner;
