@@ -48,7 +48,7 @@ def main(argv=None, prog="train_fer2013.py"):
     trainer = Trainer(network, OPTIMIZERS[args.optimizer], prepare=steps,
                       penalty=fer.penalty(network), **trainer_options(args, training))
     result = trainer.fit(training.images, fer.targets(training, training.labels),
-                         valid=(validation.images, validation.labels),
+                         valid=validation and (validation.images, validation.labels),
                          epochs=args.epochs, stop=stop_rule(args.stop), folder=args.out,
                          resume=args.resume, model=model, progress=fer.progress)
 

@@ -51,7 +51,8 @@ def learning_curves(history, best_epoch=None, title="Learning curves",
         np.array([np.nan if row.get(key) is None else row[key]
                   for row in history], dtype=float)
         for key in ("epoch", "train_loss", "valid_loss", "valid_accuracy"))
-    if best_epoch is None and np.isfinite(accuracy).any():
+    validated = np.isfinite(accuracy).any()
+    if best_epoch is None and validated:
         best_epoch = int(epochs[np.nanargmax(accuracy)])
 
     figure = blank(9, 3.9)
@@ -67,11 +68,12 @@ def learning_curves(history, best_epoch=None, title="Learning curves",
         tidy(ax)
         ax.set_xlabel("epoch", color=GREY)
         ax.xaxis.get_major_locator().set_params(integer=True)
-        if best_epoch is not None:
+        if validated:
             _mark_best(ax, best_epoch, values[epochs == best_epoch])
-    if not np.isfinite(accuracy).any():
+    if not validated:
         bare(right)
-        right.text(.5, .5, "no validation set", color=GREY, ha="center")
+        right.text(.5, .5, "no validation set", color=GREY, ha="center",
+                   transform=right.transAxes)
     headline(figure, title, subtitle or _pace(history))
     return figure
 

@@ -38,7 +38,7 @@ class Split(NamedTuple):
     """Three parts of a data set, how they were chosen, and whether that flatters."""
 
     training: data.Dataset
-    validation: data.Dataset
+    validation: data.Dataset | None
     test: data.Dataset
     protocol: str
     leaky: bool

@@ -104,7 +104,7 @@ class Experiment:
                                                         "leaky": leaky}
 
     def train(self, parts, folder, resume=None):
-        """Train on the first part and choose the epoch on the second.
+        """Train on the first part and choose the epoch on the second, if there is one.
 
         ``resume`` is --resume unless it is given.
 
@@ -112,11 +112,13 @@ class Experiment:
         -------
         result : minifer.training.Result
         model : minifer.weights.Model
-            The model of the best epoch.
+            The model of the best epoch, or of the last one.
         list of array (N, K)
             What it says of each further part.
         """
-        trainer, result, best, others = self.learn(parts, folder, resume)
+        there = [part for part in parts if part is not None]
+        trainer, result, best, others = self.learn(there, folder, resume,
+                                                   validated=parts[1] is not None)
         if getattr(self.args, "refit", False):
             trainer, best, others = self.refit(parts, result, folder, resume)
         return result, best, [self.judge(trainer, images) for images, _ in others]

@@ -196,6 +196,24 @@ def test_refit_trains_anew_on_both_parts_and_goes_on(folders, tmp_path):
     assert_same_weights(tmp_path / "a", tmp_path / "b")
 
 
+def test_without_validation_everything_trains_and_the_last_epoch_stays(folders,
+                                                                       tmp_path):
+    """In the story and by command; to choose an epoch, too, is refused."""
+    words = "--model", "mlp", "--no-validation", "--average", "0.9"
+    story = train(folders, tmp_path / "a", *words)
+    assert story.code == 0, story.err
+    assert "no validation: the last of 2 epochs" in story.out
+    assert begun_with(tmp_path / "a" / "checkpoint.npz")[0]["samples"] == 84
+    assert "valid loss" not in story.out + story.err
+    command = runs.minifer("train", "fer2013", "--data", folders, "--out",
+                           tmp_path / "b", "--epochs", "2", "--batch", "16", *words)
+    assert command.code == 0, command.err
+    assert_same_weights(tmp_path / "a", tmp_path / "b")
+    for more in ("--refit",), ("--stop", "plateau:3"):
+        refused = train(folders, tmp_path / "c", *words, *more)
+        assert refused.code == 2 and f"leave out {more[0]}" in refused.err
+
+
 def test_teachers_share_the_targets(folders, tmp_path):
     """Half label, half what the teachers say of the images as they are."""
     first = train(folders, tmp_path / "a", "--model", "mlp", "--seed", "1")

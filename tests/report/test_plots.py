@@ -90,10 +90,13 @@ def test_a_change_of_the_learning_rate_is_told():
     assert "learning rate 0.01 → 0.001" in words(plots.learning_curves(history))
 
 
-def test_learning_curves_without_validation():
-    history = [{"epoch": 1, "train_loss": 2., "valid_accuracy": None}]
-    text = words(plots.learning_curves(history))
-    assert "no validation set" in text and "best epoch" not in text
+def test_learning_curves_without_validation(tmp_path):
+    history = [{"epoch": k, "train_loss": 2., "valid_accuracy": None} for k in (1, 2)]
+    for best in None, len(history):  # a Trainer names the last one
+        figure = plots.learning_curves(history, best_epoch=best)
+        text = words(figure)
+        assert "no validation set" in text and "best epoch" not in text
+        plots.save(figure, tmp_path / "curves.png")
 
 
 def test_confusion_cells_hold_counts_and_row_percent():
