@@ -27,10 +27,17 @@ from minifer.search import open_runner, runner_given, runner_options
 
 #: An image's changes each time it is seen.
 CHANGES = "--flip --rotation 10 --shift 0.08 --zoom 0.1"
+#: For dense layers, which must learn each place of a feature by itself.
+LESS = "--flip --rotation 5 --shift 0.05"
 #: And how such a network is trained today; see docs/recipes.md.
-SHORT = (f"{CHANGES} --schedule warmup:400 --label-smoothing 0.1 --average 0.999 "
+TODAY = ("--schedule warmup:400 --label-smoothing 0.1 --average 0.999 "
          "--last-batch deal")
+SHORT = f"{CHANGES} {TODAY}"
 RECIPE = f"{SHORT} --erase 0.25"  # where epochs are many
+#: Where the number of epochs stands.
+ALL = "--no-validation --tta"
+#: How residual networks are trained from scratch.
+RESIDUAL = "--optimizer nesterov --lr 0.05 --l2 0.00025"
 #: How the rows of docs/results were measured, where the options say nothing else.
 AS_MEASURED = "--last-batch keep"
 
@@ -48,10 +55,10 @@ class Experiment:
     script : str
         A training script of this folder.
     options : str
-        But for --data, --weights, --seed, --device and --out.
+        But for --data, --weights, --teachers, --seed, --device and --out.
     needs : tuple of str
-        Of the options --data, --weights, --images and --labels, those without which
-        it cannot run.
+        Of the options --data, --weights, --teachers, --images and --labels, those
+        without which it cannot run.
     """
 
     system: str
@@ -87,8 +94,7 @@ EXPERIMENTS = {
         f"--model six --epochs 60 --schedule cosine {CHANGES}"),
     "a-mlp": Experiment(
         "A", "dense layers", "48.42 %", FER,
-        "--model mlp-bn-drop --epochs 150 --schedule cosine --optimizer adamw --flip "
-        "--rotation 5 --shift 0.05"),
+        f"--model mlp-bn-drop --epochs 150 --schedule cosine --optimizer adamw {LESS}"),
     # Recipes of today: see docs/recipes.md.
     "a-six-recipe": Experiment(
         "A", "six convolutions, recipe", "68.61 %", FER,
@@ -98,17 +104,21 @@ EXPERIMENTS = {
         f"--model six --epochs 24 {SHORT} --tta"),
     "a-mlp-recipe": Experiment(
         "A", "dense layers, recipe", "48.42 %", FER,
-        f"--model mlp-bn-drop --epochs 150 --optimizer adamw {RECIPE} --refit --tta"),
+        f"--model mlp-bn-drop --epochs 150 --optimizer adamw {LESS} {TODAY} {ALL}"),
     "f-recipe": Experiment(
         "F", "fully convolutional net, recipe", "no figure", FER,
-        f"--model fcn48 --epochs 60 {RECIPE} --refit --tta"),
+        f"--model fcn48 --epochs 40 {SHORT} {ALL}"),
     "r-model1-recipe": Experiment(
         "R", "model 1, recipe", "20.01 %", FER,
-        f"--model r1 --epochs 40 {RECIPE} --refit --tta"),
+        f"--model r1 --epochs 30 {SHORT} {ALL}"),
+    "small-resnet": Experiment(
+        "-", "small residual network", "-", FER,
+        f"--model small-resnet --epochs 30 {RESIDUAL} {SHORT}"),
     "box": Experiment(
         "-", "small residual network, the model in the box", "-", FER,
-        "--model small-resnet --epochs 30 --optimizer nesterov --lr 0.05 --l2 0.00025 "
-        f"{SHORT}"),
+        f"--model small-resnet --epochs 40 {RESIDUAL} {CHANGES} --erase 0.25 "
+        f"--schedule warmup:400 --average 0.999 --last-batch deal {ALL}",
+        ("data", "teachers")),
     "a-resnet18": Experiment(
         "A", "ResNet-18", "64.36 %", TRANSFER,
         f"--model resnet18 --train-all --size 96 --batch 64 --epochs 20 {CHANGES}",
@@ -129,6 +139,8 @@ def parse(argv):
     add("--images", help="image root of CK+")
     add("--labels", help="label root of CK+")
     add("--weights", help="file with the weights of a body trained on ImageNet")
+    add("--teachers", nargs="+", metavar="FILE",
+        help="models that teach the model in the box")
     add("--seed", type=int, default=0, help="for everything that is random")
     add("--device", default="cpu", help="where to compute: cpu, cuda, emu or auto")
     add("--out", default="runs/reproduce", help="folder of the experiments' folders")
@@ -160,10 +172,15 @@ def words(args, name, resume):
     """The command line of the training script."""
     experiment = EXPERIMENTS[name]
     given = [part for one in experiment.needs
-             for part in (f"--{one}", getattr(args, one))]
+             for part in (f"--{one}", *listed(getattr(args, one)))]
     options = f"{AS_MEASURED} {experiment.options}".split()
     return [*given, *options, "--seed", str(args.seed), "--device", args.device,
             "--out", os.path.join(args.out, name), *["--resume"] * resume]
+
+
+def listed(value):
+    """An option's words."""
+    return value if isinstance(value, list) else [value]
 
 
 def row(experiment, evaluation, record):
