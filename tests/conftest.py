@@ -1,5 +1,6 @@
 """Let the tests import minifer from the checkout and their own helpers; seed each."""
 
+import os
 import pathlib
 import signal
 import sys
@@ -9,6 +10,11 @@ import pytest
 
 TESTS = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(TESTS), str(TESTS.parent)]
+
+# Where tests run side by side, BLAS's threads would take each other's cores and wait for
+# them: one each, before NumPy is imported.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 #: Scripts with make targets of their own, not tests.
 collect_ignore = ["fuzz"]

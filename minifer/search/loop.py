@@ -169,7 +169,7 @@ def search(objective, space, strategy="anneal", trials=30, seed=0, jobs=1, at_on
             kept = "nothing saved" if folder is None else (
                 f"saved in {os.fspath(folder)}; --resume continues")
             raise SearchInterrupted(
-                f"stopped after {len(record.trials)} trials: {kept}") from error
+                f"stopped after {record.count()} trials: {kept}") from error
     return _result([record.trials[number] for number in range(1, trials + 1)])
 
 

@@ -95,6 +95,10 @@ class Record:
         self.trials[trial.number] = trial
         self._write()
 
+    def count(self):
+        """How many trials are kept: the file says, as Ctrl-C may come while one is added."""
+        return len(self.trials if self.path is None else read_record(self.path)[1])
+
     def _write(self):
         if self.path is not None:
             lines = [self.search, *map(asdict, self.trials.values())]

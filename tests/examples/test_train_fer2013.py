@@ -23,8 +23,8 @@ FILES = ("model.npz", "history.csv", "run.json", "report.md", "report.html",
 
 
 def train(folders, out, *words):
-    return runs.process(runs.EXAMPLES / "train_fer2013.py", "--data", folders,
-                        "--out", out, "--epochs", "2", "--batch", "16", *words)
+    return runs.command("train_fer2013", "--data", folders, "--out", out,
+                        "--epochs", "2", "--batch", "16", *words)
 
 
 ALL_CHANGES = ("--rotation", "15", "--shift", "0.1", "--zoom", "0.2", "--brightness",
