@@ -33,8 +33,8 @@ from minifer.training.trainer import Trainer
 # matters. The third part, *validation*, is looked at after each epoch.
 
 with tempfile.TemporaryDirectory() as folder:
-    roots = data.make_faces(folder, subjects=20, frames=(3, 3), seed=1)
-    faces = data.load_ck(*roots, last=0.6, size=48, cache=False)
+    roots = data.make_faces(folder, subjects=24, frames=(2, 2), seed=1)
+    faces = data.load_ck(*roots, last=0.5, size=48, cache=False)
 train, valid, test = data.split_by_subject(faces.labels, faces.subjects,
                                            (0.6, 0.2, 0.2))
 print(faces.summary())
@@ -143,11 +143,11 @@ for name, restart in (("Glorot's start", glorot), ("PyTorch's start", None)):
     six = models.six_conv()
     if restart:
         restart(six)
-    start = look_at_start(six, x[train[:64]], faces.labels[train[:64]])
+    start = look_at_start(six, x[train[:32]], faces.labels[train[:32]])
     print(f"{name}: {start.verdict}")
     step = Trainer(six, updates.adam, learning_rate=0.001).functions.train
     rng = np.random.default_rng(0)
-    batches = [rng.choice(train, 32, replace=False) for _ in range(30)]
+    batches = [rng.choice(train, 16, replace=False) for _ in range(30)]
     losses[name] = [float(step(x[rows], faces.labels[rows])) for rows in batches]
 
 figure, ax = plt.subplots(figsize=(6.4, 3.2), layout="constrained")
