@@ -96,7 +96,7 @@ class Record:
         self._write()
 
     def count(self):
-        """How many trials are kept: the file says, as Ctrl-C may come while one is added."""
+        """How many trials are kept: the file says, as Ctrl-C may come in between."""
         return len(self.trials if self.path is None else read_record(self.path)[1])
 
     def _write(self):

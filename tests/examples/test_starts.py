@@ -6,8 +6,8 @@ from helpers import runs
 
 
 def test_it_trains_from_both_starts_and_draws(folders, tmp_path):
-    done = runs.process(runs.EXAMPLES / "starts.py", "mlp", "--data", folders,
-                        "--steps", "50", "--out", tmp_path)
+    done = runs.command("starts", "mlp", "--data", folders, "--steps", "50",
+                        "--out", tmp_path)
     assert done.code == 0, done.err
     head, *rows = done.out.splitlines()
     assert len(rows) == 2
@@ -19,6 +19,6 @@ def test_it_trains_from_both_starts_and_draws(folders, tmp_path):
 
 
 def test_too_few_steps_are_refused(folders, tmp_path):
-    done = runs.process(runs.EXAMPLES / "starts.py", "mlp", "--data", folders,
-                        "--steps", "9", "--out", tmp_path)
+    done = runs.command("starts", "mlp", "--data", folders, "--steps", "9",
+                        "--out", tmp_path)
     assert done.code == 2 and "--steps of 50 or more" in done.err
