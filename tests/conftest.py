@@ -11,8 +11,8 @@ import pytest
 TESTS = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(TESTS), str(TESTS.parent)]
 
-# Where tests run side by side, BLAS's threads would take each other's cores and wait for
-# them: one each, before NumPy is imported.
+# Where tests run side by side, BLAS's threads would take each other's cores and wait
+# for them: one each, before NumPy is imported.
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
