@@ -36,7 +36,8 @@ from .cli import ArgumentParser
 SPACE = ["lr=log:1e-4:1e-1", "epochs=int:5:50:5", "batch=32,64,128"]
 #: Options that no trial may change: scores on other data cannot be compared.
 FIXED = ("data", "images", "labels", "subjects", "faces", "last", "neutral", "raw",
-         "split", "folds", "seed", "out", "resume")
+         "split", "folds", "seed", "out", "resume",
+         "no-validation")
 
 
 def script(argv, parser):
@@ -50,6 +51,9 @@ def script(argv, parser):
     if getattr(fixed.args, "folds", None) is not None:
         raise SettingError("--folds: expected one split for all trials, got "
                            f"{fixed.args.folds} folds. Leave it out.")
+    if getattr(fixed.args, "no_validation", False):
+        raise SettingError("--no-validation: expected a part that tells which trial is "
+                           "best, got none. Leave it out.")
     if fixed.args.ranks is not None:
         raise SettingError("--ranks: expected trials that train alone, got "
                            f"{fixed.args.ranks}. Leave it out; --jobs runs several.")

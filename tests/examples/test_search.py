@@ -182,6 +182,8 @@ def test_without_folders_faces_are_drawn(monkeypatch, tmp_path):
     (["--space", "lr=0:1", "--lr", ".1"], "got both"),
     (["--model", "mlp"], "unrecognized arguments: --model"),
     (["--folds", "3"], "--folds: expected one split"),
+    (["--data", "x", "--model", "mlp", "--no-validation"], "--no-validation: expected"),
+    (["--data", "x", "--space", "no-validation=true,false"], "it must be the same"),
     (["--strategy", "grid"], "invalid choice: 'grid'"),
     (["--data", "nowhere.csv", "--model", "mlp"], "nowhere.csv"),
     (["--trials", "0", "--faces", "whole"], "trials: expected")])
