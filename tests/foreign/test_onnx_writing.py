@@ -53,6 +53,18 @@ def test_every_layer(network):
     check(shaken(network), example_input(network, 3).astype(np.float32))
 
 
+@pytest.mark.parametrize("k", [0.75, 1, 1.5, 2])
+def test_a_response_normalisation_has_a_whole_bias(k):
+    """As OpenVINO cuts others: findings/openvino_lrn_bias_is_whole.sh."""
+    network = layers.LocalResponseNormalization2DLayer(
+        layers.InputLayer((None, 6, 4, 4)), alpha=.1, k=k, beta=.75, n=3)
+    x = np.random.default_rng(0).normal(size=(2, 6, 4, 4)).astype(np.float32)
+    check(network, x)
+    bias, = (one.f for node in to_onnx(network).graph.node if node.op_type == "LRN"
+             for one in node.attribute if one.name == "bias")
+    assert bias == (k if k in (1, 2) else 1)
+
+
 @pytest.mark.parametrize("rule", ["same_upper", "same_lower"])
 @pytest.mark.parametrize("size", [(None, None), (9, 8)])
 def test_padding_by_a_rule(rule, size):

@@ -59,9 +59,17 @@ def standardized(graph, layer, x):
 
 
 def response(graph, layer, x):
-    """By what the channels around amount to; ONNX's alpha is of their mean."""
-    return graph.add("LRN", x, alpha=layer.alpha * layer.n, beta=layer.beta,
-                     bias=layer.k, size=layer.n, wish=layer.name)
+    """By what the channels around amount to; ONNX's alpha is of their mean.
+
+    A bias that is no whole number is taken out, as OpenVINO (2026.4.1) would cut it:
+    :math:`(k + s)^\\beta = k^\\beta (1 + s / k)^\\beta`.
+    """
+    settings = {"beta": layer.beta, "size": layer.n}
+    alpha, bias = layer.alpha * layer.n, float(layer.k)
+    if bias.is_integer() or bias < 0:
+        return graph.add("LRN", x, alpha=alpha, bias=bias, wish=layer.name, **settings)
+    x = graph.add("LRN", x, alpha=alpha / bias, bias=1., **settings)
+    return graph.add("Mul", x, bias ** -layer.beta, wish=layer.name)
 
 
 LAYERS = {BatchNormLayer: batch_norm, StandardizationLayer: standardized,
