@@ -11,11 +11,11 @@ import functools
 import os
 import threading
 from collections import deque
-from concurrent.futures import ThreadPoolExecutor, wait
 
 import numpy as np
 
 from ..errors import SettingError
+from .cores import ApartPool, settle
 
 __all__ = ["Workers", "Helper", "allowed_threads", "default_threads", "blas_kernels"]
 
@@ -143,7 +143,7 @@ class Workers:
         try:
             work(0)
         finally:  # no thread may still write to buffers that the caller goes on to use
-            wait(others)
+            settle(others)
         for one in others:
             one.result()
 
@@ -200,7 +200,7 @@ class Helper:
             for handle in reversed(handles):
                 handle.finish()
         finally:  # no thread may still write where the caller goes on
-            wait([handle.future for handle in handles])
+            settle([handle.future for handle in handles])
 
 
 class _Task:
@@ -213,6 +213,7 @@ class _Task:
         if self.task is not None and self.future.cancel():
             self.task()
         elif not self.future.cancelled():
+            settle([self.future])
             self.future.result()
         self.task = None
 
@@ -257,8 +258,7 @@ def _start_over():
 
 @functools.lru_cache(maxsize=None)
 def _pool(count):
-    return ThreadPoolExecutor(max_workers=max(1, count - 1),
-                              thread_name_prefix="minifer")
+    return ApartPool(max(1, count - 1))
 
 
 @functools.lru_cache(maxsize=None)
