@@ -1,10 +1,12 @@
 r"""An LSTM whose walk does as little as can be done step by step.
 
 Gates lie one behind the other, (4, T, N, H), so that each is contiguous, and a step's
-product is four small ones, for which BLAS copies nothing. A sigmoid is
+product is four small ones, for which BLAS copies nothing. They are o, i, f and g, and
+behind them is the cell c: the products i g and f c are one call. A sigmoid is
 :math:`(1 + \tanh(z/2)) / 2`, with the half in the weights, so that one call makes all
-gates. On the way back, what multiplies the gradients of h and c in each gate is known
-beforehand, for many steps at once:
+gates. A bias is the weight of an input that is always 1. On the way back, what
+multiplies the gradients of h and c in each gate is known beforehand, for many steps at
+once:
 
 .. math::
 
@@ -21,13 +23,16 @@ import functools
 import numpy as np
 
 from ...device.threads import Helper
-from ...ops.sequence import PIECE, batch_first, column_sums, limited, time_first
+from ...ops.sequence import PIECE, batch_first, column_sums, limited
 from ..steps import PlainStep, pieces
 
 __all__ = ["LSTMStep", "is_usual"]
 
-#: Where a layer's gates, in its own order i, f, g, o, lie here: the sigmoids first.
-PLACES = (0, 1, 3, 2)
+#: Where a layer's gates, in its own order i, f, g, o, lie here.
+PLACES = (1, 2, 3, 0)
+SIGMOIDS = slice(0, 3)
+#: Steps whose products the walk waits for before it begins.
+FIRST = 2
 HALF = np.float32(0.5)
 ONE = np.float32(1)
 
@@ -61,171 +66,196 @@ class LSTMStep(PlainStep):
         self.shape, self.starts = x.shape, [layer.given(option, xs)
                                             for option in layer.STATES]
         (N, T), H = x.shape[:2], layer.num_units
-        W_in, W_hid, b = (self._stacked(part, HALF) for part in ("W_in", "W_hid", "b"))
-        self.x = time_first(x.reshape(N, T, -1), layer.backwards)
-        empty = functools.partial(self.helper.empty, like=self.x)
-        self.z, self.shown = empty("z", shape=(4, T, N, H)), empty("s", shape=(T, N, H))
-        self.h, self.c = (empty(name, shape=(T + 1, N, H)) for name in "hc")
+        W, W_hid = self._weights()
+        steps = self._in_time(x.reshape(N, T, -1))
+        empty = functools.partial(self.helper.empty, like=x)
+        self.x = empty("x", shape=(T, N, W.shape[1]))  # and 1, for the bias
+        self.z, self.shown = empty("z", shape=(5, T + 1, N, H)), empty(
+            "shown", shape=(T, N, H))
+        self.h, self.c = empty("h", shape=(T + 1, N, H)), self.z[4]
         self.h[0], self.c[0] = self.starts
-        self.peepholes = np.stack([
-            getattr(layer, gate).W_cell.value for gate in (
-                "ingate", "forgetgate", "outgate")])[:, None] if layer.peepholes else (
-                    None)
-        parts = pieces(0, T, PIECE)
-        handles = [self.helper.submit(functools.partial(
-            self._project, part, W_in, b[:, None])) for part in parts]
+        if self.learns:
+            self.factors = empty("factors", shape=(5, T, N, H))
+        self.peepholes = np.stack([gate.W_cell.value for gate in self._peeping()])[
+            :, None] if layer.peepholes else None
+        parts = pieces(0, min(FIRST, T), FIRST) + pieces(FIRST, T, PIECE)
+        projected = [self._submit(self._project, part, steps, W) for part in parts]
+        factors = []
         try:
-            for part, handle in zip(parts, handles):
+            for part, handle in zip(parts, projected):
                 self.helper.need(handle)
                 self._walk(part, W_hid)
+                if self.learns:
+                    factors.append(self._submit(self._factors, part))
         finally:
-            self.helper.finish(handles)
+            self.helper.finish(projected + factors)
         return layer.final(batch_first(self.h[1:], layer.backwards))
 
-    def _stacked(self, part, scale=ONE):
-        """The gates' weights (4, ...), those of sigmoids times a number."""
-        values = [None] * 4
-        for place, gate in zip(PLACES, self.layer.gates):
-            values[place] = getattr(gate, part).value
-        stacked = np.stack(values)
-        if scale != 1:
-            stacked[:3] *= scale
-        return stacked
+    def _peeping(self):
+        """The gates that see the cell, in the order in which they lie here."""
+        return self.layer.outgate, self.layer.ingate, self.layer.forgetgate
 
-    def _project(self, part, W, b):
-        """The input's products of some steps, and the bias."""
-        rows = self.x[part].reshape(-1, W.shape[1])
-        z = self.z[:, part].reshape(4, len(rows), -1)
-        np.matmul(rows, W, out=z)
-        z += b
+    def _submit(self, task, *args):
+        return self.helper.submit(functools.partial(task, *args))
+
+    def _in_time(self, x):
+        """Sequences (N, T, ...) as (T, N, ...), in the order of the walk; a view."""
+        return np.swapaxes(x[:, ::-1] if self.layer.backwards else x, 0, 1)
+
+    def _weights(self):
+        """The gates' weights of x and 1, (4, D + 1, H), and of h, (4, H, H).
+
+        Those of sigmoids are halved.
+        """
+        gates, H = self.layer.gates, self.layer.num_units
+        like = gates[0].W_in.value
+        W, W_hid = (self.helper.empty(name, like, (4, rows, H))
+                    for name, rows in (("W", len(like) + 1), ("W_hid", H)))
+        for place, gate in zip(PLACES, gates):
+            scale = HALF if place in range(4)[SIGMOIDS] else ONE
+            np.multiply(gate.W_in.value, scale, out=W[place, :-1])
+            np.multiply(gate.b.value, scale, out=W[place, -1])
+            np.multiply(gate.W_hid.value, scale, out=W_hid[place])
+        return W, W_hid
+
+    def _turned(self, part):
+        """The gates' weights of x or h, (4, H, ...), as BLAS likes them best."""
+        values = [getattr(gate, part).value.T for gate in self.layer.gates]
+        turned = self.helper.empty((part, "turned"), values[0], (4, *values[0].shape))
+        for place, value in zip(PLACES, values):
+            turned[place] = value
+        return turned
+
+    def _project(self, part, steps, W):
+        """The input's products of some steps, with the bias."""
+        x = self.x[part]
+        x[..., :-1] = steps[part]
+        x[..., -1] = 1
+        rows = x.reshape(-1, W.shape[1])
+        np.matmul(rows, W, out=self.z[:4, part].reshape(4, len(rows), -1))
 
     def _walk(self, part, W):
         product = self.helper.empty("product", self.h, W.shape[:1] + self.h[0].shape)
-        tmp, p = product[0], self.peepholes
+        two, one, p = product[:2], product[0], self.peepholes
         if p is not None:
             p = p * HALF
         for t in range(part.start, part.stop):
-            z, c, after = self.z[:, t], self.c[t], self.c[t + 1]
+            z, after, shown = self.z[:, t], self.c[t + 1], self.shown[t]
+            gates = z[:4]
             np.matmul(self.h[t], W, out=product)
-            z += product
+            gates += product
             if p is not None:
-                z[:2] += np.multiply(p[:2], c, out=product[:2])
-                np.tanh(z[:2], out=z[:2])
-                np.tanh(z[3], out=z[3])
-                sigmoids = z[:2]
-            else:
-                np.tanh(z, out=z)
-                sigmoids = z[:3]
+                gates = z[1:4]
+                gates[:2] += np.multiply(p[1:], z[4], out=two)
+            np.tanh(gates, out=gates)
+            sigmoids = gates[:-1]
             sigmoids += ONE
             sigmoids *= HALF
-            np.multiply(z[1], c, out=after)
-            after += np.multiply(z[0], z[3], out=tmp)
+            np.multiply(z[1:3], z[3:], out=two)  # i g and f c
+            np.add(two[0], two[1], out=after)
             if p is not None:
-                o = z[2]
-                o += np.multiply(p[2], after, out=tmp)
+                o = z[0]
+                o += np.multiply(p[0], after, out=one)
                 np.tanh(o, out=o)
                 o += ONE
                 o *= HALF
-            np.tanh(after, out=self.shown[t])
-            np.multiply(z[2], self.shown[t], out=self.h[t + 1])
+            np.tanh(after, out=shown)
+            np.multiply(z[0], shown, out=self.h[t + 1])
+
+    def _factors(self, part):
+        """What the gradients of h and c are multiplied with, of some steps."""
+        (o, i, _, g, c), s = self.z[:, part], self.shown[part]
+        factors = self.factors[:, part]
+        sigmoids = self.z[SIGMOIDS, part]
+        slopes = np.subtract(ONE, sigmoids, out=factors[SIGMOIDS])
+        slopes *= sigmoids
+        for slope, by in zip(slopes, (s, g, c)):
+            slope *= by
+        for out, tanh, gate in (factors[3], g, i), (factors[4], s, o):
+            np.multiply(tanh, tanh, out=out)
+            np.subtract(ONE, out, out=out)
+            out *= gate
 
     # --- backward --------------------------------------------------------------------
 
     def backward(self, dy):
         layer, T = self.layer, self.shape[1]
-        dy = time_first(layer.of_all_steps(dy, T), layer.backwards)
+        dy = self._in_time(layer.of_all_steps(dy, T))
         empty = functools.partial(self.helper.empty, like=self.x)
-        self.dz, self.factors = (empty(name, shape=self.z.shape)
-                                 for name in ("dz", "factors"))
-        self.cell = empty("cell", shape=self.shown.shape)
-        self.dx = empty("dx", shape=self.x.shape) if self.need_dx else None
-        W_in, W_hid = (np.ascontiguousarray(self._stacked(part).swapaxes(1, 2))
-                       for part in ("W_in", "W_hid"))
+        self.dz = empty("dz", shape=(4, *self.shown.shape))
+        self.dx = empty("dx", shape=(*self.x.shape[:2], self.x.shape[2] - 1)) if (
+            self.need_dx) else None
+        W, W_hid = (self._turned("W_in") if self.need_dx else None,
+                    self._turned("W_hid"))
         self.dh, self.dc = (np.zeros_like(self.h[0]) for _ in "hc")
         self.seen = np.zeros_like(self.z[:3, 0])
-        parts = pieces(0, T, PIECE)[::-1]
-        factors = [self.helper.submit(functools.partial(self._factors, part))
-                   for part in parts]
         self.found, handles = {}, []
         try:
-            for part, handle in zip(parts, factors):
-                self.helper.need(handle)
+            for part in pieces(0, T, PIECE)[::-1]:
                 self._walk_back(part, dy, W_hid)
-                handles.append(self.helper.submit(functools.partial(
-                    self._products, part, W_in)))
+                handles.append(self._submit(self._products, part, W))
         finally:
-            self.helper.finish([*factors, *handles])
+            self.helper.finish(handles)
         return self._gradients()
-
-    def _factors(self, part):
-        """What the gradients of h and c are multiplied with, of some steps."""
-        (i, _, o, g), s = self.z[:, part], self.shown[part]
-        factors, cell = self.factors[:, part], self.cell[part]
-        np.subtract(ONE, self.z[:3, part], out=factors[:3])
-        factors[:3] *= self.z[:3, part]  # the slopes of the sigmoids
-        factors[0] *= g
-        factors[1] *= self.c[part]
-        factors[2] *= s
-        for out, shown, gate in ((factors[3], g, i), (cell, s, o)):
-            np.multiply(shown, shown, out=out)
-            np.subtract(ONE, out, out=out)
-            out *= gate
 
     def _walk_back(self, part, dy, W):
         dh, dc, clip, p = self.dh, self.dc, self.layer.grad_clipping, self.peepholes
-        forget = self.z[1]
         product = self.helper.empty("product", self.h, (4, *dh.shape))
-        tmp = product[0]
+        two, one = product[:2], product[0]
         for t in reversed(range(part.start, part.stop)):
             factors, dz = self.factors[:, t], self.dz[:, t]
             dh += dy[t]
-            np.multiply(dh, factors[2], out=dz[2])
-            dc += np.multiply(dh, self.cell[t], out=tmp)
+            np.multiply(dh, factors[0], out=dz[0])
+            dc += np.multiply(dh, factors[4], out=one)
             if p is not None:
-                dc += np.multiply(dz[2], p[2], out=tmp)
-            np.multiply(dc, factors[:2], out=dz[:2])
-            np.multiply(dc, factors[3], out=dz[3])
-            dc *= forget[t]
+                dc += np.multiply(dz[0], p[0], out=one)
+            np.multiply(dc, factors[1:4], out=dz[1:])
+            dc *= self.z[2, t]
             if p is not None:
-                for gate in range(2):
-                    dc += np.multiply(dz[gate], p[gate], out=tmp)
-                self.seen[:2] += np.multiply(dz[:2], self.c[t], out=product[:2])
-                self.seen[2] += np.multiply(dz[2], self.c[t + 1], out=tmp)
+                np.multiply(dz[1:3], p[1:], out=two)
+                dc += two[0]
+                dc += two[1]
+                self.seen[0] += np.multiply(dz[0], self.c[t + 1], out=one)
+                self.seen[1:] += np.multiply(dz[1:3], self.c[t], out=two)
             if clip:
                 limited(dz, clip)
             np.matmul(dz, W, out=product)
             np.add.reduce(product, axis=0, out=dh)
 
-    def _products(self, part, W_in):
+    def _products(self, part, W):
         """The products of some steps' gradients, of all gates at once: the fewer calls,
         the less do two threads wait for the interpreter."""
         x, h = (a[part].reshape(-1, a.shape[2]) for a in (self.x, self.h))
         dz = self.dz[:, part].reshape(4, len(x), -1)
-        key, D, H = part.start, x.shape[1], h.shape[1]
 
-        def room(name, shape):
-            return self.helper.empty((name, key), x, (4, *shape))
+        def room(name, *shape):
+            return self.helper.empty((name, part.start), x, (4, *shape))
 
-        self.found[key] = (np.matmul(x.T, dz, out=room("W_in", (D, H))),
-                           np.matmul(h.T, dz, out=room("W_hid", (H, H))),
-                           dz.sum(axis=1))
+        self.found[part.start] = tuple(
+            np.matmul(a.T, dz, out=room(name, a.shape[1], dz.shape[2]))
+            for name, a in (("dW", x), ("dW_hid", h)))
         if self.dx is not None:
-            products = np.matmul(dz, W_in, out=room("dx", x.shape))
-            np.add.reduce(products, axis=0, out=self.dx[part].reshape(x.shape))
+            products = np.matmul(dz, W, out=room("dx", len(x), W.shape[2]))
+            np.add.reduce(products, axis=0, out=self.dx[part].reshape(len(x), -1))
 
     def _gradients(self):
         layer, gradients = self.layer, {}
 
         def collect(param, gradient):
-            gradients[param] = gradients.get(param, 0) + gradient
+            gradients[param] = (gradients[param] + gradient if param in gradients
+                                else gradient)
 
-        for start in sorted(self.found):
-            for part, values in zip(("W_in", "W_hid", "b"), self.found[start]):
-                for place, gate in zip(PLACES, layer.gates):
-                    collect(getattr(gate, part), values[place])
+        parts = [self.found[start] for start in sorted(self.found)]
+        dW, dW_hid = parts[0]
+        for more, more_hid in parts[1:]:
+            dW += more
+            dW_hid += more_hid
+        for place, gate in zip(PLACES, layer.gates):
+            collect(gate.W_in, dW[place, :-1])
+            collect(gate.b, dW[place, -1])
+            collect(gate.W_hid, dW_hid[place])
         if layer.peepholes:
-            for gate, seen in zip((layer.ingate, layer.forgetgate, layer.outgate),
-                                  self.seen):
+            for gate, seen in zip(self._peeping(), self.seen):
                 collect(gate.W_cell, column_sums(seen))
         states = {option: d if len(start) == len(d) else column_sums(d)[None]
                   for option, start, d in zip(layer.STATES, self.starts,
