@@ -13,7 +13,7 @@ import os
 import threading
 from concurrent.futures import ThreadPoolExecutor, wait
 
-__all__ = ["ApartPool", "settle"]
+__all__ = ["ApartPool", "settle", "staying"]
 
 
 def _getcpu():
@@ -73,15 +73,21 @@ class ApartPool(ThreadPoolExecutor):
 
 def settle(futures):
     """Go on when all are done, on the core where this thread is now."""
-    if all(one.done() for one in futures):
-        return
+    if not all(one.done() for one in futures):
+        with staying():
+            wait(futures)
+
+
+@contextlib.contextmanager
+def staying():
+    """Whoever waits in this block is woken where it is."""
     cores = () if getcpu is None else os.sched_getaffinity(0)
     if len(cores) < 2:
-        wait(futures)
+        yield
         return
     _bind(0, {getcpu()})
     try:
-        wait(futures)
+        yield
     finally:
         _bind(0, cores)
 

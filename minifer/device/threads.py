@@ -15,7 +15,7 @@ from collections import deque
 import numpy as np
 
 from ..errors import SettingError
-from .cores import ApartPool, settle
+from .cores import ApartPool, settle, staying
 
 __all__ = ["Workers", "Helper", "allowed_threads", "default_threads", "blas_kernels"]
 
@@ -170,8 +170,10 @@ class Helper:
     """
 
     def __init__(self, threads=1, keeps=False):
-        self.pool = _pool(threads) if threads > 1 else None
-        self.kept = {} if keeps else None
+        self.threads, self.kept = threads, {} if keeps else None
+        # Whoever works takes tasks until none is left: a task handed over meanwhile
+        # wakes nobody, which would hold up the one who hands it over.
+        self.tasks, self.lock, self.free = deque(), threading.Lock(), threads - 1
 
     def empty(self, name, like, shape):
         """An array to be filled, of the type and on the device of ``like``."""
@@ -184,9 +186,28 @@ class Helper:
 
     def submit(self, task):
         """Hand over a task, a function of no arguments; returns its handle."""
-        if self.pool is None:
+        if self.threads < 2:
             return task()
-        return _Task(task, self.pool.submit(contextvars.copy_context().run, task))
+        handle = _Task(task)
+        self.tasks.append(handle)
+        with self.lock:
+            wakes = self.free > 0
+            self.free -= wakes
+        if wakes:
+            _pool(self.threads).submit(self._work)
+        return handle
+
+    def _work(self):
+        while True:
+            try:
+                handle = self.tasks.popleft()
+            except IndexError:
+                with self.lock:
+                    if not self.tasks:
+                        self.free += 1
+                        return
+            else:
+                handle.context.run(handle.run)
 
     def need(self, handle):
         """Go on when a task is done: if no thread has begun it, this one does it."""
@@ -200,22 +221,41 @@ class Helper:
             for handle in reversed(handles):
                 handle.finish()
         finally:  # no thread may still write where the caller goes on
-            settle([handle.future for handle in handles])
+            for handle in reversed(handles):
+                handle.drop()
 
 
 class _Task:
-    """What a Helper was handed."""
+    """What a Helper was handed. Who holds its lock does it."""
 
-    def __init__(self, task, future):
-        self.task, self.future = task, future
+    def __init__(self, task):
+        self.task, self.error, self.done = task, None, False
+        self.lock, self.context = threading.Lock(), contextvars.copy_context()
+
+    def run(self):
+        """Do it, if nobody has begun."""
+        if self.lock.acquire(blocking=False):
+            try:
+                if not self.done:
+                    self.task()
+            except BaseException as error:  # told to the one who finishes it
+                self.error = error
+            finally:
+                self.done = True
+                self.lock.release()
 
     def finish(self):
-        if self.task is not None and self.future.cancel():
-            self.task()
-        elif not self.future.cancelled():
-            settle([self.future])
-            self.future.result()
-        self.task = None
+        """Go on when it is done, and raise what it raised."""
+        self.run()
+        self.drop()
+        if self.error is not None:
+            raise self.error
+
+    def drop(self):
+        """Go on when nobody does it or will do it any more."""
+        if not self.done:
+            with staying(), self.lock:
+                self.done = True
 
 
 class _BlasLimit:

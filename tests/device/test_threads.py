@@ -158,6 +158,37 @@ def test_what_fails_in_a_helper_is_told(count):
         helper.finish([helper.submit(fail)])
 
 
+def test_nothing_is_begun_when_one_has_failed():
+    def fail():
+        raise ValueError("told")
+
+    def hold():
+        begun.set()
+        held.wait()
+    helper, begun, held, seen = Helper(2), threading.Event(), threading.Event(), []
+    handles = [helper.submit(hold), helper.submit(lambda: seen.append(1)),
+               helper.submit(fail)]
+    begun.wait()
+    threading.Timer(0.02, held.set).start()
+    with pytest.raises(ValueError, match="told"):
+        helper.finish(handles)
+    assert held.is_set()
+    helper.finish([helper.submit(lambda: None)])
+    assert seen == []
+
+
+def test_a_helper_at_work_is_not_woken_again(monkeypatch):
+    woken, done, helper = [], [], Helper(2)
+    monkeypatch.setattr(threads, "_pool", lambda count: mock.Mock(submit=woken.append))
+    for i in range(3):
+        helper.submit(functools.partial(done.append, i))
+    work, = woken
+    work()
+    assert done == [0, 1, 2]
+    helper.submit(functools.partial(done.append, 3))
+    assert len(woken) == 2 and done == [0, 1, 2]
+
+
 def test_a_helper_keeps_memory_where_asked_to():
     like = np.zeros(2, np.float32)
     helper = Helper(keeps=True)
