@@ -62,3 +62,28 @@ def test_a_layer_may_give_the_states():
 @pytest.mark.parametrize("name", OTHERS)
 def test_others_are_the_ops(name):
     assert "SequenceStep" in both_ways(OTHERS[name], 2)
+
+
+def test_a_plan_that_predicts_prepares_no_way_back():
+    net = layers.LSTMLayer(layers.InputLayer((None, None, 3)), 4)
+    x = numbers((2, 13, 3)).astype("float32")
+    predict = minifer.function([layers.get_all_layers(net)[0].input_var],
+                               layers.get_output(net, deterministic=True), threads=2)
+    np.testing.assert_allclose(predict(x), layers.get_output(net, x), rtol=1e-4,
+                               atol=1e-6)
+    step, = (one for one in predict.plan.steps if type(one).__name__ == "LSTMStep")
+    assert "factors" not in step.helper.kept
+
+
+def test_it_is_the_same_from_call_to_call():
+    minifer.random.set_rng(0)
+    net = layers.LSTMLayer(layers.InputLayer((None, None, 3)), 4)
+    loss = objectives.squared_error(layers.get_output(net), 0.5).sum()
+    params = layers.get_all_params(net)
+    find = minifer.function([layers.get_all_layers(net)[0].input_var],
+                            [loss, *minifer.grad(loss, params)], threads=2)
+    x = numbers((3, 37, 3)).astype("float32")
+    first = [np.array(one) for one in find(x)]
+    for _ in range(5):
+        for one, again in zip(first, find(x), strict=True):
+            np.testing.assert_array_equal(one, again)

@@ -1,12 +1,12 @@
 r"""An LSTM whose walk does as little as can be done step by step.
 
-Gates lie one behind the other, (4, T, N, H), so that each is contiguous, and a step's
-product is four small ones, for which BLAS copies nothing. They are o, i, f and g, and
-behind them is the cell c: the products i g and f c are one call. A sigmoid is
-:math:`(1 + \tanh(z/2)) / 2`, with the half in the weights, so that one call makes all
-gates. A bias is the weight of an input that is always 1. On the way back, what
-multiplies the gradients of h and c in each gate is known beforehand, for many steps at
-once:
+What belongs to a gate lies one behind the other, (T, N, H), so that each is contiguous,
+and a step's product is four small ones, for which BLAS copies nothing. The order is i,
+f, o, g, then the cell c and what it shows, s: so i g and f c are one call, as are the
+slopes of the sigmoids times g, c and s. A sigmoid is :math:`(1 + \tanh(z/2)) / 2`, with
+the half in the weights, so that one call makes all gates. A bias is the weight of an
+input that is always 1. On the way back, what multiplies the gradients of h and c in
+each gate is known beforehand, for many steps at once:
 
 .. math::
 
@@ -14,8 +14,10 @@ once:
     \dot c += \dot h \odot o(1-s^2), \qquad
     \dot z_{i,f,g} = \dot c \odot (g\,i(1-i),\; c\,f(1-f),\; i(1-g^2))
 
-with s what the cell shows. A second thread makes the products of all steps, and these
-factors, a little before or behind the walk.
+They lie in the order o, f, i, g, as dc belongs to the last three. A second thread makes
+the products of all steps, and these factors, a little before or behind the walk. It
+makes few calls and long ones: at the end of each it needs the interpreter, and the walk
+may have to wait for that.
 """
 
 import functools
@@ -24,15 +26,15 @@ import numpy as np
 
 from ...device.threads import Helper
 from ...ops.sequence import PIECE, batch_first, column_sums, limited
-from ..steps import PlainStep, pieces
+from ..steps import PlainStep
 
 __all__ = ["LSTMStep", "is_usual"]
 
-#: Where a layer's gates, in its own order i, f, g, o, lie here.
-PLACES = (1, 2, 3, 0)
-SIGMOIDS = slice(0, 3)
-#: Steps whose products the walk waits for before it begins.
-FIRST = 2
+#: Where a layer's gates, in its own order i, f, g, o, lie: on the way there, and back.
+THERE, BACK = (0, 1, 3, 2), (2, 1, 3, 0)
+#: Steps of the first pieces of the walk there, which waits for the products of its
+#: first, and of the walk back, whose first products wait for it.
+FIRST, LAST = 2, 5
 HALF = np.float32(0.5)
 ONE = np.float32(1)
 
@@ -42,6 +44,15 @@ def is_usual(layer):
     return (layer.mask_input is None and layer.gradient_steps == -1
             and layer.unusual([gate.nonlinearity for gate in layer.gates]
                               + [layer.nonlinearity]) is None)
+
+
+def _growing(T, size):
+    """Consecutive slices of T steps, the first of ``size``, the next longer."""
+    found, start = [], 0
+    while start < T:
+        found.append(slice(start, min(T, start + size)))
+        start, size = start + size, min(PIECE, size + size // 2)
+    return found
 
 
 class LSTMStep(PlainStep):
@@ -70,15 +81,15 @@ class LSTMStep(PlainStep):
         steps = self._in_time(x.reshape(N, T, -1))
         empty = functools.partial(self.helper.empty, like=x)
         self.x = empty("x", shape=(T, N, W.shape[1]))  # and 1, for the bias
-        self.z, self.shown = empty("z", shape=(5, T + 1, N, H)), empty(
-            "shown", shape=(T, N, H))
-        self.h, self.c = empty("h", shape=(T + 1, N, H)), self.z[4]
+        self.z, self.h = (empty(name, shape=(*gates, T + 1, N, H))
+                          for name, gates in (("z", (6,)), ("h", ())))
+        self.c, self.shown = self.z[4:]
         self.h[0], self.c[0] = self.starts
         if self.learns:
             self.factors = empty("factors", shape=(5, T, N, H))
         self.peepholes = np.stack([gate.W_cell.value for gate in self._peeping()])[
             :, None] if layer.peepholes else None
-        parts = pieces(0, min(FIRST, T), FIRST) + pieces(FIRST, T, PIECE)
+        parts = _growing(T, FIRST)
         projected = [self._submit(self._project, part, steps, W) for part in parts]
         factors = []
         try:
@@ -92,8 +103,8 @@ class LSTMStep(PlainStep):
         return layer.final(batch_first(self.h[1:], layer.backwards))
 
     def _peeping(self):
-        """The gates that see the cell, in the order in which they lie here."""
-        return self.layer.outgate, self.layer.ingate, self.layer.forgetgate
+        """The gates that see the cell, in the order of the way back."""
+        return self.layer.outgate, self.layer.forgetgate, self.layer.ingate
 
     def _submit(self, task, *args):
         return self.helper.submit(functools.partial(task, *args))
@@ -111,8 +122,8 @@ class LSTMStep(PlainStep):
         like = gates[0].W_in.value
         W, W_hid = (self.helper.empty(name, like, (4, rows, H))
                     for name, rows in (("W", len(like) + 1), ("W_hid", H)))
-        for place, gate in zip(PLACES, gates):
-            scale = HALF if place in range(4)[SIGMOIDS] else ONE
+        for place, gate in zip(THERE, gates):
+            scale = HALF if place < 3 else ONE
             np.multiply(gate.W_in.value, scale, out=W[place, :-1])
             np.multiply(gate.b.value, scale, out=W[place, -1])
             np.multiply(gate.W_hid.value, scale, out=W_hid[place])
@@ -122,7 +133,7 @@ class LSTMStep(PlainStep):
         """The gates' weights of x or h, (4, H, ...), as BLAS likes them best."""
         values = [getattr(gate, part).value.T for gate in self.layer.gates]
         turned = self.helper.empty((part, "turned"), values[0], (4, *values[0].shape))
-        for place, value in zip(PLACES, values):
+        for place, value in zip(BACK, values):
             turned[place] = value
         return turned
 
@@ -138,43 +149,42 @@ class LSTMStep(PlainStep):
         product = self.helper.empty("product", self.h, W.shape[:1] + self.h[0].shape)
         two, one, p = product[:2], product[0], self.peepholes
         if p is not None:
-            p = p * HALF
+            o_peeps, peeps = p[0] * HALF, p[:0:-1] * HALF
         for t in range(part.start, part.stop):
-            z, after, shown = self.z[:, t], self.c[t + 1], self.shown[t]
-            gates = z[:4]
+            z, after = self.z[:, t], self.c[t + 1]
+            gates, sigmoids, o, c, shown = z[:4], z[:3], z[2], z[4], z[5]
             np.matmul(self.h[t], W, out=product)
             gates += product
-            if p is not None:
-                gates = z[1:4]
-                gates[:2] += np.multiply(p[1:], z[4], out=two)
-            np.tanh(gates, out=gates)
-            sigmoids = gates[:-1]
+            if p is None:
+                np.tanh(gates, out=gates)
+            else:
+                sigmoids, g = z[:2], z[3]
+                sigmoids += np.multiply(peeps, c, out=two)
+                np.tanh(sigmoids, out=sigmoids)
+                np.tanh(g, out=g)
             sigmoids += ONE
             sigmoids *= HALF
-            np.multiply(z[1:3], z[3:], out=two)  # i g and f c
+            np.multiply(z[:2], z[3:5], out=two)  # i g and f c
             np.add(two[0], two[1], out=after)
             if p is not None:
-                o = z[0]
-                o += np.multiply(p[0], after, out=one)
+                o += np.multiply(o_peeps, after, out=one)
                 np.tanh(o, out=o)
                 o += ONE
                 o *= HALF
             np.tanh(after, out=shown)
-            np.multiply(z[0], shown, out=self.h[t + 1])
+            np.multiply(o, shown, out=self.h[t + 1])
 
     def _factors(self, part):
         """What the gradients of h and c are multiplied with, of some steps."""
-        (o, i, _, g, c), s = self.z[:, part], self.shown[part]
-        factors = self.factors[:, part]
-        sigmoids = self.z[SIGMOIDS, part]
-        slopes = np.subtract(ONE, sigmoids, out=factors[SIGMOIDS])
+        z, factors = self.z[:, part], self.factors[:, part]
+        sigmoids, slopes = z[2::-1], factors[:3]  # o, f, i
+        np.subtract(ONE, sigmoids, out=slopes)
         slopes *= sigmoids
-        for slope, by in zip(slopes, (s, g, c)):
-            slope *= by
-        for out, tanh, gate in (factors[3], g, i), (factors[4], s, o):
-            np.multiply(tanh, tanh, out=out)
-            np.subtract(ONE, out, out=out)
-            out *= gate
+        slopes *= z[:2:-1]  # s, c, g
+        tanhs, slopes = z[3::2], factors[3:]  # g, s
+        np.multiply(tanhs, tanhs, out=slopes)
+        np.subtract(ONE, slopes, out=slopes)
+        slopes *= z[:3:2]  # i, o
 
     # --- backward --------------------------------------------------------------------
 
@@ -182,7 +192,7 @@ class LSTMStep(PlainStep):
         layer, T = self.layer, self.shape[1]
         dy = self._in_time(layer.of_all_steps(dy, T))
         empty = functools.partial(self.helper.empty, like=self.x)
-        self.dz = empty("dz", shape=(4, *self.shown.shape))
+        self.dz = empty("dz", shape=(4, *self.x.shape[:2], layer.num_units))
         self.dx = empty("dx", shape=(*self.x.shape[:2], self.x.shape[2] - 1)) if (
             self.need_dx) else None
         W, W_hid = (self._turned("W_in") if self.need_dx else None,
@@ -191,7 +201,8 @@ class LSTMStep(PlainStep):
         self.seen = np.zeros_like(self.z[:3, 0])
         self.found, handles = {}, []
         try:
-            for part in pieces(0, T, PIECE)[::-1]:
+            for part in _growing(T, LAST):
+                part = slice(T - part.stop, T - part.start)
                 self._walk_back(part, dy, W_hid)
                 handles.append(self._submit(self._products, part, W))
         finally:
@@ -210,7 +221,7 @@ class LSTMStep(PlainStep):
             if p is not None:
                 dc += np.multiply(dz[0], p[0], out=one)
             np.multiply(dc, factors[1:4], out=dz[1:])
-            dc *= self.z[2, t]
+            dc *= self.z[1, t]
             if p is not None:
                 np.multiply(dz[1:3], p[1:], out=two)
                 dc += two[0]
@@ -250,7 +261,7 @@ class LSTMStep(PlainStep):
         for more, more_hid in parts[1:]:
             dW += more
             dW_hid += more_hid
-        for place, gate in zip(PLACES, layer.gates):
+        for place, gate in zip(BACK, layer.gates):
             collect(gate.W_in, dW[place, :-1])
             collect(gate.b, dW[place, -1])
             collect(gate.W_hid, dW_hid[place])
