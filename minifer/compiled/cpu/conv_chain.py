@@ -26,10 +26,18 @@ class ConvChain(Step):
     workers : Workers
     desks : list of Desk, optional
         Where the threads work; default: some of its own.
+    together : int
+        So many consecutive images are always done by one thread.
+
+    Attributes
+    ----------
+    around : list of (function or None, function or None)
+        For the way there and the way back: what is called before and after with some
+        images, a slice, by the thread that does them.
     """
 
     def __init__(self, layers, bottoms, learns, need_dx, convs, names, workers, batch,
-                 desks=None):
+                 desks=None, together=1):
         super().__init__(layers, bottoms, learns, need_dx)
         self.convs, self.names, self.workers = convs, names, workers
         # Small enough that every thread has a few groups to do.
@@ -39,7 +47,8 @@ class ConvChain(Step):
         # together, but no more, as each has sums of its own, which are added up.
         size = max(conv.filters.gradient_bytes for conv in convs)
         chunks = min(CHUNKS, max(1, SUM_BYTES // (workers.count * size)))
-        self.chunk = self.group * -(-batch // (chunks * workers.count * self.group))
+        some = max(together, self.group // together * together)
+        self.chunk = some * -(-batch // (chunks * workers.count * some))
         count = min(workers.count, -(-batch // self.chunk))
         self.own_desks = [Desk() for _ in range(count if desks is None else 0)]
         for place, conv in enumerate(convs):
@@ -63,6 +72,7 @@ class ConvChain(Step):
             self.dx = np.empty(convs[0].inside.shape, np.float32)  # (N, H, W, C)
         # Whether the steps below and above write into its buffers by themselves.
         self.fed = self.fed_back = False
+        self.around = [(None, None), (None, None)]
         self.adds, self.beside = self.dx is not None, None
         self.programs, self.joined = {}, {}
         self.clear_time()
@@ -116,8 +126,12 @@ class ConvChain(Step):
         Groups begin at the same images whatever the batch, so that programs
         serve again when its size changes.
         """
+        before, after = self.around[way]
+
         def work(worker, chunk):
             images = slice(chunk * self.chunk, min((chunk + 1) * self.chunk, self.N))
+            if before is not None:
+                before(images)
             if source is not None:
                 np.copyto(target[images], source[images])
             for some in pieces(images.start, images.stop, self.group):
@@ -131,6 +145,8 @@ class ConvChain(Step):
                 if way and self.beside is not None:
                     beside = self.beside[some].transpose(0, 2, 3, 1)  # (k, H, W, C)
                     np.add(self.dx[some], beside, out=self.dx[some])
+            if after is not None:
+                after(images)
 
         self.workers.run_chunks(work, -(-self.N // self.chunk))
 

@@ -9,7 +9,8 @@ Plain convolutions of images have fast kernels. So
 - a transposed one, with strides of s, makes s·s outputs side by side of each place,
   which are later put one beside the other (Shi et al. 2016, arXiv:1609.05158).
 
-What is left is to bring images there and back, a share for each thread.
+What is left is to bring images there and back: each thread does it for a few images at
+a time, just before and after it convolves them.
 """
 
 import itertools
@@ -54,7 +55,7 @@ class _Rephrased(PlainStep):
 
     A subclass has ``_stand_in(layer)``, which makes these layers, ``_filters(part)``,
     their filters' values, ``_in``, ``_out``, ``_back`` and ``_through``, which bring
-    images, outputs and their gradients there and back for some images, and
+    images, outputs and their gradients there and back for a part and some images, and
     ``_gradients(dWs)``, the filters' gradient.
     """
 
@@ -70,7 +71,7 @@ class _Rephrased(PlainStep):
             conv = FusedConv(one, f is rectify, False, Folding(), batch * self.images,
                              learns, need_dx)
             chain = ConvChain([one], [None], learns, need_dx, [conv], [""], workers,
-                              batch * self.images)
+                              batch * self.images, together=self.images)
             chain.fed = chain.fed_back = True
             self.chains.append(chain)
         self.y = np.empty((batch, *layer.output_shape[1:]), np.float32)
@@ -89,11 +90,11 @@ class _Rephrased(PlainStep):
             one.W.value = self._filters(place)
             if b is not None:
                 one.b.value = self._bias(b, place)
-        self._share(lambda some: self._in(x[some], some))
-        for chain in self.chains:
-            chain.forward([chain.input[:self.N * self.images]])
         y = self.y[:self.N]
-        self._share(lambda some: self._out(y[some], some))
+        for place, chain in enumerate(self.chains):
+            chain.around[0] = (self._bring(self._in, x, place),
+                               self._bring(self._out, y, place))
+            chain.forward([chain.input[:self.N * self.images]])
         if self.f is not None:
             y, self.cache = self.f.forward(y)
         return y
@@ -101,12 +102,11 @@ class _Rephrased(PlainStep):
     def backward(self, dy):
         if self.f is not None:
             dy = self.f.backward(dy, self.cache)
-        self._share(lambda some: self._back(dy[some], some))
-        found = [chain.backward(dy)[1] for chain in self.chains]
-        dx = None
-        if self.dx is not None:
-            dx = self.dx[:self.N]
-            self._share(lambda some: self._through(dx[some], some))
+        dx, found = None if self.dx is None else self.dx[:self.N], []
+        for place, chain in enumerate(self.chains):
+            chain.around[1] = (self._bring(self._back, dy, place),
+                               self._bring(self._through, dx, place))
+            found.append(chain.backward(dy)[1])
         layer, ones = self.layer, self.stand_ins
         gradients = {layer.W: self._gradients(
             [of[one.W] for of, one in zip(found, ones)])}
@@ -115,8 +115,13 @@ class _Rephrased(PlainStep):
                 [of[one.b] for of, one in zip(found, ones)])
         return [dx], gradients
 
-    def _share(self, work):
-        self.workers.run(lambda worker, start, stop: work(slice(start, stop)), self.N)
+    def _bring(self, way, images, place):
+        """What brings some of a chain's images along a way; None for no images."""
+        def bring(some):
+            mine = slice(some.start // self.images, some.stop // self.images)
+            way(images[mine], place, some)
+
+        return None if images is None else bring
 
     def _plain(self, shape, F, size, stride=1, pad=0):
         """A plain convolution for images (C, H, W), with parameters of zeros."""
@@ -136,20 +141,16 @@ class _Rephrased(PlainStep):
 
     def _input(self, place, some):
         """Where images lie, (n·images, H, W, C)."""
-        return self.chains[place].input[_times(some, self.images)]
+        return self.chains[place].input[some]
 
     def _result(self, place, some):
-        return self.chains[place].convs[0].result[_times(some, self.images)]
+        return self.chains[place].convs[0].result[some]
 
     def _upstream(self, place, some):
-        return self.chains[place].output_gradient[_times(some, self.images)]
+        return self.chains[place].output_gradient[some]
 
     def _input_gradient(self, place, some):
-        return self.chains[place].dx[_times(some, self.images)]
-
-
-def _times(some, images):
-    return slice(some.start * images, some.stop * images)
+        return self.chains[place].dx[some]
 
 
 class GroupedStep(_Rephrased):
@@ -180,21 +181,17 @@ class GroupedStep(_Rephrased):
         return np.ascontiguousarray(self._facing(np.concatenate(dWs),
                                                  self.layer.flip_filters))
 
-    def _in(self, x, some):
-        for place in range(len(self.chains)):
-            self._input(place, some)[...] = _last(x[:, self._mine(self.C, place)])
+    def _in(self, x, place, some):
+        self._input(place, some)[...] = _last(x[:, self._mine(self.C, place)])
 
-    def _out(self, y, some):
-        for place in range(len(self.chains)):
-            y[:, self._mine(self.F, place)] = _first(self._result(place, some))
+    def _out(self, y, place, some):
+        y[:, self._mine(self.F, place)] = _first(self._result(place, some))
 
-    def _back(self, dy, some):
-        for place in range(len(self.chains)):
-            self._upstream(place, some)[...] = _last(dy[:, self._mine(self.F, place)])
+    def _back(self, dy, place, some):
+        self._upstream(place, some)[...] = _last(dy[:, self._mine(self.F, place)])
 
-    def _through(self, dx, some):
-        for place in range(len(self.chains)):
-            dx[:, self._mine(self.C, place)] = _first(self._input_gradient(place, some))
+    def _through(self, dx, place, some):
+        dx[:, self._mine(self.C, place)] = _first(self._input_gradient(place, some))
 
 
 class DilatedStep(_Rephrased):
@@ -225,23 +222,23 @@ class DilatedStep(_Rephrased):
         """Images (n·d·d, ...) as (n, d·d, ...)."""
         return images.reshape(-1, self.images, *images.shape[1:])
 
-    def _in(self, x, some):
-        images = self._apart(self._input(0, some))
+    def _in(self, x, place, some):
+        images = self._apart(self._input(place, some))
         for i, ((here, there, _, _), (across, along, _, _)) in enumerate(self.phases):
             images[:, i, there, along] = _last(x[:, :, here, across])
 
-    def _through(self, dx, some):
-        images = self._apart(self._input_gradient(0, some))
+    def _through(self, dx, place, some):
+        images = self._apart(self._input_gradient(place, some))
         for i, ((here, there, _, _), (across, along, _, _)) in enumerate(self.phases):
             dx[:, :, here, across] = _first(images[:, i, there, along])
 
-    def _out(self, y, some):
-        images = self._apart(self._result(0, some))
+    def _out(self, y, place, some):
+        images = self._apart(self._result(place, some))
         for i, ((_, _, out, rows), (_, _, over, columns)) in enumerate(self.phases):
             y[:, :, out, over] = _first(images[:, i, :rows, :columns])
 
-    def _back(self, dy, some):
-        images = self._apart(self._upstream(0, some))
+    def _back(self, dy, place, some):
+        images = self._apart(self._upstream(place, some))
         for i, ((_, _, out, rows), (_, _, over, columns)) in enumerate(self.phases):
             images[:, i, :rows, :columns] = _last(dy[:, :, out, over])
 
@@ -313,19 +310,19 @@ class TransposedStep(_Rephrased):
     def _channels(self, i):
         return slice(i * self.F, (i + 1) * self.F)
 
-    def _in(self, x, some):
-        self._input(0, some)[...] = _last(x)
+    def _in(self, x, place, some):
+        self._input(place, some)[...] = _last(x)
 
-    def _through(self, dx, some):
-        dx[...] = _first(self._input_gradient(0, some))
+    def _through(self, dx, place, some):
+        dx[...] = _first(self._input_gradient(place, some))
 
-    def _out(self, y, some):
-        result = self._result(0, some)
+    def _out(self, y, place, some):
+        result = self._result(place, some)
         for i, ((rows, ms), (columns, ns)) in enumerate(self.phases):
             y[:, :, rows, columns] = _first(result[:, ms, ns, self._channels(i)])
 
-    def _back(self, dy, some):
-        upstream = self._upstream(0, some)
+    def _back(self, dy, place, some):
+        upstream = self._upstream(place, some)
         for i, ((rows, ms), (columns, ns)) in enumerate(self.phases):
             upstream[:, ms, ns, self._channels(i)] = _last(dy[:, :, rows, columns])
 
