@@ -172,7 +172,7 @@ class Helper:
     def __init__(self, threads=1, keeps=False):
         self.threads, self.kept = threads, {} if keeps else None
         # Whoever works takes tasks until none is left: a task handed over meanwhile
-        # wakes nobody, which would hold up the one who hands it over.
+        # wakes no thread, which would hold up the one who hands it over.
         self.tasks, self.lock, self.free = deque(), threading.Lock(), threads - 1
 
     def empty(self, name, like, shape):
@@ -233,7 +233,7 @@ class _Task:
         self.lock, self.context = threading.Lock(), contextvars.copy_context()
 
     def run(self):
-        """Do it, if nobody has begun."""
+        """Do it, unless it was begun."""
         if self.lock.acquire(blocking=False):
             try:
                 if not self.done:
@@ -252,7 +252,7 @@ class _Task:
             raise self.error
 
     def drop(self):
-        """Go on when nobody does it or will do it any more."""
+        """Go on when it is not under way, and will not be any more."""
         if not self.done:
             with staying(), self.lock:
                 self.done = True

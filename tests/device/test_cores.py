@@ -41,9 +41,19 @@ def test_more_threads_than_other_cores_run_where_they_like(machine, allowed):
     assert machine.bound == []
 
 
-def test_who_waits_stays_and_is_free_again(machine):
-    future = Future()
-    threading.Timer(0.01, future.set_result, [1]).start()
+def test_who_waits_stays_and_is_free_again(machine, monkeypatch):
+    future, waits = Future(), threading.Event()
+
+    def bind(*args):
+        machine.bound.append(args)
+        waits.set()
+
+    def end():
+        waits.wait()
+        future.set_result(1)
+
+    monkeypatch.setattr(os, "sched_setaffinity", bind)
+    threading.Thread(target=end).start()
     settle([future])
     assert future.done() and machine.bound == [(0, {0}), (0, {0, 1, 2})]
     settle([future])  # nothing to wait for
