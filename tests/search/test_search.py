@@ -13,7 +13,7 @@ from minifer.device.threads import default_threads
 from minifer.errors import OutputError, SettingError
 from minifer.progress import Progress
 from minifer.search import (Choice, Int, Processes, SearchInterrupted, Trial, loop,
-                            parse_space, search, trials)
+                            parse_space, search)
 from minifer.search.trials import read_record
 
 SPACE = parse_space(searches.SPACE)
@@ -368,22 +368,6 @@ def test_processes_share_the_threads():
 def test_an_objective_that_cannot_travel_is_refused(tmp_path):
     with pytest.raises(SettingError, match="can be pickled.*top of a module"):
         search(lambda settings: 1, SPACE, jobs=2, folder=tmp_path)
-
-
-def test_ctrl_c_while_a_trial_is_written_counts_what_the_file_holds(tmp_path,
-                                                                    monkeypatch):
-    written, write = [], trials.write_text
-
-    def write_or_stop(path, text):
-        written.append(path)
-        if len(written) == 4:  # the search itself, and two trials before
-            raise KeyboardInterrupt
-        write(path, text)
-
-    monkeypatch.setattr(trials, "write_text", write_or_stop)
-    with pytest.raises(SearchInterrupted, match="stopped after 2 trials: saved in"):
-        search(searches.hill, SPACE, trials=6, seed=4, folder=tmp_path)
-    assert len(recorded(tmp_path)) == 3
 
 
 @pytest.mark.parametrize("jobs, event", [(1, "kill"), (2, "kill"), (2, "interrupt")])
