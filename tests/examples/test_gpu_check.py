@@ -344,7 +344,8 @@ FOUND = {"tests": "tests_passed", "primitives": "passed", "conformance": "launch
 def rehearsed(tmp_path_factory):
     """The report of all parts on the emulator, which took one call."""
     path = tmp_path_factory.mktemp("rehearsal") / "report.json"
-    outcome = runs.process(SCRIPT, "--device", "emu", "--parts", *FOUND, "--out", path)
+    outcome = runs.process(SCRIPT, "--device", "emu", "--parts", *FOUND, "--out", path,
+                           timeout=60 * len(FOUND))
     assert outcome.code == 0, outcome.out + outcome.err
     return read(path)
 
