@@ -70,11 +70,11 @@ def test_a_spill_is_found(arch, real):
 
 def test_an_array_whose_index_is_not_known_is_found(tmp_path):
     path = tmp_path / "indexed.cu"
-    path.write_text('extern "C" __global__ void indexed(REAL* y /*[8]*/, int n)'
-                    "{ REAL held[8]; for (int i = 0; i < 8; i++) held[i] = y[i]; "
-                    "y[0] = held[n]; }")
+    path.write_text('extern "C" __global__ void indexed(REAL* y /*[64]*/, int n)'
+                    "{ REAL held[64]; for (int i = 0; i < 64; i++) "
+                    "held[(i * n) % 64] = y[i]; y[0] = held[n]; }")
     usages = nvrtc.compile_file(str(path), 90)
-    assert usages["indexed"].spilled == 8 * 4
+    assert usages["indexed"].spilled == 64 * 4
     assert len(budgets.complaints("planted.cu", usages)) == 1
 
 
