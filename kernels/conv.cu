@@ -69,9 +69,7 @@ extern "C" __global__ void col2im_naive(
     dx[GLOBAL_INDEX] = sum;
 }
 
-// The same sum in the same order, over the windows that reach the pixel only: from
-// the last that begins at or above it, upwards, until one ends before it. With a
-// stride of s, only one place (u, v) in s*s is worth asking for.
+// The same sum in the same order, over the windows that reach the pixel only.
 extern "C" __global__ void col2im(
     const real* columns /*[C*kh*kw*N*Ho*Wo]*/, real* dx /*[N*C*H*W]*/,
     int N, int C, int H, int W, int kh, int kw, int sh, int sw, int ph, int pw,
@@ -80,18 +78,11 @@ extern "C" __global__ void col2im(
     index_t n = GLOBAL_INDEX;
     if (n >= (index_t)N * C * H * W) return;
     int col = take(n, W), row = take(n, H), c = take(n, C);
-    real sum = 0;
-    for (int i = min((row + ph) / sh, Ho - 1); i >= 0; --i) {
-        int u = row + ph - i * sh;
-        if (u >= kh) break;
-        for (int j = min((col + pw) / sw, Wo - 1); j >= 0; --j) {
-            int v = col + pw - j * sw;
-            if (v >= kw) break;
-            index_t window = (n * Ho + i) * Wo + j;
-            sum += columns[(((index_t)c * kh + u) * kw + v) * N * Ho * Wo + window];
-        }
-    }
-    dx[GLOBAL_INDEX] = sum;
+    Windows windows = {kh, kw, sh, sw, ph, pw, Ho, Wo};
+    dx[GLOBAL_INDEX] = gathered(row, col, windows, [&](int i, int j, int u, int v) {
+        index_t window = (n * Ho + i) * Wo + j;
+        return columns[(((index_t)c * kh + u) * kw + v) * N * Ho * Wo + window];
+    });
 }
 
 // --- channels last --------------------------------------------------------------
@@ -123,16 +114,9 @@ extern "C" __global__ void row2im(
     index_t n = GLOBAL_INDEX;
     if (n >= (index_t)N * H * W * C) return;
     int c = take(n, C), col = take(n, W), row = take(n, H);
-    real sum = 0;
-    for (int i = min((row + ph) / sh, Ho - 1); i >= 0; --i) {
-        int u = row + ph - i * sh;
-        if (u >= kh) break;
-        for (int j = min((col + pw) / sw, Wo - 1); j >= 0; --j) {
-            int v = col + pw - j * sw;
-            if (v >= kw) break;
-            index_t window = (n * Ho + i) * Wo + j;
-            sum += rows[((window * kh + u) * kw + v) * C + c];
-        }
-    }
-    dx[GLOBAL_INDEX] = sum;
+    Windows windows = {kh, kw, sh, sw, ph, pw, Ho, Wo};
+    dx[GLOBAL_INDEX] = gathered(row, col, windows, [&](int i, int j, int u, int v) {
+        index_t window = (n * Ho + i) * Wo + j;
+        return rows[((window * kh + u) * kw + v) * C + c];
+    });
 }

@@ -66,9 +66,7 @@ extern "C" __global__ void max_pool_backward_naive(
     dx[GLOBAL_INDEX] = sum;
 }
 
-// The same sum in the same order, over the windows that reach the pixel only: from
-// the last that begins at or above it, upwards, until one ends before it. With windows
-// side by side that is one, however large they are.
+// The same sum in the same order, over the windows that reach the pixel only.
 extern "C" __global__ void max_pool_backward(
     const real* dy /*[planes*Ho*Wo]*/, const int* winner /*[planes*Ho*Wo]*/,
     real* dx /*[planes*H*W]*/, index_t planes, int H, int W,
@@ -77,18 +75,11 @@ extern "C" __global__ void max_pool_backward(
     index_t plane = GLOBAL_INDEX;
     if (plane >= planes * H * W) return;
     int c = take(plane, CHANNELS), col = take(plane, W), row = take(plane, H);
-    real sum = 0;
-    for (int i = min((row + ph) / sh, Ho - 1); i >= 0; --i) {
-        int u = row + ph - i * sh;
-        if (u >= kh) break;
-        for (int j = min((col + pw) / sw, Wo - 1); j >= 0; --j) {
-            int v = col + pw - j * sw;
-            if (v >= kw) break;
-            index_t window = ((plane * Ho + i) * Wo + j) * CHANNELS + c;
-            if (winner[window] == u * kw + v) sum += dy[window];
-        }
-    }
-    dx[GLOBAL_INDEX] = sum;
+    Windows windows = {kh, kw, sh, sw, ph, pw, Ho, Wo};
+    dx[GLOBAL_INDEX] = gathered(row, col, windows, [&](int i, int j, int u, int v) {
+        index_t window = ((plane * Ho + i) * Wo + j) * CHANNELS + c;
+        return winner[window] == u * kw + v ? dy[window] : 0;
+    });
 }
 
 // How many cells of a window a mean counts along one axis: those in the image and

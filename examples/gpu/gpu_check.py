@@ -219,8 +219,9 @@ def tests(device, size):
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "junit.xml")
         # A GPU serves several processes, which share the work of NVRTC and of g++.
-        several = ["-n", str(min(8, os.cpu_count() or 1))] if (
-            importlib.util.find_spec("xdist")) else []
+        count = min(8, os.cpu_count() or 1)
+        several = ["-n", str(count)] if (
+            count > 1 and importlib.util.find_spec("xdist")) else []
         code = subprocess.run([sys.executable, "-m", "pytest", size.tests, "--device",
                                device, "-p", "no:cacheprovider", f"--junitxml={path}",
                                *several], cwd=ROOT).returncode

@@ -8,15 +8,13 @@
 #include "internals.h"
 
 #include <dlfcn.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include <deque>
-#include <mutex>
 #include <numeric>
-#include <random>
 
 namespace emu {
 
@@ -39,15 +37,17 @@ enum State : char { READY, AT_WARP, AT_BARRIER, ASLEEP, ENDED };
 enum { FORWARD = -1, REVERSE = -2, FAIR = -3 };  // from 0 on: seed of a random order
 
 char state[MAX_THREADS];
+struct { unsigned int alive, met; } warps[MAX_THREADS / 32];  // not ENDED; AT_WARP
 int count;  // threads of a block
 void (*entry)(void** args);
 void** arguments;
 int order;
-std::minstd_rand draw;
+unsigned long drawn;           // by the minimal standard generator, as of 1993
+unsigned long draw() { return drawn = drawn * 48271 % 2147483647; }
 Fault* found;
 
 Fiber outside;                 // the caller of launch
-std::deque<Fiber> fibers;      // all there are; a deque does not move them
+std::vector<Fiber*> fibers;    // all there are
 std::vector<Fiber*> idle;
 
 // --- fibers ------------------------------------------------------------------
@@ -104,10 +104,10 @@ bool add_fiber()
                                MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (memory == MAP_FAILED) return false;
     mprotect(memory, page, PROT_NONE);
-    fibers.emplace_back();
-    fibers.back().stack = memory + page;
-    prepare(&fibers.back(), work);
-    idle.push_back(&fibers.back());
+    fibers.push_back(new Fiber());
+    fibers.back()->stack = memory + page;
+    prepare(fibers.back(), work);
+    idle.push_back(fibers.back());
     return true;
 }
 
@@ -134,17 +134,14 @@ bool same_place(const char* a, const char* b) { return a == b || !strcmp(a, b); 
 // If all lanes that thread t waits for are there, do what they met for and go on.
 bool complete(int t)
 {
-    Thread* first = threads + t / 32 * 32;
-    const Thread& one = threads[t];
-    unsigned int lanes = 0;
-    for (int l = 0; l < 32 && t / 32 * 32 + l < count; l++) {
-        int other = t / 32 * 32 + l;
-        if (!(one.mask >> l & 1) || state[other] == ENDED) continue;
-        if (state[other] != AT_WARP || first[l].mask != one.mask ||
-            !same_place(first[l].where, one.where)) return false;
-        lanes |= 1u << l;
-    }
+    Thread *first = threads + t / 32 * 32, &one = threads[t];
+    const unsigned int lanes = one.mask & warps[t / 32].alive;
+    if (lanes & ~warps[t / 32].met) return false;
+    for (int l = 0; l < 32; l++)
+        if (lanes >> l & 1 && (first[l].mask != one.mask ||
+                               !same_place(first[l].where, one.where))) return false;
     one.finish(first, lanes);
+    warps[t / 32].met &= ~lanes;
     for (int l = 0; l < 32; l++)
         if (lanes >> l & 1) state[t / 32 * 32 + l] = READY;
     return true;
@@ -188,13 +185,6 @@ void report_barrier(int t)
     }
 }
 
-// Thread t sleeps, and nothing is under way that could wake it.
-void report_asleep(int t)
-{
-    me = t;
-    fault({threads[t].where, 0}, "waits for a phase of an mbarrier that nobody completes");
-}
-
 // No thread can run: let those go on that may. False if all have ended.
 bool release()
 {
@@ -203,8 +193,10 @@ bool release()
         if (state[t] == AT_WARP && complete(t)) go_on = true;
     if (go_on) return true;
     if (char* asleep = (char*)memchr(state, ASLEEP, count)) {
-        if (!land_one()) report_asleep(asleep - state);  // a copy may wake some
-        return true;
+        if (land_one()) return true;  // a copy may wake some
+        me = asleep - state;
+        fault({threads[me].where, 0}, "waits for a phase of an mbarrier that nobody "
+              "completes");
     }
     for (int t = 0; t < count; t++)
         if (state[t] == AT_WARP) report_warp(t);
@@ -247,6 +239,7 @@ void work()
         begin_clock(threads[me]);
         entry(arguments);
         state[me] = ENDED;
+        warps[me / 32].alive &= ~(1u << me % 32);
         int to = choose();
         if (to >= 0 && !threads[to].fiber) {
             me = to;
@@ -263,7 +256,9 @@ void run_block()
     now.number++;
     now.epoch = 0;
     memset(state, READY, count);
-    for (int t = 0; t < count; t++) threads[t].fiber = 0;
+    memset(warps, 0, sizeof warps);
+    for (int t = 0; t < count; t++)
+        threads[t].fiber = 0, warps[t / 32].alive |= 1u << t % 32;
     poison_shared();
     begin_async();
     me = count - 1;
@@ -331,6 +326,7 @@ void meet(const char* where, unsigned int mask, void* operand, Finish finish)
               me % 32);
     t.where = where, t.mask = mask, t.operand = operand, t.finish = finish;
     state[me] = AT_WARP;
+    warps[me / 32].met |= 1u << me % 32;
     complete(me);
     wait();
 }
@@ -371,14 +367,14 @@ int emu_launch(void (*kernel)(void**), const void* const* module, void** args,
                const Array* arrays, int n_arrays, uint3 grid, uint3 block,
                unsigned long dynamic_shared, int schedule, int races, Fault* result)
 {
-    static std::mutex one_at_a_time;
-    std::lock_guard<std::mutex> lock(one_at_a_time);
+    static pthread_mutex_t one_at_a_time = PTHREAD_MUTEX_INITIALIZER;
+    pthread_mutex_lock(&one_at_a_time);
     now.grid = grid, now.block = block, now.number = 0;
     count = block.x * block.y * block.z;
     entry = kernel, arguments = args, order = schedule, found = result;
     found->found = 0;
     running = &outside;
-    if (order >= 0) draw.seed(order + 1);
+    drawn = order % 2147483646 + 1;  // never 0, from which nothing else would come
     if (!open_memory(module, arrays, n_arrays, args, dynamic_shared, races) ||
         (idle.empty() && !add_fiber()))
         fault({}, "no memory for its arrays");
@@ -391,10 +387,11 @@ int emu_launch(void (*kernel)(void**), const void* const* module, void** args,
     }
     if (found->found) {  // threads were left in the middle: their fibers start over
         idle.clear();
-        for (Fiber& fiber : fibers) prepare(&fiber, work), idle.push_back(&fiber);
+        for (Fiber* fiber : fibers) prepare(fiber, work), idle.push_back(fiber);
     }
     close_memory(!found->found);
-    return found->found;
+    pthread_mutex_unlock(&one_at_a_time);
+    return result->found;
 }
 
 }

@@ -4,8 +4,9 @@
 // threads meet (barriers, shuffles, votes) goes to the scheduler in emu.cpp. EMU_HERE
 // is the line of the kernel, by which a fault can be found.
 #pragma once
+#include <cstring>
+#undef _GLIBCXX_USE_STD_SPEC_FUNCS  // Bessel's and the like: more text than most kernels
 #include <math.h>
-#include <string.h>
 #include <utility>
 
 #define MF_EMU 1

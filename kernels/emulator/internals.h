@@ -2,7 +2,6 @@
 // warp.cpp lets lanes meet, memory.cpp checks each access, races.cpp their order,
 // hopper.cpp and wgmma.cpp do what goes on beside the threads.
 #pragma once
-#include <string>
 #include <vector>
 
 #include "emu.h"
@@ -100,7 +99,8 @@ bool open_memory(const void* const* module, const Array* arrays, int n, void** a
 void close_memory(bool keep);
 void poison_shared();
 void access(const void* address, unsigned long bytes, Access kind, const char* where);
-std::string described(const Range& range, const char* address);
+struct Words { char text[100]; };
+Words described(const Range& range, const char* address);
 
 // hopper.cpp
 extern bool watching;          // whether a block uses any of it: then tell

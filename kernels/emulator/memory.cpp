@@ -122,7 +122,7 @@ void outside(const char* address, unsigned long bytes, Access kind, Place place)
     if (!near)
         return fault(place, "%s %lu bytes at %p, where no array is", verb, bytes,
                      address);
-    fault(place, "%s %s, which has %ld", verb, described(*near, address).c_str(),
+    fault(place, "%s %s, which has %ld", verb, described(*near, address).text,
           (near->end - near->start) / near->item);
 }
 
@@ -143,10 +143,11 @@ inline void check(const void* at, unsigned long bytes, Access kind, Place place)
 
 }  // namespace
 
-std::string described(const Range& range, const char* address)
+Words described(const Range& range, const char* address)
 {
     Dl_info info;
-    char text[100];
+    Words words;
+    char (&text)[sizeof words.text] = words.text;
     long place = (address - range.start) / range.item;
     if (range.number >= 0)
         snprintf(text, sizeof text, "element %ld of {%d}", place, range.number);
@@ -155,7 +156,7 @@ std::string described(const Range& range, const char* address)
     else
         snprintf(text, sizeof text, "byte %ld of {+%ld}", place,
                  (long)(range.start - (char*)info.dli_fbase));
-    return text;
+    return words;
 }
 
 bool open_memory(const void* const* of, const Array* arrays, int n, void** args,

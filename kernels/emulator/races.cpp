@@ -78,7 +78,7 @@ void report(const Range& range, const char* address, Access kind, Place place,
         snprintf(block, sizeof block, " of block (%u, %u, %u)", b.x, b.y, b.z);
     note_other(then.place);
     fault(place, "race: %s %s, which thread (%u, %u, %u)%s %s at {@}, and nothing says "
-          "who comes first", verbs[kind], described(range, address).c_str(),
+          "who comes first", verbs[kind], described(range, address).text,
           t.x, t.y, t.z, block, verbs[did]);
 }
 

@@ -44,7 +44,7 @@ float truncated(float x) { return __uint_as_float(__float_as_uint(x) & 0xffffe00
 // d[g][2t], d[g][2t+1], d[g+8][2t], d[g+8][2t+1].
 void finish_mma(Thread* warp, unsigned int lanes)
 {
-    float a[16][8], b[8][8];
+    float a[16][8], b[8][8], sums[16][8];
     if (lanes != ~0u) {
         const char* where = ((Fragments*)threads[me].operand)->where;
         fault({where, 0}, "mma needs all 32 lanes, got %08x", lanes);
@@ -54,12 +54,14 @@ void finish_mma(Thread* warp, unsigned int lanes)
         int g = l / 4, t = l % 4;
         for (int i = 0; i < 4; i++) a[g + i % 2 * 8][t + i / 2 * 4] = truncated(f.a[i]);
         for (int i = 0; i < 2; i++) b[t + i * 4][g] = truncated(f.b[i]);
+        for (int i = 0; i < 4; i++) sums[g + i / 2 * 8][t * 2 + i % 2] = f.d[i];
     }
+    for (int row = 0; row < 16; row++)  // in this order g++ does the columns at once
+        for (int k = 0; k < 8; k++)
+            for (int j = 0; j < 8; j++) sums[row][j] += a[row][k] * b[k][j];
     for (int l = 0; l < 32; l++) {
         float* d = ((Fragments*)warp[l].operand)->d;
-        for (int i = 0; i < 4; i++)
-            for (int k = 0; k < 8; k++)
-                d[i] += a[l / 4 + i / 2 * 8][k] * b[k][l % 4 * 2 + i % 2];
+        for (int i = 0; i < 4; i++) d[i] = sums[l / 4 + i / 2 * 8][l % 4 * 2 + i % 2];
     }
 }
 

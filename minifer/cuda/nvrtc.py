@@ -31,7 +31,8 @@ __all__ = ["Usage", "architectures", "compile_file", "disassembler", "instructio
 OLD = (75, 80, 90)
 
 ENTRY = re.compile(r"Compiling entry function '(\w+)'")
-SPILLED = re.compile(r"(\d+) bytes spill stores, (\d+) bytes spill loads")
+SPILLED = re.compile(r"(\d+) bytes stack frame, (\d+) bytes spill stores, "
+                     r"(\d+) bytes spill loads")
 USED = re.compile(r"Used (\d+) registers")
 SHARED = re.compile(r"(\d+) bytes smem")
 SERIAL = re.compile(r"wgmma\.mma_async instructions are serialized .* in the\s+"
@@ -56,7 +57,8 @@ class Usage(NamedTuple):
     registers : int
         Registers of a thread, 32 bits each.
     spilled : int
-        Bytes of a thread that are stored to memory and loaded back.
+        Bytes of a thread that are stored to memory and loaded back: values that found
+        no register, and arrays whose indices are not known to the compiler.
     shared : int
         Bytes of a block's static shared memory.
     serial : bool

@@ -141,13 +141,13 @@ NETWORKS = [headline, with_batch_norm, odds_and_ends, perceptron, pooled_in_many
 def test_steps_are_those_of_the_cpu(build, device):
     """The last batch is smaller, and small again: each size is captured for itself."""
     train = same_steps(build, device, sizes=(4, 4, 4, 3, 4, 3, 3))
-    assert train.captured
+    assert train.captured and "tf32" not in str(train.plan)
 
 
 @on_devices
 def test_the_headline_network_at_its_size(device):
-    """Batch 4 at 96×96, dropout on, as it runs and captured."""
-    train = same_steps(models.ck96, device, sizes=(4, 4), classes=7)
+    """Two images at 96×96, dropout on, as it runs and captured."""
+    train = same_steps(models.ck96, device, sizes=(2, 2), classes=7)
     assert train.captured and train.launches < 60
     assert "fused fp32" in str(train.plan) and "fused head" in str(train.plan)
 
@@ -155,8 +155,7 @@ def test_the_headline_network_at_its_size(device):
 @on_devices
 def test_tf32_is_less_exact_but_near(device):
     train = same_steps(headline, device, precision="tf32")
-    exact = same_steps(headline, device)
-    assert "tf32" in str(train.plan) and "tf32" not in str(exact.plan)
+    assert "tf32" in str(train.plan)
 
 
 @on_devices
@@ -217,7 +216,7 @@ def test_the_rate_may_change_between_steps(device):
 def test_captured_steps_see_new_weights_and_larger_batches(device):
     network, train = made(headline, device)
     other, slow = made(headline, "cpu", mode="eager")
-    data = batches(network, (4, 4, 4, 6, 6, 6, 4), 3)
+    data = batches(network, (2, 2, 2, 3, 3, 3, 2), 3)
     for step, (x, y) in enumerate(data):
         if step == 3:
             for net in network, other:
@@ -290,9 +289,9 @@ def test_a_batch_that_does_not_fit_is_no_step(steps, rule, device):
 
 @on_devices
 def test_queued_results_stay_valid(device):
-    network, train = made(headline, device)
+    network, train = made(with_batch_norm, device)
     losses = [train.queue(x, y) for x, y in batches(network, (4,) * 5, 3)]
-    again, slow = made(headline, device, graph=False)
+    again, slow = made(with_batch_norm, device, graph=False)
     expected = [slow(x, y) for x, y in batches(again, (4,) * 5, 3)]
     assert [float(to_host(loss)) for loss in losses] == expected
 

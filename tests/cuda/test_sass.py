@@ -1,17 +1,20 @@
-"""What the compiler made of the kernels, instruction by instruction.
+"""What the compiler made of the kernels of real layers, instruction by instruction.
 
 A kernel may compile, fit its budget and still be slow: a loop that stayed a loop, a
 register that travels to memory, moves that put numbers where products want them. Its
 machine code shows each of these, on a machine without a GPU.
 """
 
+import re
 from collections import Counter
 
 import pytest
 
+from helpers import budgets
 from helpers.kernel_variants import FILES, VARIANTS, Variant
 from helpers.runs import TESTS
 from minifer.cuda import loader, nvrtc
+from minifer.cuda.emulator import build
 from minifer.errors import BackendUnavailable, KernelError
 
 try:
@@ -28,6 +31,11 @@ counts_instructions = [
 
 #: Ampere and Hopper: the first with these products, and the one aimed at.
 ARCHS = (80, 90)
+CASES = [(variant, arch) for variant in VARIANTS for arch in ARCHS
+         if nvrtc.fits(variant.file, arch)]
+
+#: The kernels that use tensor cores.
+USERS = {(variant.file, name) for variant in VARIANTS for name in variant.products}
 
 
 def faults(variant, name, arch):
@@ -35,7 +43,7 @@ def faults(variant, name, arch):
     counts, loop = (nvrtc.instructions(variant.file, name, arch, loop=loop,
                                        **variant.defines) for loop in (False, True))
     made, in_loop = (n["HMMA"] + n["HGMMA"] for n in (counts, loop))
-    products, found = variant.products.get(name, made), []
+    products, found = variant.products.get(name, 0), []
     if made != products:
         found.append(f"{made} products instead of {products}")
     if counts["LDL"] or counts["STL"]:
@@ -45,20 +53,22 @@ def faults(variant, name, arch):
     return found
 
 
+@pytest.mark.parametrize("variant, arch", CASES, ids=str)
+def test_kernels_fit(variant, arch):
+    usages = nvrtc.compile_file(variant.file, arch, **variant.defines)
+    assert set(usages) == set(loader.signatures(variant.file))
+    assert budgets.complaints(variant.file, usages) == []
+
+
 @pytest.mark.parametrize("variant, arch", [
-    pytest.param(variant, arch, marks=counts_instructions, id=f"{variant}-{arch}")
-    for variant in [*map(Variant, FILES), *VARIANTS] for arch in ARCHS
-    if nvrtc.fits(variant.file, arch)])
+    pytest.param(*case, marks=counts_instructions, id="-".join(map(str, case)))
+    for case in CASES if case[0].products])
 def test_machine_code(variant, arch):
+    """Of the kernels asked for, and of those that should use no tensor cores."""
     found = {name: faults(variant, name, arch)
-             for name in variant.products or loader.signatures(variant.file)}
+             for name in loader.signatures(variant.file)
+             if name in variant.products or (variant.file, name) not in USERS}
     assert not any(found.values()), found
-
-
-def tensor_products(variant, name):
-    arch = 80 if nvrtc.fits(variant.file, 80) else 90
-    counts = nvrtc.instructions(variant.file, name, arch, **variant.defines)
-    return counts["HMMA"] + counts["HGMMA"]
 
 
 #: How many boxes each step along K sends for: of the first matrix, and of the second.
@@ -95,12 +105,12 @@ def test_a_pixel_is_read_once_for_all_its_taps():
 
 
 def test_who_uses_tensor_cores_says_how_many_products_it_makes():
-    """And the other way round: what a variant names is there."""
-    users = {(variant.file, name) for variant in [*map(Variant, FILES), *VARIANTS]
-             for name in loader.signatures(variant.file)
-             if tensor_products(variant, name)}
-    assert users == {(variant.file, name) for variant in VARIANTS
-                     for name, count in variant.products.items() if count}
+    """By file; kernel by kernel, machine code tells it."""
+    users = {file for file in FILES if any(
+        re.search(r"\b(wg)?mma", build.COMMENT.sub(" ", text))
+        for text in build.sources(loader.FOLDER / file).values())}
+    assert users == {file for file, _ in USERS}
+    assert all(count for variant in VARIANTS for count in variant.products.values())
 
 
 # --- each fault, planted --------------------------------------------------------

@@ -291,11 +291,11 @@ def environment(**more):
     return os.environ | {"OPENBLAS_NUM_THREADS": "1"} | more
 
 
-def process(script, *words, **more):
+def process(script, *words, timeout=60, **more):
     """Run a script in a process of its own, to its end."""
     done = subprocess.run([sys.executable, str(script), *map(str, words)],
                           env=environment(**more), capture_output=True, text=True,
-                          timeout=60)
+                          timeout=timeout)
     return Outcome(done.returncode, done.stdout, done.stderr)
 
 
