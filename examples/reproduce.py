@@ -139,7 +139,7 @@ def parse(argv):
     add("--images", help="image root of CK+")
     add("--labels", help="label root of CK+")
     add("--weights", help="file with the weights of a body trained on ImageNet")
-    add("--teachers", nargs="+", metavar="FILE",
+    add("--teachers", nargs="+", action="extend", metavar="FILE",
         help="models that teach the model in the box")
     add("--seed", type=int, default=0, help="for everything that is random")
     add("--device", default="cpu", help="where to compute: cpu, cuda, emu or auto")

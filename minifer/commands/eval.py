@@ -37,7 +37,7 @@ def arguments(parser):
     add = parser.add_argument
     which = parser.add_mutually_exclusive_group(required=True)
     which.add_argument("--model", metavar="FILE", help="a model file")
-    which.add_argument("--models", nargs="+", metavar="FILE",
+    which.add_argument("--models", nargs="+", action="extend", metavar="FILE",
         help="several, of the same classes and crops: the mean of what they say")
     add("--tta", action="store_true",
         help="test-time augmentation: judge each image by the mean of ten views")

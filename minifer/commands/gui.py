@@ -21,7 +21,7 @@ def arguments(parser):
     """Its options."""
     parser.add_argument("photo", nargs="?", default="", metavar="PHOTO",
                         help="photo to open at once; it stands before --models")
-    parser.add_argument("--models", nargs="+", metavar="FILE",
+    parser.add_argument("--models", nargs="+", action="extend", metavar="FILE",
                         help="model files, as training writes them; default: the model "
                              "that comes with minifer")
     parser.add_argument("--device", choices=DEVICES, default="cpu",

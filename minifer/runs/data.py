@@ -56,7 +56,7 @@ class Tested(NamedTuple):
 def options(parser):
     """Add the options that name the data."""
     add = parser.add_argument
-    add("--data", nargs="+", metavar="PATH",
+    add("--data", nargs="+", action="extend", metavar="PATH",
         help="fer2013.csv, or a folder of class folders; several are put together. "
              "Without --data and --images: faces drawn by minifer")
     add("--images", help="image root of CK+, such as cohn-kanade-images")

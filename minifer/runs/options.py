@@ -84,7 +84,7 @@ def training_options(add, out, epochs, batch, lr):
 
 def final_options(add):
     """Add the options of what happens once the recipe stands."""
-    add("--teachers", nargs="+", metavar="FILE",
+    add("--teachers", nargs="+", action="extend", metavar="FILE",
         help="distillation: train on what these models say of each image as well, half "
              "of it label, half the mean of them")
     add("--refit", action="store_true",

@@ -14,7 +14,7 @@ from minifer.faces.cropping import CropSettings
 from minifer.predict.predictor import Predictor
 from minifer.runs.data import scale
 from minifer.runs.fer2013 import FER2013, MODELS
-from minifer.runs.options import trainer_options
+from minifer.runs.options import command, trainer_options
 from minifer.training.checkpoint import begun_with, peek
 
 FILES = ("model.npz", "history.csv", "run.json", "report.md", "report.html",
@@ -212,6 +212,17 @@ def test_without_validation_everything_trains_and_the_last_epoch_stays(folders,
     for more in ("--refit",), ("--stop", "plateau:3"):
         refused = train(folders, tmp_path / "c", *words, *more)
         assert refused.code == 2 and f"leave out {more[0]}" in refused.err
+
+
+@pytest.mark.parametrize("words", [["--teachers", "a", "b c"], ["--teachers", "a"],
+                                   ["--no-validation", "--tta"], ["--l2", "1e-5"]])
+def test_the_command_of_a_run_means_the_same_settings(words):
+    def parsed(given):
+        return FER2013.parse(given, ArgumentParser(prog="train_fer2013.py"))
+
+    args = parsed(["--data", "x", *words])
+    python, script, *again = shlex.split(command(args))
+    assert script == "examples/train_fer2013.py" and parsed(again) == args
 
 
 def test_teachers_share_the_targets(folders, tmp_path):
