@@ -85,8 +85,8 @@ def staying():
     if len(cores) < 2:
         yield
         return
-    _bind(0, {getcpu()})
-    try:
+    try:  # Ctrl-C may come at any moment
+        _bind(0, {getcpu()})
         yield
     finally:
         _bind(0, cores)
