@@ -53,6 +53,7 @@ class ApartPool(ThreadPoolExecutor):
         self.threads, self.ids, self.core = threads, [], None
 
     def submit(self, task, /, *args):
+        """Hand over a call; returns its future."""
         if getcpu is not None:
             core = getcpu()
             if core != self.core:

@@ -176,12 +176,13 @@ class Helper:
         self.tasks, self.lock, self.free = deque(), threading.Lock(), threads - 1
 
     def empty(self, name, like, shape):
-        """An array to be filled, of the type and on the device of ``like``."""
+        """A contiguous array to be filled, of the type and device of ``like``."""
         if self.kept is None:
-            return np.empty_like(like, shape=shape)
+            return np.empty_like(like, shape=shape, order="C")
         found = self.kept.get(name)
         if found is None or found.shape != shape or found.dtype != like.dtype:
-            found = self.kept[name] = np.empty_like(like, shape=shape)
+            found = np.empty_like(like, shape=shape, order="C")
+            self.kept[name] = found
         return found
 
     def submit(self, task):

@@ -197,4 +197,7 @@ def test_a_helper_keeps_memory_where_asked_to():
     assert helper.empty("a", like, (2, 3)) is a
     assert helper.empty("b", like, (2, 3)) is not a
     assert helper.empty("a", like, (4,)).shape == (4,)
+    turned = np.zeros((3, 2), np.float32).T  # not in the order of its axes
+    for one in helper, Helper():
+        assert one.empty("c", turned, (2, 3)).flags.c_contiguous
     assert Helper().empty("a", like, (2, 3)) is not Helper().empty("a", like, (2, 3))
