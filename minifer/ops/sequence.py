@@ -16,8 +16,8 @@ from ..cuda import reduce as reduce_kernels
 from ..device.arrays import contiguous, on_gpu
 from .products import matmul
 
-__all__ = ["time_first", "batch_first", "as_flags", "first_step", "column_sums",
-           "states", "limited", "Projection", "WeightGradients"]
+__all__ = ["time_first", "in_time", "batch_first", "as_flags", "first_step",
+           "column_sums", "states", "limited", "Projection", "WeightGradients"]
 
 #: Steps whose products are one.
 PIECE = 10
@@ -25,8 +25,13 @@ PIECE = 10
 
 def time_first(x, backwards):
     """(N, T, ...) as (T, N, ...), contiguous; turned around if ``backwards``."""
+    return contiguous(in_time(x, backwards))
+
+
+def in_time(x, backwards):
+    """As :func:`time_first`; a view."""
     steps = np.swapaxes(x, 0, 1)
-    return contiguous(steps[::-1] if backwards else steps)
+    return steps[::-1] if backwards else steps
 
 
 def batch_first(steps, backwards):

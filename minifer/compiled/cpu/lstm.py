@@ -25,7 +25,7 @@ import functools
 import numpy as np
 
 from ...device.threads import Helper
-from ...ops.sequence import PIECE, batch_first, column_sums, limited
+from ...ops.sequence import PIECE, batch_first, column_sums, in_time, limited
 from ..steps import PlainStep
 
 __all__ = ["LSTMStep", "is_usual"]
@@ -78,7 +78,7 @@ class LSTMStep(PlainStep):
                                             for option in layer.STATES]
         (N, T), H = x.shape[:2], layer.num_units
         W, W_hid = self._weights()
-        steps = self._in_time(x.reshape(N, T, -1))
+        steps = in_time(x.reshape(N, T, -1), layer.backwards)
         empty = functools.partial(self.helper.empty, like=x)
         self.x = empty("x", shape=(T, N, W.shape[1]))  # and 1, for the bias
         self.z, self.h = (empty(name, shape=(*gates, T + 1, N, H))
@@ -108,10 +108,6 @@ class LSTMStep(PlainStep):
 
     def _submit(self, task, *args):
         return self.helper.submit(functools.partial(task, *args))
-
-    def _in_time(self, x):
-        """Sequences (N, T, ...) as (T, N, ...), in the order of the walk; a view."""
-        return np.swapaxes(x[:, ::-1] if self.layer.backwards else x, 0, 1)
 
     def _weights(self):
         """The gates' weights of x and 1, (4, D + 1, H), and of h, (4, H, H).
@@ -190,7 +186,7 @@ class LSTMStep(PlainStep):
 
     def backward(self, dy):
         layer, T = self.layer, self.shape[1]
-        dy = self._in_time(layer.of_all_steps(dy, T))
+        dy = in_time(layer.of_all_steps(dy, T), layer.backwards)
         empty = functools.partial(self.helper.empty, like=self.x)
         self.dz = empty("dz", shape=(4, *self.x.shape[:2], layer.num_units))
         self.dx = empty("dx", shape=(*self.x.shape[:2], self.x.shape[2] - 1)) if (
