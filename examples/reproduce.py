@@ -36,8 +36,12 @@ SHORT = f"{CHANGES} {TODAY}"
 RECIPE = f"{SHORT} --erase 0.25"  # where epochs are many
 #: Where the number of epochs stands.
 ALL = "--no-validation --tta"
+#: What learns from what others say needs no smoothing of labels.
+TAUGHT = (f"{CHANGES} --erase 0.25 --schedule warmup:400 --average 0.999 "
+          f"--last-batch deal {ALL}")
 #: How residual networks are trained from scratch.
 RESIDUAL = "--optimizer nesterov --lr 0.05 --l2 0.00025"
+BOX = f"--model small-resnet --epochs 40 {RESIDUAL} {TAUGHT}"
 #: How the rows of docs/results were measured, where the options say nothing else.
 AS_MEASURED = "--last-batch keep"
 
@@ -115,10 +119,14 @@ EXPERIMENTS = {
         "-", "small residual network", "-", FER,
         f"--model small-resnet --epochs 30 {RESIDUAL} {SHORT}"),
     "box": Experiment(
-        "-", "small residual network, the model in the box", "-", FER,
-        f"--model small-resnet --epochs 40 {RESIDUAL} {CHANGES} --erase 0.25 "
-        f"--schedule warmup:400 --average 0.999 --last-batch deal {ALL}",
+        "-", "small residual network, the model in the box", "-", FER, BOX,
         ("data", "teachers")),
+    "box-further": Experiment(
+        "-", "the model in the box, from its weights on", "-", FER, BOX,
+        ("data", "weights", "teachers")),
+    "a-six-taught": Experiment(
+        "A", "six convolutions, taught", "68.61 %", FER,
+        f"--model six --epochs 36 {TAUGHT}", ("data", "teachers")),
     "a-resnet18": Experiment(
         "A", "ResNet-18", "64.36 %", TRANSFER,
         f"--model resnet18 --train-all --size 96 --batch 64 --epochs 20 {CHANGES}",
@@ -140,7 +148,7 @@ def parse(argv):
     add("--labels", help="label root of CK+")
     add("--weights", help="file with the weights of a body trained on ImageNet")
     add("--teachers", nargs="+", action="extend", metavar="FILE",
-        help="models that teach the model in the box")
+        help="models that teach, where an experiment is taught")
     add("--seed", type=int, default=0, help="for everything that is random")
     add("--device", default="cpu", help="where to compute: cpu, cuda, emu or auto")
     add("--out", default="runs/reproduce", help="folder of the experiments' folders")

@@ -12,7 +12,7 @@ from minifer import random
 from minifer.commands.cli import ArgumentParser, run
 from minifer.evaluation.metrics import evaluate
 from minifer.runs import FER2013, load_best
-from minifer.runs.fer2013 import MODELS, OPTIMIZERS
+from minifer.runs.fer2013 import OPTIMIZERS
 from minifer.runs.options import stop_rule, trainer_options
 from minifer.training.trainer import Trainer
 from minifer.weights.model_file import load_params
@@ -37,7 +37,7 @@ def main(argv=None, prog="train_fer2013.py"):
     # The network, from a few dense layers to six convolutions. The pictures are faces
     # already: none is looked for, their pixels are scaled and that is all.
     random.set_rng(args.seed)
-    network = MODELS[args.model](num_classes=len(faces.classes))
+    network = fer.network(len(faces.classes))
     if args.weights:
         load_params(args.weights, network)
     steps = fer.steps()

@@ -88,7 +88,8 @@ def parse(argv, parser):
     add("--data", help="fer2013.csv, or a folder of class folders")
     add("--space", action="append", metavar="NAME=RANGE",
         help="an option to search, once for each: LOW:HIGH, log:LOW:HIGH, "
-             f"int:LOW:HIGH:STEP or A,B,C (unless given: {' '.join(SPACE)})")
+             f"int:LOW:HIGH:STEP or A,B,C (unless given: {' '.join(SPACE)}); net.NAME "
+             "is --net NAME=VALUE")
     add("--strategy", choices=["anneal", "random", "optuna"], default="anneal",
         help="simulated annealing, random search, or the library optuna")
     add("--trials", type=int, default=30, help="settings to try")
@@ -123,7 +124,10 @@ def trial(words, settings, out, prog="minifer search", progress=None):
     """The training that ``words``, settings and an output folder ask for."""
     experiment = FER2013 if "--data" in words else CK
     for name, value in settings.items():
-        if value is True:
+        option, _, part = name.partition(".")
+        if part:
+            words = [*words, f"--{option}={part}={value}"]
+        elif value is True:
             words = [*words, f"--{name}"]
         elif value is not False:
             words = [*words, f"--{name}={value}"]

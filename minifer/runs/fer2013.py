@@ -8,6 +8,7 @@ from ..data import join
 from ..faces.cropping import CropSettings
 from ..faces.preprocessing import Preprocessing
 from ..regularization import l2, regularize_network_params
+from .constructors import constructor_arguments
 from .data import (SIDE, VALIDATION, Split, fer2013_options, read_fer2013, scale,
                    split_fer2013)
 from .experiment import Experiment
@@ -38,6 +39,9 @@ class FER2013(Experiment):
         """Add the options."""
         add("--data", required=True, help="fer2013.csv, or a folder of class folders")
         add("--model", choices=MODELS, default="six", help="the network")
+        add("--net", action="append", metavar="NAME=VALUE",
+            help="an argument of its constructor, such as dropout=0.25 of mlp or "
+                 "widths=48-96-160 of small-resnet; once for each")
         training_options(add, **cls.defaults)
         add("--optimizer", choices=OPTIMIZERS, default="adam", help="the update rule")
         add("--no-validation", action="store_true",
@@ -57,6 +61,8 @@ class FER2013(Experiment):
                   f"leave out {'--refit' if args.refit else '--stop'}")
         if args.l2 is not None and not 0 <= args.l2 < float("inf"):
             error(f"expected --l2 of 0 or more, got {args.l2}")
+        if args.net:  # a network that cannot be should not wait for the data
+            cls(args).network(2)
 
     def load(self):
         """FER2013, cleaned unless --raw, in the size that the network takes."""
@@ -91,8 +97,10 @@ class FER2013(Experiment):
         return super().model(network, classes, dataclasses.replace(steps, crop=found))
 
     def network(self, num_classes):
-        """The network that --model names."""
-        return MODELS[self.args.model](num_classes=num_classes)
+        """The network that --model names, as --net says."""
+        build = MODELS[self.args.model]
+        return build(num_classes=num_classes,
+                     **constructor_arguments(build, self.args.net or ()))
 
     def rule(self, network):
         """The update rule that --optimizer names, and the penalty."""

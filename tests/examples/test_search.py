@@ -59,7 +59,8 @@ def trials(folder):
 def test_the_command_it_prints_trains_to_the_score_it_found(fer, tmp_path):
     out = tmp_path / "out"
     found = runs.process(runs.EXAMPLES / "search.py", "--data", fer, "--model", "mlp",
-                         "--epochs", 2, *SPACE, "--trials", 4, "--jobs", 2, "--seed", 3,
+                         "--epochs", 2, *SPACE, "--space", "net.batch_norm=true,false",
+                         "--trials", 4, "--jobs", 2, "--seed", 3,
                          "--strategy", "random", "--out", out, MINIFER_NUM_THREADS="2")
     assert found.code == 0, found.err
     assert {path.name for path in out.iterdir()} == {"trials.jsonl", "report.md",
@@ -71,7 +72,8 @@ def test_the_command_it_prints_trains_to_the_score_it_found(fer, tmp_path):
     report = (out / "report.md").read_text("utf-8")
     command, = (line for line in found.out.splitlines() if line.startswith("python "))
     assert command in report and command.startswith(
-        f"python examples/train_fer2013.py --data '{fer}' --model mlp --out {out}/best")
+        f"python examples/train_fer2013.py --data '{fer}' --model mlp --net=batch_norm="
+        f"{best['settings']['net.batch_norm']} --out {out}/best")
     assert f"--lr {best['settings']['lr']} " in command
     assert "so it flatters" in report and "Drawn faces" not in report
 

@@ -145,7 +145,27 @@ def test_mlp_starts_from_xavier_and_takes_another_nonlinearity():
         nonlinearities.rectify}
 
 
+def test_small_resnet_has_blocks_of_several_kinds():
+    widths = {"widths": (4, 6), "stem": 3}
+    pair = 4 * 3 * 9 + 4 * 4 * 9 + 3 * 4, 6 * 4 * 9 + 6 * 6 * 9 + 4 * 6
+    rest = 3 * 9 + (6 + 1) * 7
+    norms = 4 * (3 + 3 * 4 + 3 * 6)
+    for options, expected in [
+            ({"blocks": 1}, sum(pair) + rest + norms),
+            ({"blocks": 1, "residual": False},
+             sum(pair) + rest + norms - 3 * 4 - 4 * 6 - 4 * (4 + 6)),
+            ({"blocks": 1, "separable": True},
+             9 * (3 + 4 + 4 + 6) + 2 * (3 * 4 + 4 * 6) + 4 * 4 + 6 * 6 + rest + norms),
+            ({}, sum(pair) + 2 * 9 * (16 + 36) + rest + norms + 8 * (4 + 6))]:
+        network = models.small_resnet(**widths, **options)
+        assert count_params(network) == expected
+        assert outputs_of(network)["mean"] == (6,)
+
+
 @pytest.mark.parametrize("name, options, error, message", [
+    ("small_resnet", {"widths": ()}, ShapeError, "one width or more, got none"),
+    ("small_resnet", {"widths": [4] * 6}, ShapeError, "MaxPool2DLayer 'pool6'"),
+    ("small_resnet", {"blocks": 0}, SettingError, "blocks: expected a whole number"),
     ("r1", {"size": 1}, ShapeError, "MaxPool2DLayer 'pool1'"),
     ("r2", {"size": 7}, ShapeError, "MaxPool2DLayer 'pool3'"),
     ("six_conv", {"size": 7}, ShapeError, "MaxPool2DLayer 'pool3'"),
@@ -193,7 +213,9 @@ SMALL = {"fcn48": {}, "fcn48_dense": {}, "r1": {"size": 8}, "r2": {"size": 8},
 
 
 @pytest.mark.parametrize("name, options", [
-    *SMALL.items(), ("mlp", {"size": 6, "batch_norm": True, "dropout": 0.5})])
+    *SMALL.items(), ("mlp", {"size": 6, "batch_norm": True, "dropout": 0.5}),
+    ("small_resnet", {"widths": (3, 4), "stem": 2, "separable": True}),
+    ("small_resnet", {"widths": (3, 4), "stem": 2, "residual": False})])
 def test_gradients_are_those_measured(name, options):
     check_slope(lambda: getattr(models, name)(**options))
 
