@@ -8,6 +8,10 @@ are interleaved, so that a noisy moment of the machine meets all of them alike. 
 ratios within one run mean anything. Nobody is timed before its predictions have been
 compared with minifer's.
 
+A library that asks the system for memory at each step, and gives it back, gets it
+page by page. PyTorch's "kept" is told to keep what it has, as glibc's allocator can be
+told (MALLOC_MMAP_MAX_ and MALLOC_TRIM_THRESHOLD_); few users know.
+
 Libraries choose their kernels by the processor, and the table says which. To see them
 as on a processor without AVX-512, as far as each library can be told:
 
@@ -43,9 +47,10 @@ from minifer.files import check_target, write_json
 from nets import NETS
 from runtimes import OnnxRuntime, OpenVino
 
-#: The first of minifer's, and the first two of PyTorch's, are what --quick runs.
+#: The first of minifer's, and the first three of PyTorch's, are what --quick runs.
 CONFIGS = {"minifer": ["compiled", "eager"],
-           "torch": ["channels_last", "bfloat16", "eager", "compile"],
+           "torch": ["channels_last", "channels_last kept", "bfloat16", "eager",
+                     "compile"],
            "onnxruntime": ["float32"], "openvino": ["float32", "bfloat16"]}
 #: What has to be installed for each side.
 PACKAGES = {"torch": ["torch"], "onnxruntime": ["onnx", "onnxruntime"],
@@ -87,7 +92,7 @@ def main(argv=None):
 def contenders(args, configs):
     """Who takes part: pairs of a side and its configuration."""
     who = ["minifer"] + [one for one in args.against if is_installed(one, configs)]
-    many = {"minifer": 1, "torch": 2} if args.quick else {}
+    many = {"minifer": 1, "torch": 3} if args.quick else {}
     return [(name, config) for name in who for config in configs[name][:many.get(name)]]
 
 

@@ -161,7 +161,7 @@ class Torch(Contender):
     def build(self, dropout=True, rate=0.01):
         model = self.modules(dropout)
         self.data, self.labels = map(self.torch.from_numpy, (self.x, self.y))
-        if self.config in ("channels_last", "bfloat16"):
+        if self.config.startswith(("channels_last", "bfloat16")):
             model = model.to(memory_format=self.torch.channels_last)
             self.data = self.data.to(memory_format=self.torch.channels_last)
         self.optimiser = self.torch.optim.SGD(model.parameters(), lr=rate,

@@ -21,6 +21,8 @@ PAUSE = 0.02  # seconds between turns, in which the threads of the last go to sl
 CLOSE = {"float32": 1e-4, "bfloat16": 0.1}
 #: What a processor must have for a number format to be worth timing: one of these.
 NEEDS = {"bfloat16": {"avx512_bf16", "amx_bf16", "bf16"}}
+#: What lets a process of the GNU C library keep its memory; for what is called kept.
+KEEPS = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(2 ** 40)}
 #: oneDNN's own name for processors that have it, if it is told to look no further.
 WITH_BFLOAT16 = ("", "DEFAULT", "ALL", "AVX512_CORE_BF16", "AVX512_CORE_FP16",
                  "AVX512_CORE_AMX", "AVX512_CORE_AMX_FP16", "AVX10_1_512",
@@ -30,6 +32,11 @@ WITH_BFLOAT16 = ("", "DEFAULT", "ALL", "AVX512_CORE_BF16", "AVX512_CORE_FP16",
 def precision(config):
     """The number format of a configuration."""
     return next((name for name in NEEDS if name in config), "float32")
+
+
+def way_of(config):
+    """What a configuration is compared as: its number format, or as kept."""
+    return "kept" if "kept" in config.split() else precision(config)
 
 
 def lacks(config, flags):
@@ -98,6 +105,7 @@ class Process:
                            OMP_NUM_THREADS=str(args.threads),
                            OPENBLAS_NUM_THREADS=str(args.threads),
                            CUPY_TF32=str(int("tf32" in contender[1])))  # its products
+        environment |= KEEPS if way_of(contender[1]) == "kept" else {}
         self.process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
             env=environment)

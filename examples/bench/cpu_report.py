@@ -5,7 +5,7 @@ import statistics
 import numpy as np
 
 from contenders import LOSS_STEPS
-from contest import cpu_facts, precision
+from contest import cpu_facts, way_of
 
 KINDS = {"train": "training", "infer": "inference"}
 
@@ -61,25 +61,25 @@ def ratios(rows):
     """How many times as long, and as much memory, the others take, of one batch.
 
     ``train_ratio``, ``infer_ratio`` and ``memory_ratio`` are PyTorch's best in float32;
-    of the others and of bfloat16 the names tell.
+    of the others, of bfloat16 and of memory that is kept the names tell.
     """
     found = {}
 
-    def best(kind, who, format):
+    def best(kind, who, way):
         rates = [(row[f"{kind}_ms_per_image"], row["peak_mb"]) for row in rows
-                 if row["who"] == who and precision(row["config"]) == format
+                 if row["who"] == who and way_of(row["config"]) == way
                  and f"{kind}_ms_per_image" in row]
         return min(rates, default=None)
 
     for kind in KINDS:
         mine = best(kind, "minifer", "float32")
         for who in ("torch", "onnxruntime", "openvino"):
-            for format in ("float32", "bfloat16"):
-                theirs = best(kind, who, format)
+            for way in ("float32", "kept", "bfloat16"):
+                theirs = best(kind, who, way)
                 if not (mine and theirs):
                     continue
                 name = "_".join([kind, "ratio"] + [who] * (who != "torch")
-                                + [format] * (format != "float32"))
+                                + [way] * (way != "float32"))
                 found[name] = round(theirs[0] / mine[0], 2)
                 if name == "train_ratio":
                     found["memory_ratio"] = round(mine[1] / theirs[1], 2)

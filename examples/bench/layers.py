@@ -6,14 +6,21 @@ recurrent ones without, as above the data. What both compute is compared before 
 is timed.
 Rounds are interleaved, so that a noisy moment of the machine meets both alike; only the
 ratio means anything, the time of PyTorch over minifer's.
+
+PyTorch takes memory from the system at each call, and gives it back, which takes time;
+more or less of it by what ran before. To see its layers alone, let the process keep it:
+
+    MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=1099511627776 \
+    python examples/bench/layers.py
 """
 
+import os
 import statistics
 import time
 
 import numpy as np
 
-from contest import cpu_facts
+from contest import KEEPS, cpu_facts
 from minifer import layers
 from minifer.commands.cli import ArgumentParser, run
 from minifer.compiled.cpu import CpuPlan
@@ -81,8 +88,9 @@ def main(argv=None):
                      f"part of: {'; '.join(CASES)}")
     torch = _torch()
     torch.set_num_threads(args.threads)
+    kept = ", memory kept" if KEEPS.items() <= os.environ.items() else ""
     print(f"{cpu_facts()[0]}, {args.threads} threads, PyTorch {torch.__version__}, "
-          f"NumPy {np.__version__}; medians of {args.rounds} rounds, ms forward "
+          f"NumPy {np.__version__}{kept}; medians of {args.rounds} rounds, ms forward "
           "and back\n"
           f"{'':<40}{'minifer':>9}{'PyTorch':>9}{'ratio':>8}{'  10 % to 90 %':>16}")
     return [_row(name, *one, torch, args) for name, one in cases.items()]

@@ -97,9 +97,10 @@ def test_a_contender_that_fails_is_left_out_and_named(tmp_path):
     """A torch that can be imported and has nothing in it."""
     outcome, report = bench(tmp_path, "--against", "torch", "--quick", torch="")
     assert names(report) == [("minifer", "compiled")]
-    plain, low = sorted(outcome.err.splitlines(), reverse=True,
-                        key=lambda line: "channels_last" in line)
+    plain, kept, low = sorted(outcome.err.splitlines(), reverse=True,
+                              key=lambda line: "channels_last" in line)
     assert plain.startswith("torch channels_last, batch 4: left out, AttributeError")
+    assert kept.startswith("torch channels_last kept, batch 4: left out")
     assert low.startswith("torch bfloat16")  # or the processor lacks it
 
 
@@ -187,6 +188,7 @@ def test_ratios_are_of_the_best_float32_of_each(report_of):
         ("minifer", "eager", 10): result([.2] * 3, [.1] * 3, 500, [2.0, 1.0]),
         ("torch", "eager", 10): result([.09] * 3, [.03] * 3, 800, [2.0, 1.0]),
         ("torch", "channels_last", 10): result([.05] * 3, [.02] * 3, 600, [2.0, 1.001]),
+        ("torch", "channels_last kept", 10): result([.046] * 3, [.015] * 3, 700),
         ("torch", "bfloat16", 10): result([.04] * 3, [.01] * 3, 400, [2.0, 1.1]),
         ("openvino", "float32", 10): result([], [.0025] * 3, 400, output=1e-6),
         ("minifer", "compiled", 1): result([.1], [.2], 300, [1.0, 1.0])}, 3)
@@ -194,10 +196,11 @@ def test_ratios_are_of_the_best_float32_of_each(report_of):
     assert compiled["train_ms_per_image"] == 2 and compiled["train_spread"] == [1, 3]
     assert report["ratios"] == [{"batch": 1}, {
         "batch": 10, "train_ratio": 2.5, "infer_ratio": 4, "memory_ratio": .5,
+        "train_ratio_kept": 2.3, "infer_ratio_kept": 3,
         "train_ratio_bfloat16": 2, "infer_ratio_bfloat16": 2,
         "infer_ratio_openvino": .5}]
     assert [row.get("loss_difference") for row in report["rows"]] == [
-        0, 0, 0, .001, .1, None, 0]
+        0, 0, 0, .001, None, .1, None, 0]
     text = report_of.table(report)
     assert "batch 10: train_ratio 2.5" in text and "batch 1:" not in text
     assert "kernels of torch eager: ours" in text
