@@ -135,8 +135,9 @@ def open_models(paths, like=None):
     Parameters
     ----------
     paths : list of str
-    like : sequence of str, optional
-        Classes that they must have; default: those of the first.
+    like : minifer.data.Dataset, optional
+        What they are to judge: its classes are theirs, and its images are as large as
+        their crops. Default: they have the classes and crops of the first.
 
     Raises
     ------
@@ -144,12 +145,13 @@ def open_models(paths, like=None):
         If a model's classes or crops are others.
     """
     models = [open_model(path) for path in paths]
-    classes = tuple(like or models[0].classes)
     for path, model in zip(paths, models):
-        for what, ours, wanted in [
-                ("classes", model.classes, classes),
-                ("crops", model.preprocessing["crop"],
-                 models[0].preprocessing["crop"])]:
+        crops = [one.preprocessing["crop"] for one in (model, models[0])]
+        pairs = [("classes", model.classes, models[0].classes), ("crops", *crops)]
+        if like is not None:  # whose images are faces already
+            pairs = [("classes", model.classes, tuple(like.classes)),
+                     ("size of faces", crops[0]["size"], like.images.shape[-1])]
+        for what, ours, wanted in pairs:
             if ours != wanted:
                 raise SettingError(f"{path}: expected the {what} {wanted}, got {ours}. "
                                    "What models say can be averaged if they are alike.")

@@ -176,7 +176,7 @@ class Experiment:
         teachers = getattr(self.args, "teachers", None)
         if not teachers:
             return labels
-        models = open_models(teachers, like=part.classes)
+        models = open_models(teachers, like=part)
         said = np.mean([judge(one, part, self.args.device) for one in models], axis=0)
         return ((soft_targets(labels, len(part.classes)) + said) / 2).astype(np.float32)
 

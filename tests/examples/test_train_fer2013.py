@@ -10,12 +10,14 @@ from helpers import runs
 from minifer import layers
 from minifer.commands.cli import ArgumentParser
 from minifer.data import FER2013_CLASSES, Augmentation, load_folders
+from minifer.errors import SettingError
 from minifer.faces.cropping import CropSettings
 from minifer.predict.predictor import Predictor
 from minifer.runs.data import scale
 from minifer.runs.fer2013 import FER2013, MODELS
 from minifer.runs.options import command, trainer_options
 from minifer.training.checkpoint import begun_with, peek
+from minifer.weights.model_file import load_model, save_model
 
 FILES = ("model.npz", "history.csv", "run.json", "report.md", "report.html",
          "confusion_matrix.png", "calibration.png", "learning_curves.png",
@@ -239,6 +241,16 @@ def test_teachers_share_the_targets(folders, tmp_path):
         expected = np.array(list(one.values())) / 2
         expected[label] += .5
         np.testing.assert_allclose(target, expected, atol=1e-6)
+    other = load_model(teacher)  # made for photos that it cuts in another way
+    other.preprocessing["crop"]["mode"] = "whole"
+    save_model(tmp_path / "other.npz", other)
+    fer.args.teachers *= 2
+    fer.args.teachers[1] = str(tmp_path / "other.npz")
+    np.testing.assert_array_equal(fer.targets(part, part.labels), targets)
+    other.preprocessing["crop"]["size"] = 96
+    save_model(tmp_path / "other.npz", other)
+    with pytest.raises(SettingError, match="expected the size of faces 48, got 96"):
+        fer.targets(part, part.labels)
     taught = train(folders, tmp_path / "b", "--model", "mlp", "--teachers", teacher)
     assert taught.code == 0, taught.err
     plain = train(folders, tmp_path / "c", "--model", "mlp")
