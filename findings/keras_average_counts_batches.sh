@@ -5,10 +5,10 @@
 # k batches, the moving average of use_ema=True moves once in k batches, too: a larger
 # batch in k parts is trained as in one. The documentation of gradient_accumulation_steps
 # says that the average looks at the accumulated count.
-# Seen: the average moves at every batch. In k batches it so moves k times towards the same
-# weights, so that ema_momentum is to the power of k: 0.99 with k = 8 is 0.923, and what
-# is kept after fit() is hardly an average. Weights 1, 2, 3 after the updates, momentum
-# 0.5: 2.25 without accumulation, 2.375 with k = 2, 2.46875 with k = 4.
+# Seen: the average moves at every batch. In k batches it so moves k times towards the
+# same weights, so that ema_momentum is to the power of k: 0.99 with k = 8 is 0.923, and
+# what fit() leaves averages over an eighth of the updates. Weights 1, 2, 3 after the
+# updates, momentum 0.5: 2.25 without accumulation, 2.375 with k = 2, 2.46875 with k = 4.
 #
 # Versions: keras 3.15.1 on jax 0.10.2, numpy 2.4.6, Python 3.11.
 # Exit code 0: as described; 1: it has changed.

@@ -4,11 +4,11 @@
 # Guess before running: of equal scores k count, as one does in argmax (which is what the
 # accuracy of one class does) and in scikit-learn's top_k_accuracy_score: a network
 # whose 7 scores are equal has a top-1 accuracy of 1/7.
-# Seen: every class that no more than k - 1 others exceed is a hit. So 7 equal scores have
-# a top-1 accuracy of 1. A softmax that is sure of a wrong class gives 1 to it and exact zeros
-# to the others once its scores lie 104 apart: the true class ties for the second place,
-# and the top-2 accuracy of a network that is always wrong is 1. Scores that are not a
-# number, in a training that has gone astray, are hits as well, with jax.
+# Seen: every class that no more than k - 1 others exceed is a hit. So 7 equal scores
+# have a top-1 accuracy of 1. A softmax that is sure of a wrong class gives 1 to it and
+# exact zeros to the others once its scores lie 104 apart: the true class ties for the
+# second place, and the top-2 accuracy of a network that is always wrong is 1. Scores that
+# are not a number, in a training that has gone astray, are hits as well, with jax.
 #
 # Versions: keras 3.15.1 on jax 0.10.2, scikit-learn 1.9.1, numpy 2.4.6, Python 3.11.
 # Exit code 0: as described; 1: it has changed.

@@ -5,10 +5,11 @@
 # is then given, is within a few steps of 1/255 of the range of what it was. A Clip or
 # Relu behind a convolution goes where the limits of 8 bits do the same, and only there.
 # Seen: those limits always take in 0, so that behind a convolution a Clip to 0.5 and more
-# lets 0 through. A Relu whose input is an output of the model as well: that output has the
-# Relu's limits, and all that was negative in it is 0. And in the QOperator format a Relu
+# lets 0 through. A Relu whose input is an output of the model as well: that output has
+# the Relu's limits, and all that was negative in it is 0. And in the QOperator format a Relu
 # that a skip goes round, as in networks that activate first, does nothing: what was c +
-# relu(c) is c + c. No warning is given. A Clip that stands alone is left as it is.
+# relu(c) is c + c. No warning is given. A Clip that stands alone is left as it is, and
+# with the extra option ActivationSymmetric all are.
 #
 # Versions: onnxruntime 1.32.0, onnx 1.23.2, numpy 2.4.6, Python 3.11.
 # Exit code 0: as described; 1: it has changed.
@@ -72,12 +73,14 @@ for title, nodes, outputs in (
     for kind in QuantFormat.QDQ, QuantFormat.QOperator:
         quantize_static(before, after, Once(), quant_format=kind)
         seen += [f"| {kind}", numbers(after)]
-    print(f"{title}:", *seen)
+    quantize_static(before, after, Once(), quant_format=QuantFormat.QOperator,
+                    extra_options={"ActivationSymmetric": True})
+    print(f"{title}:", *seen, "| symmetric", numbers(after))
 PYTHON
-expected='Clip behind Conv: float 0.5 0.5 0.5 2 2 | QDQ 0 0 0 2 2 | QOperator 0 0 0 2 2
-Clip alone: float 0.5 0.5 0.5 2 2 | QDQ 0.5 0.5 0.5 2 2 | QOperator 0.5 0.5 0.5 2 2
-Conv, its Relu is an output, too: float -4 -2 0 2 4 | QDQ 0 0 0 2 4 | QOperator 0 0 0 2 4
-Conv + its Relu: float -4 -2 0 4 8 | QDQ -4 -2 0 4 8 | QOperator -4 -4 0 4 8'
+expected='Clip behind Conv: float 0.5 0.5 0.5 2 2 | QDQ 0 0 0 2 2 | QOperator 0 0 0 2 2 | symmetric 0.5 0.5 0.5 2 2
+Clip alone: float 0.5 0.5 0.5 2 2 | QDQ 0.5 0.5 0.5 2 2 | QOperator 0.5 0.5 0.5 2 2 | symmetric 0.5 0.5 0.5 2 2
+Conv, its Relu is an output, too: float -4 -2 0 2 4 | QDQ 0 0 0 2 4 | QOperator 0 0 0 2 4 | symmetric -4 -2 0 2 4
+Conv + its Relu: float -4 -2 0 4 8 | QDQ -4 -2 0 4 8 | QOperator -4 -4 0 4 8 | symmetric -4 -2 0 4 8'
 seen=$("$place/env/bin/python" "$place/clip.py" "$place/before.onnx" "$place/after.onnx")
 echo "$seen"
 test "$seen" = "$expected" || { echo "expected: $expected" >&2; exit 1; }
