@@ -25,14 +25,15 @@ from ..device.arrays import to_host
 from ..layers import Layer
 from ..nonlinearities import rectify
 from ..progress import Progress
+from ..ranks import Ranks, connect
 
 __all__ = ["Advice"]
 
 #: Training is ahead where its loss is below this share of validation's, and that is so
 #: many times what it was at its best.
 AHEAD, WORSE = 0.5, 1.1
-#: As many batches of validation images are looked at.
-BATCHES = 16
+#: So many validation images are looked at, the first ones.
+SEEN = 1024
 #: A class is missed after so many epochs, if there are so many images of it or more.
 EPOCHS, IMAGES = 4, 10
 #: ReLUs are worth a word where more than this share of a layer's units is dead.
@@ -52,10 +53,18 @@ class Advice:
         K names.
     progress : minifer.progress.Progress
         Where it is said.
+    ranks : minifer.ranks.Ranks, optional
+        Who looks, each at a part of the images; rank 0 says what there is to say. All
+        make it together.
+    first : int, default 0
+        Which of the images is the first that this rank sees.
     """
 
-    def __init__(self, network: Layer, classes: Sequence[str], progress: Progress):
+    def __init__(self, network: Layer, classes: Sequence[str], progress: Progress,
+                 ranks: Ranks | None = None, first: int = 0):
         self.network, self.classes, self.progress = network, classes, progress
+        self.ranks, self.first = ranks or connect("alone"), first
+        self._wanted = self.ranks.hand_out(progress.enabled)
         self._said: set[str] = set()
         self._found: list[Any] = []
 
@@ -69,26 +78,30 @@ class Advice:
         x, y : array
             A batch as the network takes it, and its labels.
         """
-        if (self.progress.enabled and epoch & (epoch - 1) == 0
-                and len(self._found) < BATCHES):
-            self._found.append(self._outputs(x, y))
+        left = SEEN - self.first - sum(len(said) for said, _, _ in self._found)
+        if self._looks_after(epoch) and left > 0:
+            self._found.append(self._outputs(x[:left], y[:left]))
 
     def look(self, history: Sequence[dict[str, Any]]) -> None:
-        """Say what there is to say after an epoch.
+        """Say what there is to say after an epoch; all ranks call it.
 
         Parameters
         ----------
         history : list of dict
             A row an epoch; see :class:`minifer.training.Result`.
         """
-        found, self._found = self._found, []
-        if not self.progress.enabled:
+        if not self._wanted:
             return
-        row = history[-1]
+        found, row = [], history[-1]
+        if self._looks_after(row["epoch"]):
+            found, self._found = sum(self.ranks.gather(self._found), []), []
         if row["valid_loss"] is not None:
             self._ahead(row, min(history, key=lambda one: one["valid_loss"]))
         if found:
             self._inside(row, found)
+
+    def _looks_after(self, epoch):
+        return self._wanted and epoch & (epoch - 1) == 0
 
     def _say(self, what, text):
         if what not in self._said:
@@ -107,20 +120,20 @@ class Advice:
     def _outputs(self, x, y):
         """What a batch gives: classes, labels, the dead units of each ReLU layer."""
         said, tape = layers.forward(self.network, x, deterministic=True)
-        dead = {}
+        dead = []
         for layer in tape.order:
             if getattr(layer, "nonlinearity", None) is rectify:
                 value = tape.values[layer]
                 axes = (0, *range(2, value.ndim))
-                dead[layer] = to_host((value == 0).all(axis=axes))
+                dead.append((layer.name, to_host((value == 0).all(axis=axes))))
         return to_host(said).argmax(axis=1), to_host(y), dead
 
     def _inside(self, row, found):
         said = np.concatenate([one for one, _, _ in found])
-        for layer in found[0][2]:
-            dead = np.logical_and.reduce([one[layer] for _, _, one in found]).mean()
+        for batches in zip(*(one for _, _, one in found)):
+            dead = np.logical_and.reduce([one for _, one in batches]).mean()
             if dead > DEAD:
-                self._say("dead", f"{dead:.0%} of the units of '{layer.name}' are 0 "
+                self._say("dead", f"{dead:.0%} of the units of '{batches[0][0]}' are 0 "
                     f"for all of {len(said)} images: dead ReLUs, which learn nothing. "
                     "Lower the learning rate, or use leaky_rectify.")
                 break

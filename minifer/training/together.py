@@ -10,7 +10,7 @@ from ..files import digest, lock_folder
 from .checkpoint import pack, unpack
 
 __all__ = ["NoBatches", "agree", "agree_on_weights", "hand_out", "in_common",
-           "locked"]
+           "judged_here", "locked"]
 
 
 class NoBatches:
@@ -19,6 +19,18 @@ class NoBatches:
     def in_order(self):
         """Go through them."""
         return iter(())
+
+
+def judged_here(ranks, network, n):
+    """Where the images begin and end, of ``n``, that this rank predicts.
+
+    Where an image's prediction depends on others in its batch, rank 0 takes all, in
+    the batches of one rank alone.
+    """
+    if any(isinstance(one, layers.StandardizationLayer) and 0 in one.axes
+           for one in layers.get_all_layers(network)):
+        return (0, n) if ranks.writes else (n, n)
+    return ranks.part(n)
 
 
 def agree(ranks, facts, progress):

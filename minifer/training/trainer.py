@@ -221,7 +221,6 @@ class Trainer:
         self._progress = (progress if progress and self.ranks.writes
                           else Progress(enabled=False))
         names = model.classes if model else [str(k) for k in range(classes)]
-        self._advice = Advice(self.network, names, self._progress)
         self._run_settings = dict(
             self._settings, **describe_data(images, labels, valid),
             last_batch=self.last_batch,
@@ -236,10 +235,11 @@ class Trainer:
                 labels = soft_targets(labels, classes, self.label_smoothing)
             batches = self._batches(
                 images, labels, self.flip, augment=self.augment, part=self.part,
-                last=self._run_settings["last_batch"], mix=self.mix,
-                mixing=self.mixing)
+                mix=self.mix, mixing=self.mixing, last=self._run_settings["last_batch"])
             batches.sizes(len(batches))  # refuses to drop all
             valid = valid and self._mine(*valid)
+            self._advice = Advice(self.network, names, self._progress, self.ranks,
+                                  valid[2] if valid else 0)
             with together.in_common(self.functions.train, self.average):
                 while not self.ranks.lead(lambda: ends(place["history"])):
                     self._epoch(batches, valid, place, folder, interrupted)
@@ -253,7 +253,7 @@ class Trainer:
     def predict(self, images: Array) -> np.ndarray:
         """Probabilities (N, K) of the classes, in batches."""
         with self.ranks.together():
-            batches, _ = self._mine(images, np.zeros(len(images), int))
+            batches, *_ = self._mine(images, np.zeros(len(images), int))
             self._plan_once(len(images))
             found = [self.functions.predict(x) for x, _ in batches.in_order()]
             return np.concatenate(sum(self.ranks.gather(found), []))
@@ -266,7 +266,7 @@ class Trainer:
             return self._evaluate(self._mine(images, labels))
 
     def _evaluate(self, mine, see=None):
-        (batches, n), sums = mine, [0.0, 0.0]
+        (batches, n, _), sums = mine, [0.0, 0.0]
         for x, y in batches.in_order():
             sums = [s + one.astype(np.float64)
                     for s, one in zip(sums, self.functions.test.queue(x, y))]
@@ -276,11 +276,11 @@ class Trainer:
         return loss / n, hits / n
 
     def _mine(self, images, labels):
-        """Batches of this rank's part of some data, maybe none; how many are all."""
-        mine = slice(*self.ranks.part(len(images)))
-        none_here = mine.start == mine.stop and self.part is not None
-        return (together.NoBatches() if none_here else
-                self._batches(images[mine], labels[mine])), len(images)
+        """Batches of this rank's part of data; how many are all; which is its first."""
+        first, end = together.judged_here(self.ranks, self.network, len(images))
+        none = first == end and self.part is not None
+        return together.NoBatches() if none else self._batches(
+            images[first:end], labels[first:end]), len(images), first
 
     def _batches(self, images, labels, flip=None, **options):
         return Batches(images, labels, self.device, self.batch_size, self.prepare, flip,
@@ -340,7 +340,7 @@ class Trainer:
         together.agree_on_weights(self.ranks, self.network, self.functions.train)
         row = {"epoch": epoch + 1, "train_loss": place["loss_sum"] / batches.used}
         mean = self.average.end_epoch(epoch + 1, self._epochs)
-        with self.average.in_place():
+        with self.average.in_place(), layers.sharing(self.network, None):
             if mean:
                 renew_batch_norm(self.network, self._seen(), epoch)
             row["valid_loss"], row["valid_accuracy"] = (

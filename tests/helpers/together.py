@@ -31,6 +31,7 @@ from minifer.progress import Progress  # noqa: E402
 from minifer.ranks import connect  # noqa: E402
 from minifer.regularization import l2, regularize_network_params  # noqa: E402
 from minifer.runs import CK  # noqa: E402
+from minifer.training import CutMix  # noqa: E402
 from minifer.training.checkpoint import peek  # noqa: E402
 from minifer.training.trainer import Trainer, TrainingInterrupted  # noqa: E402
 from minifer.weights.model_file import read_arrays  # noqa: E402
@@ -103,6 +104,19 @@ def shared():
     network = layers.DenseLayer(wide, 3, nonlinearity=nonlinearities.softmax)
     return network, {"penalty": 1e-3 * regularize_network_params(network, l2),
                      "class_weights": [1., 2., .5], "flip": True}
+
+
+def over_batches():
+    """A layer that looks at the whole batch in prediction, too."""
+    net = layers.Conv2DLayer(layers.InputLayer((None, 1, 8, 8)), 4, 3)
+    net = layers.StandardizationLayer(net, (0, 2, 3))
+    return layers.DenseLayer(net, 3, nonlinearity=nonlinearities.softmax), {}
+
+
+def recipe():
+    """What training well takes beside: mixtures, soft targets, a mean of weights."""
+    network, options = shared()
+    return network, options | {"label_smoothing": .1, "mix": CutMix(), "swa": .6}
 
 
 def trained(make, dtype, ranks, epochs, device="cpu", n=23, batch=6):
@@ -212,6 +226,16 @@ def not_finite(ranks, folder):
         return str(error), bool(np.array_equal(before, runs.values(network)))
 
 
+def advised(ranks, folder):
+    """What is said of a training that does not move."""
+    lines, progress = [], Progress(enabled=ranks.writes)
+    progress.line = lines.append
+    trainer = Trainer(runs.network(), ranks=ranks, learning_rate=1e-9,
+                      prepare=runs.STEPS)
+    trainer.fit(*runs.pictures(8), valid=runs.pictures(20), epochs=1, progress=progress)
+    return [line for line in lines if line.startswith("look: ")]
+
+
 def different(ranks, folder):
     """What each rank says if they differ in their seed, and in their data."""
     said = []
@@ -314,12 +338,14 @@ def command_line(ranks, folder):
 
 
 SCENARIOS = {"repeated": repeated, "factors-float32": factors, "few-float64": few,
-             "not_finite": not_finite,
+             "not_finite": not_finite, "advised": advised,
              "different": different, "wrong_on_all": wrong_on_all,
              "weights_begin_alike": weights_begin_alike, "described": described,
              "whole_arrays-float64": whole_arrays, "interrupted": interrupted,
              "sent-float64": sent(shared, "float64"),
              "sent-float32": sent(six_conv, "float32"),
+             "over_batches-float64": equal_runs(over_batches, "float64"),
+             "recipe-float64": equal_runs(recipe, "float64"),
              "resumed": resumed}
 #: Those that need more, or come to no end of their own.
 APART = {"device-float32": on_device, "command": command_line, "endless": endless,

@@ -64,6 +64,8 @@ def test_two_ranks_one_rank_and_three_ranks_train_alike(started, tmp_path):
     for size, found in (2, two), (3, three):
         assert_equal_runs(found, expected)
         assert_other_outcomes(found, size, tmp_path)
+        said = together.advised(connect("alone"), tmp_path)
+        assert len(said) == 1 and found["advised"] == [said] + [[]] * (size - 1)
 
     # A run that two ranks began, one went on with, and three ended.
     assert "began with ranks 2" in str(lines) and "last bits may differ" in str(lines)

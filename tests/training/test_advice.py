@@ -8,7 +8,7 @@ import pytest
 from helpers import runs
 from minifer import init, layers, nonlinearities, updates
 from minifer.progress import Progress
-from minifer.training import Trainer
+from minifer.training import Trainer, advice as advising
 from minifer.training.advice import Advice
 
 
@@ -45,6 +45,12 @@ def test_a_network_that_guesses():
 def test_dead_units_are_counted_over_all_images():
     text = said(network(hidden=-1.), [row(2, valid=.9)])
     assert "100% of the units of 'hidden' are 0 for all of 30 images" in text
+
+
+def test_no_more_images_are_looked_at_than_tell(monkeypatch):
+    monkeypatch.setattr(advising, "SEEN", 20)
+    text = said(network(hidden=-1.), [row(2, valid=.9)])
+    assert "are 0 for all of 20 images" in text
 
 
 def test_a_class_that_is_never_said():
