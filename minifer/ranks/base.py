@@ -44,6 +44,9 @@ class Ranks:
     rank, size, threads, gbits, crowded = 0, 1, None, None, False
     may_be_captured = False
 
+    def set_up(self) -> None:
+        """What may go wrong on one of them alone, once they have been found."""
+
     @property
     def writes(self) -> bool:
         """Whether this rank is the one that writes files and prints."""

@@ -17,6 +17,8 @@ __all__ = ["RANKS", "connect", "connected", "end"]
 
 #: What ``connect`` takes.
 RANKS = ("alone", "mpi", "nccl")
+#: Under which those are known that could not be set up.
+FAILED = "failed"
 
 _made: dict = {}
 
@@ -53,7 +55,11 @@ def connect(name: str | Ranks) -> Ranks:
         _made.setdefault(name, Ranks())
     elif name not in _made:
         module = importlib.import_module(f"{__package__}.{name}")
-        _made[name] = getattr(module, f"{name.upper()}Ranks")()
+        # They are known before they are set up: an error is told once, or ends all.
+        ranks = _made[FAILED] = getattr(module, f"{name.upper()}Ranks")()
+        with ranks.together():
+            ranks.set_up()
+        _made[name] = _made.pop(FAILED)
     return _made[name]
 
 

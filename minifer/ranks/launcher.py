@@ -9,7 +9,7 @@ import os
 
 from ..errors import SettingError
 
-__all__ = ["started", "check"]
+__all__ = ["started", "check", "said_of_waiting"]
 
 #: Variable -> (what sets it, how the other ranks are found then).
 LAUNCHERS = {
@@ -17,6 +17,8 @@ LAUNCHERS = {
     "PMI_SIZE": "mpiexec",
     "MPI_LOCALNRANKS": "mpiexec",
     "SLURM_STEP_NUM_TASKS": "srun"}
+#: Variables that say which of the ranks this is.
+NUMBERS = "OMPI_COMM_WORLD_RANK", "PMI_RANK", "SLURM_PROCID"
 
 
 def started(environ=os.environ):
@@ -31,6 +33,18 @@ def started(environ=os.environ):
         if environ.get(name, "").isdigit():
             return launcher, int(environ[name])
     return "", 1
+
+
+def said_of_waiting(seconds, environ=os.environ):
+    """What a rank says that waits for others to start; None where others say it."""
+    launcher, told = started(environ)
+    number = next((environ[one] for one in NUMBERS if one in environ), "0")
+    # Two of them, as one of these may be the one that does not come.
+    if told == 1 or number not in ("0", "1"):
+        return None
+    return (f"rank {number} of {told}: has waited {seconds:.0f} seconds for all that "
+            f"{launcher} started, and goes on waiting. If one of them has failed, end "
+            "them with Ctrl-C.")
 
 
 def check(size, library, environ=os.environ):

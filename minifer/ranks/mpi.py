@@ -21,9 +21,10 @@ from ..device.arrays import on_gpu, to_device, to_host, device_of
 from ..device.threads import default_threads
 from ..errors import BackendUnavailable, MiniferError, SettingError, one_line
 from .base import Ranks, on_all
-from .launcher import check
+from .launcher import check, said_of_waiting
 from .memory import common_memory
-from .watchdog import BUSY, ENDING, INSIDE, Watchdog
+from .waiting import waiting
+from .watchdog import BUSY, ENDING, INSIDE, LIMIT, Watchdog, limit
 from .witness import REASON, Witness
 
 __all__ = ["MPIRanks"]
@@ -49,7 +50,8 @@ class MPIRanks(Ranks):
     """
 
     def __init__(self):
-        self.MPI = MPI = load()
+        with waiting(LIMIT, said_of_waiting(LIMIT)):
+            self.MPI = MPI = load()
         library = MPI.Get_library_version().split("\n")[0].replace("Version:", "")[:40]
         library = " ".join(library.replace("\0", "").split())
         check(MPI.COMM_WORLD.size, library)
@@ -57,7 +59,7 @@ class MPIRanks(Ranks):
         self.comm, self.farewell = MPI.COMM_WORLD.Dup(), MPI.COMM_WORLD.Dup()
         self.threads, self.crowded, here = share_of_cores(MPI)
         forget_shared_memory()
-        self.gbits, self.witness = network(), None
+        self.witness, self.apart = None, here < self.size
         self.watchdog = Watchdog(MPI.COMM_WORLD.Dup(), self.abort)
         if self.size > 1:
             if MPI.Query_thread() < MPI.THREAD_MULTIPLE:
@@ -67,14 +69,17 @@ class MPIRanks(Ranks):
             self._hook, sys.excepthook = sys.excepthook, self._uncaught
             atexit.register(self._leave)
             limit_blas(self.threads)
-            if hasattr(os, "fork"):  # elsewhere no process outlives the others
-                self._find_witness(here < self.size)
 
-    def _find_witness(self, apart):
+    def set_up(self):
+        self.watchdog.limit, self.gbits = limit(), network()
+        if self.size > 1 and hasattr(os, "fork"):  # elsewhere none outlives the others
+            self._find_witness()
+
+    def _find_witness(self):
         """Start who says that this rank was killed; that of rank 0 comes first."""
         def work(place=None):
             try:
-                self.witness = Witness(self.rank, self.size, place, apart)
+                self.witness = Witness(self.rank, self.size, place, self.apart)
             except OSError as error:
                 raise BackendUnavailable(
                     "ranks: expected to start a process beside each rank, which says "

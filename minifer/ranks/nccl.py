@@ -38,8 +38,8 @@ class NCCLRanks(MPIRanks):
     #: Where the arrays lie that NCCL sums.
     device = "cuda"
 
-    def __init__(self):
-        super().__init__()
+    def set_up(self):
+        super().set_up()
         here = self.MPI.COMM_WORLD.Split_type(self.MPI.COMM_TYPE_SHARED)
         take_gpu(here.rank, here.size)
         here.Free()

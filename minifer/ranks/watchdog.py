@@ -17,15 +17,16 @@ from ..errors import SettingError
 __all__ = ["Watchdog", "limit"]
 
 BUSY, INSIDE, ENDING, GONE = 0, 1, 2, 3
-#: Seconds between messages; for which ranks may disagree about what they do; between
-#: two looks whether a neighbour has gone.
-PERIOD, GRACE, PAUSE = 0.5, 2.0, 1e-3
+#: Seconds without a word until a rank is given up, unless that is set; between
+#: messages; for which ranks may disagree about what they do; between two looks whether
+#: a neighbour has gone.
+LIMIT, PERIOD, GRACE, PAUSE = 30.0, 0.5, 2.0, 1e-3
 
 
 def limit(environ=os.environ):
     """Seconds without a word until a rank is given up: ``MINIFER_RANKS_LIMIT``, or 30.
     """
-    text = environ.get("MINIFER_RANKS_LIMIT", "30")
+    text = environ.get("MINIFER_RANKS_LIMIT", LIMIT)
     try:
         seconds = float(text)
     except ValueError:
@@ -50,16 +51,18 @@ class Watchdog(threading.Thread):
     ----------
     doing : int
         BUSY, INSIDE a block that all ranks enter, or ENDING; last of all it is GONE.
+    limit : float
+        Seconds without a word until the other rank is given up.
     witness : minifer.ranks.witness.Witness or None
         Who says that a rank was killed, if a launcher lets the others live.
     """
 
-    witness = None
+    limit, witness = LIMIT, None
 
     def __init__(self, comm, abort):
         super().__init__(name="minifer-watchdog", daemon=True)
         self.comm, self.abort, self.doing = comm, abort, BUSY
-        self.limit, self.stopping = limit(), threading.Event()
+        self.stopping = threading.Event()
         self.before = (comm.rank - 1) % comm.size
         self.behind = (comm.rank + 1) % comm.size
 

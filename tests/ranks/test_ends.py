@@ -49,6 +49,15 @@ def test_a_rank_that_leaves_ends_all(started, tmp_path):
         "rank 0 of 2: rank 1 has ended while the others train: all ranks end."]
 
 
+def test_a_rank_that_cannot_be_set_up_ends_all(started):
+    program = ("import os; os.environ['MINIFER_NETWORK_GBITS'] = os.environ['PMI_RANK']"
+               "; from minifer.ranks import connect; connect('mpi')")
+    done = together.start(2, "-c", program)
+    assert done.returncode == 2 and last_lines(done) == [
+        "rank 0 of 2: error: MINIFER_NETWORK_GBITS: expected Gbit/s, more than 0, got "
+        "'0'."]
+
+
 SAYS = {signal.SIGKILL: "rank {0} of 2: it was killed or crashed, perhaps for want of "
                         "memory: all ranks end. What had been saved stands; --resume "
                         "goes on.",

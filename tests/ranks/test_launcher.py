@@ -41,6 +41,17 @@ def test_without_mpi4py_it_says_what_to_install(monkeypatch):
         mpi.load()
 
 
+@pytest.mark.parametrize("environ, begins", [
+    ({}, None), ({"PMI_SIZE": "1", "PMI_RANK": "0"}, None),
+    ({"PMI_SIZE": "4", "PMI_RANK": "0"}, "rank 0 of 4: has waited 30 seconds for all "
+                                         "that mpiexec started"),
+    ({"SLURM_STEP_NUM_TASKS": "4", "SLURM_PROCID": "1"}, "rank 1 of 4: has waited"),
+    ({"PMI_SIZE": "4", "PMI_RANK": "2"}, None)])
+def test_two_ranks_say_that_they_wait(environ, begins):
+    said = launcher.said_of_waiting(30., environ)
+    assert said is None if begins is None else said.startswith(begins)
+
+
 @pytest.mark.parametrize("text", ["0", "-3", "soon", "nan", "inf", ""])
 def test_a_limit_that_is_none_is_refused(text):
     with pytest.raises(SettingError, match="MINIFER_RANKS_LIMIT: expected seconds"):
