@@ -71,8 +71,13 @@ def in_common(train, average):
 
 @contextlib.contextmanager
 def locked(ranks, folder):
-    """Hold a folder for a block, if it is not None: on rank 0, for all."""
+    """Hold rank 0's folder for a block, if it is not None; others need not name it.
+
+    Yields
+    ------
+    str or None
+        The folder.
+    """
     with contextlib.ExitStack() as stack:
-        if folder is not None:
-            ranks.lead(lambda: stack.enter_context(lock_folder(folder)))
-        yield
+        yield ranks.lead(lambda: None if folder is None else
+                         stack.enter_context(lock_folder(folder)))

@@ -226,7 +226,8 @@ class Trainer:
             last_batch=self.last_batch,
             schedule_epochs=epochs if needs_end(self.schedule, self.average) else None)
         with (self.ranks.together(), layers.sharing(self.network, self.part),
-              together.locked(self.ranks, folder), interrupt_flag() as interrupted):
+              together.locked(self.ranks, folder) as folder,
+              interrupt_flag() as interrupted):
             place, threads = self._start(folder, resume)
             self._fitted = True
             self._plan(max(len(images), len(valid[0]) if valid else 0), threads)
@@ -304,8 +305,7 @@ class Trainer:
 
     def _go_on(self, place, then):
         """Say where a run goes on; with how many threads, if it has as many ranks."""
-        threads = (threads_of(then) if then.get("ranks", 1) == self.ranks.size
-                   else None)
+        threads = threads_of(then) if then.get("ranks", 1) == self.ranks.size else None
         self._progress.line(f"continuing after {where(place)}" + (
             f" with {threads} threads, as it began"
             if threads and threads != self.functions.planned["threads"] else ""))
@@ -380,9 +380,9 @@ class Trainer:
         place.update(epoch=row["epoch"], batch=0, loss_sum=0.0, seconds=0.0)
         if is_better(row, place["best"]):
             place["best"] = row
-            if folder is not None and self._model is not None:
+            if folder is not None:
                 with self.average.in_place():
-                    self.ranks.lead(lambda: save_model(
+                    self.ranks.lead(lambda: self._model and save_model(
                         os.path.join(folder, places.MODEL), self._model))
         self._save(folder, place)
         self._progress.line(line_of(row, self._epochs))

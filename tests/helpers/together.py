@@ -236,6 +236,13 @@ def advised(ranks, folder):
     return [line for line in lines if line.startswith("look: ")]
 
 
+def one_folder(ranks, folder):
+    """Rank 0 alone names a folder, as rank 0 alone writes; what is there then."""
+    out = os.path.join(folder, f"one-{ranks.size}") if ranks.writes else None
+    runs.train(out, 1, ranks=ranks)
+    return ranks.hand_out(sorted(os.listdir(out)) if ranks.writes else None)
+
+
 def different(ranks, folder):
     """What each rank says if they differ in their seed, and in their data."""
     said = []
@@ -339,6 +346,7 @@ def command_line(ranks, folder):
 
 SCENARIOS = {"repeated": repeated, "factors-float32": factors, "few-float64": few,
              "not_finite": not_finite, "advised": advised,
+             "one_folder": one_folder,
              "different": different, "wrong_on_all": wrong_on_all,
              "weights_begin_alike": weights_begin_alike, "described": described,
              "whole_arrays-float64": whole_arrays, "interrupted": interrupted,

@@ -51,6 +51,7 @@ def assert_other_outcomes(found, size, folder):
         assert f"{size} ranks sum gradients of" in apart
     for text in found["interrupted"]:
         assert text.startswith("stopped after epoch 0 and 4 batches: saved in")
+    assert found["one_folder"] == [["checkpoint.npz", "model.npz"]] * size
     runs.assert_same_run(folder / f"parts-{size}", folder / f"whole-{size}")
 
 
