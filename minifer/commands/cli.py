@@ -6,6 +6,7 @@ Ctrl-C; 141: the reader of its output has gone, as in ``minifer doctor | head -1
 """
 
 import argparse
+import atexit
 import contextlib
 import inspect
 import os
@@ -15,7 +16,7 @@ import sys
 from .._version import __version__
 from ..errors import MiniferError, check_count, visible
 from ..files import release_folders
-from ..ranks import end
+from ..ranks import end, fail_early
 from . import COMMANDS, GROUPS, command
 
 __all__ = ["ArgumentParser", "StreamError", "main", "run", "run_script"]
@@ -114,14 +115,24 @@ def run(main):
     would control the terminal; folders that are held are let go at the end.
     """
     with contextlib.ExitStack() as stack:
+        stack.push(_fail_early)
         stack.enter_context(contextlib.redirect_stdout(_Out(sys.stdout)))
         stack.enter_context(contextlib.redirect_stderr(_Err(sys.stderr)))
         stack.callback(release_folders)
         code = _ended(main)
-    if isinstance(code, SystemExit):
-        raise code
-    if type(code) is int and code:  # a script may return its results, or a bool
-        sys.exit(code)
+        if isinstance(code, SystemExit):
+            raise code
+        if type(code) is int and code:  # a script may return its results, or a bool
+            sys.exit(code)
+
+
+def _fail_early(kind, error, trace):
+    """Tell the launcher of an end that is none, in case other ranks wait for this one.
+    """
+    code = error.code if isinstance(error, SystemExit) else error and 1
+    if code and any(word.partition("=")[0] == "--ranks" for word in sys.argv):
+        # When all has been printed, a traceback too.
+        atexit.register(fail_early, code if isinstance(code, int) else 1)
 
 
 def run_script(main, argv=None):

@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING
 from .._lazy import door
 
 _HOMES = {"Ranks": "base", "Part": "base", "RANKS": "connecting",
-          "connect": "connecting", "connected": "connecting", "end": "connecting"}
+          "connect": "connecting", "connected": "connecting", "end": "connecting",
+          "fail_early": "connecting"}
 
 if TYPE_CHECKING:  # the same, for those who read and never run
     from .base import Part, Ranks
-    from .connecting import RANKS, connect, connected, end
+    from .connecting import RANKS, connect, connected, end, fail_early
 
 __all__ = list(_HOMES)
 __getattr__, __dir__ = door(__name__, _HOMES)

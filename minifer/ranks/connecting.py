@@ -9,11 +9,12 @@ import importlib
 from typing import TYPE_CHECKING
 
 from ..errors import SettingError
+from .launcher import end_all, started
 
 if TYPE_CHECKING:
     from .base import Ranks
 
-__all__ = ["RANKS", "connect", "connected", "end"]
+__all__ = ["RANKS", "connect", "connected", "end", "fail_early"]
 
 #: What ``connect`` takes.
 RANKS = ("alone", "mpi", "nccl")
@@ -73,6 +74,16 @@ def end(text: str, code: int) -> bool:
     """:meth:`Ranks.end` of those that have been found, if there are any."""
     ranks = _found()
     return ranks is None or ranks.end(text, code)
+
+
+def fail_early(code: int) -> None:
+    """End the others, if this process fails before it has found them.
+
+    Without it they would wait for it. It is for programs of which it is known that they
+    would have found each other.
+    """
+    if _found() is None and started()[1] > 1:
+        end_all(code)
 
 
 def _found():

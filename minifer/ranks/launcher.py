@@ -5,11 +5,18 @@ finds the others by it, if it speaks this launcher's language; if not, each proc
 takes itself for the only one, and says nothing.
 """
 
+import contextlib
 import os
+import stat
+import struct
+import time
 
 from ..errors import SettingError
 
-__all__ = ["started", "check", "said_of_waiting"]
+__all__ = ["started", "check", "said_of_waiting", "wait_until_read", "end_all"]
+
+#: Seconds, at most, for the launcher to read last words.
+PASS_ON = 2.0
 
 #: Variable -> (what sets it, how the other ranks are found then).
 LAUNCHERS = {
@@ -75,3 +82,39 @@ def check(size, library, environ=os.environ):
     raise SettingError(
         f"ranks: expected MPI ({library}) to find the {told} ranks of {launcher}, got "
         f"{size}. {advice}.")
+
+
+def wait_until_read(descriptor, seconds=PASS_ON):
+    """Wait until whoever reads a pipe has read all, or for so many seconds.
+
+    A launcher passes on what it has read, but drops the rest once ranks are aborted.
+    """
+    with contextlib.suppress(OSError, ImportError):  # no pipe; another system
+        import fcntl
+        import termios
+        end = time.monotonic() + seconds
+        if not stat.S_ISFIFO(os.fstat(descriptor).st_mode):
+            return
+        while time.monotonic() < end:
+            unread, = struct.unpack("i", fcntl.ioctl(descriptor, termios.FIONREAD,
+                                                     bytes(4)))
+            if not unread:
+                return
+            time.sleep(1e-3)
+
+
+def end_all(code, environ=os.environ):
+    """Have the launcher end all that it started, if it is MPICH's.
+
+    A process that has not come to MPI says so in the words in which MPI would. Others
+    need not be told: Open MPI's ends all when one has failed, as ``srun -K`` does.
+
+    Parameters
+    ----------
+    code : int
+        The exit code of all.
+    """
+    if "MPI_LOCALNRANKS" in environ:
+        wait_until_read(2)
+        with contextlib.suppress(KeyError, ValueError, OSError):
+            os.write(int(environ["PMI_FD"]), f"cmd=abort exitcode={code}\n".encode())

@@ -10,7 +10,6 @@ from __future__ import annotations
 import atexit
 import contextlib
 import os
-import stat
 import sys
 import time
 import traceback
@@ -21,7 +20,7 @@ from ..device.arrays import on_gpu, to_device, to_host, device_of
 from ..device.threads import default_threads
 from ..errors import BackendUnavailable, MiniferError, SettingError, one_line
 from .base import Ranks, on_all
-from .launcher import check, said_of_waiting
+from .launcher import check, said_of_waiting, wait_until_read
 from .memory import common_memory
 from .waiting import waiting
 from .watchdog import BUSY, ENDING, INSIDE, LIMIT, Watchdog, limit
@@ -29,9 +28,8 @@ from .witness import REASON, Witness
 
 __all__ = ["MPIRanks"]
 
-#: Seconds for which a rank that fails waits whether all others fail too; and, at most,
-#: for the launcher to read its last words.
-TOGETHER, PASS_ON = 1.0, 2.0
+#: Seconds for which a rank that fails waits whether all others fail too.
+TOGETHER = 1.0
 #: Bytes up to which a sum is small; seconds for which a rank looks all the time whether
 #: others have come, and the longest pauses between two looks after that.
 SMALL, SPIN, SHORT, LONG = 1 << 16, 1e-4, 5e-4, 1e-2
@@ -155,7 +153,7 @@ class MPIRanks(Ranks):
                   flush=True)
         if self.witness is not None:
             self.witness.leave(REASON)
-        wait_until_read(2, PASS_ON)
+        wait_until_read(2)
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # MPI would say it once more
         self.MPI.COMM_WORLD.Abort(code)
 
@@ -305,24 +303,6 @@ def forget_shared_memory(maps="/proc/self/maps"):
         for name in names:
             if name.startswith("/dev/shm/mpich_shm_"):
                 os.unlink(name)
-
-
-def wait_until_read(descriptor, seconds):
-    """Wait until whoever reads a pipe has read all, or for so many seconds.
-
-    A launcher passes on what it has read, but drops the rest once ranks are aborted.
-    """
-    with contextlib.suppress(OSError, ImportError):  # no pipe; another system
-        import fcntl
-        import termios
-        end, unread = time.monotonic() + seconds, np.zeros(1, np.intc)
-        if not stat.S_ISFIFO(os.fstat(descriptor).st_mode):
-            return
-        while time.monotonic() < end:
-            fcntl.ioctl(descriptor, termios.FIONREAD, unread)
-            if not unread[0]:
-                return
-            time.sleep(1e-3)
 
 
 def limit_blas(threads):

@@ -120,7 +120,10 @@ def main(rank, size, descriptor):
                   "on.", file=sys.stderr, flush=True)
 
     own = socket.socket(fileno=descriptor)
-    found = json.loads(own.makefile().readline())
+    line = own.makefile().readline()
+    if not line:  # the rank was stopped before it could say what to do
+        return
+    found = json.loads(line)
     if len(found) == 2:
         host, password = found
         with socket.create_server((host, 0)) as server:

@@ -58,6 +58,16 @@ def test_a_rank_that_cannot_be_set_up_ends_all(started):
         "'0'."]
 
 
+def test_a_command_that_fails_before_it_comes_to_mpi_ends_all(started, tmp_path):
+    program = ("import os, sys; sys.argv[1:] = ['train', 'ck', '--ranks', 'mpi', "
+               "'--out', sys.argv[1], *['--bla'] * int(os.environ['PMI_RANK'])]; "
+               "from minifer.commands.cli import main; main()")
+    done = together.start(2, "-c", program, tmp_path / "out")
+    assert done.returncode == 2 and last_lines(done) == [
+        "minifer train ck: error: unrecognized arguments: --bla. See --help."]
+    assert not (tmp_path / "out").exists()
+
+
 SAYS = {signal.SIGKILL: "rank {0} of 2: it was killed or crashed, perhaps for want of "
                         "memory: all ranks end. What had been saved stands; --resume "
                         "goes on.",

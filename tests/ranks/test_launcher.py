@@ -52,6 +52,18 @@ def test_two_ranks_say_that_they_wait(environ, begins):
     assert said is None if begins is None else said.startswith(begins)
 
 
+@pytest.mark.parametrize("mpich", [True, False])
+def test_mpichs_launcher_is_told_to_end_all(mpich):
+    reads, writes = os.pipe()
+    try:
+        name = "MPI_LOCALNRANKS" if mpich else "SLURM_STEP_NUM_TASKS"
+        launcher.end_all(2, {"PMI_FD": str(writes), name: "2"})
+    finally:
+        os.close(writes)
+    with open(reads, "rb") as said:
+        assert said.read() == b"cmd=abort exitcode=2\n" * mpich
+
+
 @pytest.mark.parametrize("text", ["0", "-3", "soon", "nan", "inf", ""])
 def test_a_limit_that_is_none_is_refused(text):
     with pytest.raises(SettingError, match="MINIFER_RANKS_LIMIT: expected seconds"):
@@ -101,16 +113,16 @@ def test_last_words_wait_for_whoever_reads_them():
         began = time.monotonic()
         reader = threading.Timer(0.1, os.read, (reads, 100))
         reader.start()
-        mpi.wait_until_read(writes, 10)
+        launcher.wait_until_read(writes, 10)
         assert 0.1 <= time.monotonic() - began < 5
         reader.join()
 
         os.write(writes, b"nobody reads")
         began = time.monotonic()
-        mpi.wait_until_read(writes, 0.05)
+        launcher.wait_until_read(writes, 0.05)
         assert 0.05 <= time.monotonic() - began < 5
         with open(os.devnull, "w") as file:
-            mpi.wait_until_read(file.fileno(), 10)  # no pipe
+            launcher.wait_until_read(file.fileno(), 10)  # no pipe
     finally:
         os.close(reads)
         os.close(writes)

@@ -59,6 +59,15 @@ def is_gone(place):
         return one.connect_ex(("127.0.0.1", place[1])) != 0
 
 
+def test_a_rank_that_is_stopped_while_it_starts_its_witness():
+    link, theirs = socket.socketpair()
+    with link, theirs:
+        process = subprocess.Popen(
+            [sys.executable, "-I", "-S", witness.__file__, "0", "2",
+             str(theirs.fileno())], pass_fds=[theirs.fileno()], stderr=subprocess.PIPE)
+    assert process.communicate(timeout=10) == (None, b"")
+
+
 @pytest.mark.parametrize("killed", [0, 2])
 def test_a_rank_that_goes_without_a_word_is_named_once(apart, capfd, killed):
     with three(apart) as ranks:
