@@ -140,7 +140,8 @@ class MPIRanks(Ranks):
 
     def end(self, text, code):
         if self.size > 1:
-            if not self._all_end(failing=True, seconds=TOGETHER):
+            all_end, failures = self._say_farewell(failing=True)
+            if not self.wait(all_end, TOGETHER, LONG) or failures[0] < self.size:
                 self.abort(text, code)
             self.watchdog.doing = BUSY
         return self.writes
@@ -178,18 +179,30 @@ class MPIRanks(Ranks):
             self._hook(kind, error, trace)
 
     def _leave(self):
-        """Wait for all others before MPI ends: rank 0 may still be writing a report."""
-        self._all_end(failing=False)
+        """Wait for all others before MPI ends: rank 0 may still be writing a report.
+
+        Ctrl-C ends that, too. A rank that was stopped at its work says so first.
+        """
+        all_end, _ = self._say_farewell(failing=False)
+        seconds, ended = float("inf"), False
+        while not ended:
+            try:
+                ended = self.wait(all_end, seconds, LONG)
+                if not ended:
+                    self.abort("stopped", 130)
+            except KeyboardInterrupt:
+                seconds = TOGETHER
         self.watchdog.stop()
         if self.witness is not None:
             self.witness.leave()
 
-    def _all_end(self, failing, seconds=float("inf")):
-        """Wait until all end; return whether they did, and all for a failure."""
+    def _say_farewell(self, failing):
+        """Tell that this rank ends: a request, which comes true when all do, and a
+        number, which then is how many do for a failure.
+        """
         self.watchdog.doing = ENDING
         failures = np.array([int(failing)])
-        return self.wait(self.farewell.Iallreduce(self.MPI.IN_PLACE, failures), seconds,
-                         LONG) and failures[0] == self.size
+        return self.farewell.Iallreduce(self.MPI.IN_PLACE, failures), failures
 
     def wait(self, request, seconds=float("inf"), pause=SHORT):
         """Wait: asleep, where it takes long, as MPI itself would burn a core.

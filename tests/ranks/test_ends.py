@@ -58,6 +58,16 @@ def test_a_rank_that_cannot_be_set_up_ends_all(started):
         "'0'."]
 
 
+def test_ctrl_c_to_a_rank_that_waits_for_the_others_end_ends_all(started):
+    """Rank 0 may still be writing a report, which it then leaves undone."""
+    program = ("import signal, time; from minifer.ranks import connect\n"
+               "signal.signal(signal.SIGALRM, signal.default_int_handler)\n"
+               "if connect('mpi').writes: time.sleep(60)\n"
+               "else: signal.setitimer(signal.ITIMER_REAL, .2)")
+    done = together.start(2, "-c", program)
+    assert done.returncode == 130 and last_lines(done) == ["rank 1 of 2: stopped"]
+
+
 def test_a_command_that_fails_before_it_comes_to_mpi_ends_all(started, tmp_path):
     program = ("import os, sys; sys.argv[1:] = ['train', 'ck', '--ranks', 'mpi', "
                "'--out', sys.argv[1], *['--bla'] * int(os.environ['PMI_RANK'])]; "
