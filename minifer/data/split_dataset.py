@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from typing import TypeVar, cast
 
 import numpy as np
 
@@ -19,10 +20,12 @@ from .dataset import Dataset
 
 __all__ = ["SplitDataset", "PARTS", "join"]
 
+_Kind = TypeVar("_Kind", bound=Dataset)
 #: What ``usage`` may say; an empty word stands for "not split yet".
 PARTS = ("train", "validation", "test")
 
-_COLUMNS = ("images", "labels", "subjects", "sequences", "paths", "usage", "targets")
+_OF_ALL = "images", "labels", "subjects", "sequences", "paths"
+_COLUMNS = *_OF_ALL, "usage", "targets"
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -136,18 +139,19 @@ class SplitDataset(Dataset):
                          if count)
 
 
-def join(datasets: Sequence[SplitDataset]) -> SplitDataset:
+def join(datasets: Sequence[_Kind]) -> _Kind:
     """Put data sets together, one behind the other.
 
     Parameters
     ----------
-    datasets : sequence of SplitDataset
+    datasets : sequence of Dataset or of SplitDataset
         Data sets of the same classes and the same size of the images.
 
     Returns
     -------
-    SplitDataset
-        A data set with the notes of all; of equal reasons the last one's.
+    Dataset or SplitDataset
+        A data set with the notes of all; of equal reasons the last one's. It has parts
+        and soft labels if all have them.
 
     Raises
     ------
@@ -159,7 +163,9 @@ def join(datasets: Sequence[SplitDataset]) -> SplitDataset:
     if len(kinds) != 1:
         raise DatasetError("join: expected data sets of the same classes and size, got "
                            f"{len(kinds)} kinds. Name and scale them alike.")
-    columns = {name: np.concatenate([getattr(one, name) for one in datasets])
-               for name in _COLUMNS}
+    split = all(isinstance(one, SplitDataset) for one in datasets)
+    columns: dict = {name: np.concatenate([getattr(one, name) for one in datasets])
+                     for name in (_COLUMNS if split else _OF_ALL)}
     notes = {reason: value for one in datasets for reason, value in one.notes.items()}
-    return SplitDataset(classes=datasets[0].classes, notes=notes, **columns)
+    made = SplitDataset if split else Dataset
+    return cast(_Kind, made(classes=datasets[0].classes, notes=notes, **columns))

@@ -59,6 +59,9 @@ class CK(Experiment):
         if args.folds is not None and args.folds < 2:
             error(f"expected --folds of 2 or more, got {args.folds}")
         check_shares(args.last, args.neutral)
+        if args.ranks is not None and runner_given(args):
+            error(f"{runner_given(args)[0]} has each of the folds train alone: leave "
+                  "out --ranks")
         if args.folds is None and runner_given(args):
             error(f"{runner_given(args)[0]} is for --folds, which run at the same time")
 

@@ -16,6 +16,7 @@ from ..faces.cropping import extract
 from ..faces.preprocessing import Preprocessing
 from ..faces.views import mean_of_views
 from ..files import naming
+from ..ranks import connected
 from ..training.trainer import Trainer
 from ..weights.model_file import load_model
 
@@ -159,9 +160,13 @@ def open_models(paths, like=None):
 
 
 def judge(model, faces, device, tta=False):
-    """Probabilities (N, K) of the model's classes, or their mean over ten views."""
+    """Probabilities (N, K) of the model's classes, or their mean over ten views.
+
+    Ranks share the faces out, and have the same probabilities, bit for bit.
+    """
     steps = Preprocessing.from_dict(model.preprocessing)
-    judged = Trainer(model.network, prepare=steps, device=device).predict
+    judged = Trainer(model.network, prepare=steps, device=device,
+                     ranks=connected()).predict
     return mean_of_views(judged, faces.images) if tta else judged(faces.images)
 
 

@@ -160,6 +160,7 @@ OPTIONS = {
     "--folds 0": ["folds"], "--folds 1": ["folds", "got 1"],
     "--folds -2": ["folds"], "--folds 1000": ["folds", "got 1000"],
     "--folds 2 --split random": ["--folds"],
+    "--folds 2 --jobs 2 --ranks mpi": ["--jobs", "leave out --ranks"],
     "--split sometimes": ["--split"], "--faces cat": ["--faces"],
     "--device abacus": ["--device"], "--seed -1": ["seed"], "--seed 1.5": ["--seed"],
     "--rotation 181": ["rotation", "180"], "--rotation x": ["--rotation"],

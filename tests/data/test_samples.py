@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from helpers.checking import RANDOM_SHAPES
-from minifer.data import (SOFT_CLASSES, SplitDataset, join, load_samples, ramp,
+from minifer.data import (SOFT_CLASSES, Dataset, SplitDataset, join, load_samples, ramp,
                           save_samples)
 from minifer.data.readers import samples as samples_file
 from minifer.errors import DatasetError, LeakageWarning, OutputError, SettingError
@@ -270,6 +270,15 @@ def test_joining_keeps_parts_and_notes(stored):
     assert len(both.part("train")) == len(train) and len(both.part("test")) == len(test)
     noted = dataclasses.replace(train, notes={"no_face": ["a.png"]})
     assert join([noted, test]).notes == {"no_face": ["a.png"]}
+
+
+def test_data_sets_without_parts_are_joined_too():
+    split = made_up(people=1)
+    plain = Dataset(split.images, split.labels, split.classes, split.subjects,
+                    split.sequences, split.paths)
+    for pair in ([plain, plain], [split, plain]):
+        both = join(pair)
+        assert type(both) is Dataset and len(both) == 2 * len(split)
 
 
 OTHER = SplitDataset(np.zeros((1, 1, 8, 8), np.uint8), [0], ("a",), *[["b"]] * 3)

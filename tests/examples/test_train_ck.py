@@ -243,6 +243,13 @@ def test_training_goes_on_from_given_weights(quick, tmp_path):
 
 # --- other protocols and settings --------------------------------------------
 
+def test_refit_trains_anew_on_both_parts(quick, tmp_path):
+    outcome = quick("--epochs", 1, "--refit", "--tta", "--out", tmp_path)
+    assert outcome.code == 0, outcome.err
+    assert "once more on all 8 images, without validation" in outcome.err
+    np.testing.assert_array_equal(params(tmp_path), params(tmp_path / "refit"))
+
+
 def test_folds_pool_the_predictions_of_every_picture(quick, tmp_path):
     outcome = quick("--epochs", 1, "--folds", 2, "--out", tmp_path)
     assert outcome.code == 0, outcome.err

@@ -336,7 +336,7 @@ def command_line(ranks, folder):
     photos, out = pathlib.Path(folder, "photos"), pathlib.Path(folder, f"{ranks.size}")
     ranks.lead(lambda: photos.exists() or bool(runs.write_ck(photos)))
     words = ["--images", photos / "images", "--labels", photos / "labels", "--faces",
-             "whole", "--batch", 4, "--epochs", 2, "--out", out]
+             "whole", "--batch", 4, "--epochs", 2, "--refit", "--tta", "--out", out]
     with mock.patch.object(models, "ck96", small), io.StringIO() as printed:
         with contextlib.redirect_stdout(printed):
             CK.start([*map(str, words), *["--ranks", "mpi"] * (ranks.size > 1)],
