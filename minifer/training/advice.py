@@ -92,7 +92,7 @@ class Advice:
         """
         if not self._wanted:
             return
-        found, row = [], history[-1]
+        row, found = history[-1], list[Any]()
         if self._looks_after(row["epoch"]):
             found, self._found = sum(self.ranks.gather(self._found), []), []
         if row["valid_loss"] is not None:
