@@ -14,6 +14,7 @@ more or less of it by what ran before. To see its layers alone, let the process 
     python examples/bench/layers.py
 """
 
+import math
 import os
 import statistics
 import time
@@ -65,6 +66,9 @@ CASES = {
 #: Seconds before each timing. PyTorch's threads go on spinning for a while after their
 #: work, on the cores that others would use.
 REST = 0.03
+#: Seconds that a timing lasts, at least: as in a training, calls follow one another.
+#: For a single one after a rest, some systems do not wake their other cores.
+LASTS = 0.05
 #: Largest difference of outputs and gradients, relative to the largest number.
 LARGEST_DIFFERENCE = 1e-3
 
@@ -141,20 +145,25 @@ def _row(name, shape, make, make_theirs, torch, args):
             gradient = gradient.swapaxes(0, 1)
         _compare(name, plan.input_gradients[source], there.grad.numpy())
         _compare(name, gradient, parameters[0].grad.numpy())
-    times = [[], []]
-    for one in (ours, torchs):
-        one(), one()
+    times, both = [[], []], (ours, torchs)
+    calls = [math.ceil(LASTS / min(_seconds(one, 1) for _ in range(3))) for one in both]
     for _ in range(args.rounds):
-        for found, one in zip(times, (ours, torchs)):
+        for found, one, count in zip(times, both, calls):
             time.sleep(REST)
-            began = time.perf_counter()
-            one()
-            found.append(1e3 * (time.perf_counter() - began))
+            found.append(1e3 * _seconds(one, count))
     a, b = map(statistics.median, times)
     low, high = np.percentile(np.divide(times[1], times[0]), [10, 90])
     print(f"{name:<40}{a:>9.2f}{b:>9.2f}{b / a:>8.2f}{low:>10.2f} … {high:.2f}",
           flush=True)
     return {"name": name, "minifer": a, "torch": b, "ratio": b / a}
+
+
+def _seconds(function, count):
+    """Of a call, the mean of so many."""
+    began = time.perf_counter()
+    for _ in range(count):
+        function()
+    return (time.perf_counter() - began) / count
 
 
 def _compare(name, ours, theirs):
