@@ -40,6 +40,7 @@ def small_resnet(input_var: Any = None, num_classes: int = 7,
 
     A block is twice a convolution 3×3 and batch norm, with ReLU between, added to its
     input, and a ReLU; where channels grow, the input goes through a convolution 1×1.
+    What other shapes come to: docs/results/fer2013.md, a search for a network.
 
     Parameters
     ----------
