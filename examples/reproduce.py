@@ -41,6 +41,7 @@ TAUGHT = (f"{CHANGES} --erase 0.25 --schedule warmup:400 --average 0.999 "
           f"--last-batch deal {ALL}")
 #: How residual networks are trained from scratch.
 RESIDUAL = "--optimizer nesterov --lr 0.05 --l2 0.00025"
+#: Twice, the second time from the weights of the first.
 BOX = f"--model small-resnet --epochs 40 {RESIDUAL} {TAUGHT}"
 #: How the rows of docs/results were measured, where the options say nothing else.
 AS_MEASURED = "--last-batch keep"
@@ -146,7 +147,8 @@ def parse(argv):
                        "system S's samples")
     add("--images", help="image root of CK+")
     add("--labels", help="label root of CK+")
-    add("--weights", help="file with the weights of a body trained on ImageNet")
+    add("--weights", help="file with the weights to begin with: of a body "
+                            "trained on ImageNet, or what box has made")
     add("--teachers", nargs="+", action="extend", metavar="FILE",
         help="models that teach, where an experiment is taught")
     add("--seed", type=int, default=0, help="for everything that is random")
