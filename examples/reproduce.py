@@ -128,6 +128,9 @@ EXPERIMENTS = {
     "a-six-taught": Experiment(
         "A", "six convolutions, taught", "68.61 %", FER,
         f"--model six --epochs 36 {TAUGHT}", ("data", "teachers")),
+    "a-six-further": Experiment(
+        "A", "six convolutions, taught, from their weights on", "68.61 %", FER,
+        f"--model six --epochs 36 {TAUGHT}", ("data", "weights", "teachers")),
     "a-resnet18": Experiment(
         "A", "ResNet-18", "64.36 %", TRANSFER,
         f"--model resnet18 --train-all --size 96 --batch 64 --epochs 20 {CHANGES}",

@@ -48,7 +48,7 @@ class Function:
         'compiled' looks at the network once and makes a plan; 'eager' runs layer
         after layer, as they can be read. float64 always runs eagerly. Theano's
         'FAST_RUN' and 'FAST_COMPILE' mean these.
-    algorithm : {'auto', 'im2col', 'row', 'winograd'}
+    algorithm : {'auto', 'elements', 'im2col', 'row', 'winograd'}
         How the plan's convolutions are computed.
     threads : int, optional
         Default: as many as there are cores, or ``MINIFER_NUM_THREADS``.

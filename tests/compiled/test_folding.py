@@ -65,7 +65,8 @@ def check(outputs, plan, x):
     return found
 
 
-@pytest.mark.parametrize("C, algorithm", [(8, "winograd"), (8, "row"), (1, "im2col")])
+@pytest.mark.parametrize("C, algorithm", [(8, "winograd"), (8, "row"),
+                                          (8, "elements"), (1, "im2col")])
 @pytest.mark.parametrize("order", ORDERS)
 def test_every_order_is_folded_and_as_layer_by_layer(order, C, algorithm):
     source = InputLayer((None, C, 13, 11))

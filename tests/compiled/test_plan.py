@@ -89,6 +89,11 @@ CONVS = {
     "4x4 whole image": (8, 4, 4, dict(num_filters=7, filter_size=4)),
     "oblong": (8, 9, 10, dict(num_filters=6, filter_size=(2, 3), pad=(1, 0))),
     "stride": (8, 11, 12, dict(num_filters=6, filter_size=3, stride=2, pad=1)),
+    "2x2 image": (8, 2, 2, dict(num_filters=9, filter_size=3, pad=1)),
+    "1x1 image": (8, 1, 1, dict(num_filters=6, filter_size=3, pad=1)),
+    "wider than the image": (8, 2, 3, dict(num_filters=6, filter_size=5, pad=2)),
+    "stride and padding": (8, 3, 5, dict(num_filters=6, filter_size=3, stride=3,
+                                          pad=2)),
     "stride oblong": (2, 11, 12, dict(num_filters=6, filter_size=3, stride=(1, 3))),
     "7x7 stride": (3, 21, 20, dict(num_filters=4, filter_size=7, stride=2, pad=3)),
     "unflipped": (8, 10, 9, dict(num_filters=8, filter_size=3, flip_filters=False)),
@@ -99,7 +104,7 @@ CONVS = {
 }
 
 
-@pytest.mark.parametrize("algorithm", ["auto", "im2col", "row", "winograd"])
+@pytest.mark.parametrize("algorithm", ["auto", "elements", "im2col", "row", "winograd"])
 @pytest.mark.parametrize("pool", [False, True])
 @pytest.mark.parametrize("case", CONVS)
 def test_conv(case, pool, algorithm):
@@ -113,7 +118,7 @@ def test_conv(case, pool, algorithm):
     compare(network, normal((5, 2, H, W)), training=False, algorithm=algorithm)
 
 
-@pytest.mark.parametrize("algorithm", ["im2col", "row", "winograd"])
+@pytest.mark.parametrize("algorithm", ["elements", "im2col", "row", "winograd"])
 @pytest.mark.parametrize("pool", [False, True])
 @pytest.mark.parametrize("case", ["3x3", "5x5 same", "oblong", "stride", "7x7 stride"])
 def test_one_image_in_bands(case, pool, algorithm, monkeypatch):
@@ -327,6 +332,21 @@ def test_algorithms_are_chosen_by_shape():
     assert choose(Conv2DLayer(image(32, 46, 46), 32, 1), False)[0] == "im2col"
     assert choose(Conv2DLayer(image(32, 46, 46), 32, 7), True)[0] == "row"
     assert choose(Conv2DLayer(image(32, 4, 4), 32, 4), False)[0] == "im2col"
+
+
+@pytest.mark.parametrize("C, side, options, pool, name", [
+    (64, 2, dict(filter_size=3, pad=1), False, "elements"),  # 16 products, as Winograd
+    (64, 3, dict(filter_size=3, pad=1), False, "winograd"),  # 49, and 25
+    (64, 1, dict(filter_size=3, pad=1), False, "elements"),
+    (64, 3, dict(filter_size=3, pad=1, stride=2), False, "elements"),
+    (64, 6, dict(filter_size=3, pad=1, stride=2), False, "elements"),
+    (64, 12, dict(filter_size=3, pad=1, stride=2), False, "im2col"),  # little padding
+    (32, 2, dict(filter_size=3, pad=1), False, "winograd"),  # few channels
+    (64, 2, dict(filter_size=3, pad=1), True, "winograd"),
+    (64, 2, dict(filter_size=2), False, "im2col")])
+def test_elements_are_chosen_where_windows_are_mostly_padding(C, side, options, pool,
+                                                              name):
+    assert choose(Conv2DLayer(image(C, side, side), 64, **options), pool)[0] == name
 
 
 @pytest.mark.parametrize("side, pool, m", [(1, False, 0), (2, False, 2), (3, False, 3),

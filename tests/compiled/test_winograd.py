@@ -145,7 +145,9 @@ def run_kernel(x, W, dy, pad, m):
     dx = kernel.backward(do, padded, dY, filters, sums.of(slice(0, N)), need_dx=True)
     do.run()
     dx = dx[:, pad:pad + H, pad:pad + Wd].transpose(0, 3, 1, 2)
-    return y, dx, filters.gradient(sums.of(slice(0, N)).dU)
+    dW = np.empty_like(W)
+    filters.gradient(sums.of(slice(0, N)).dU, dW)
+    return y, dx, dW
 
 
 def relative_error(found, exact):

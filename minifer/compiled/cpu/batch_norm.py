@@ -18,7 +18,7 @@ is below 0 is turned over: its filters, bias and ReLU change their sign, and so 
 import numpy as np
 
 from ..steps import pieces
-from .program import ZERO, Program, rows
+from .program import PIECE, ZERO, Program, rows
 from .statistics import BatchStatistics
 from .sums import ChannelSums
 
@@ -219,13 +219,22 @@ class BatchNorm:
         do(np.multiply, work, d, out=work)
         self.returned.add(do, self.desks[worker], images, 1, work)
 
-    def weigh(self, W, dW):
+    def weigh(self, W, dW, workers):
         """Take the filters (F, C, kh, kw) that read from here, and their gradient.
 
         Their products say what those of the gradient d and of y = slope · p + shift,
         or relu(y), add up to: both are the same sum over filters, images and pixels.
         """
-        self.product = np.einsum("fcuv,fcuv->c", W, dW, dtype=np.float64)
+        F, C = W.shape[:2]
+        self.product = np.empty(C)
+
+        def share(worker, start, stop):
+            one, other = (a[:, start:stop].reshape(F, stop - start, -1)
+                          for a in (W, dW))
+            self.product[start:stop] = np.einsum("fcu,fcu->c", one, other,
+                                                 dtype=np.float64)
+
+        workers.run(share, C, least=-(-PIECE // W[:, 0].size))
 
     def settle_back(self, N):
         """Make what the convolution reads; return the parameters' gradients."""

@@ -40,9 +40,11 @@ class ConvChain(Step):
                  desks=None, together=1):
         super().__init__(layers, bottoms, learns, need_dx)
         self.convs, self.names, self.workers = convs, names, workers
-        # Small enough that every thread has a few groups to do.
-        most = max(1, batch // (2 * workers.count))
-        self.group = min(most, max(conv.group for conv in convs))
+        # So few that every thread has two groups to do, or one where filters are large.
+        share = batch // workers.count
+        if max(conv.enough for conv in convs) <= share // 2:
+            share = min(share // 2, max(conv.group for conv in convs))
+        self.group = max(1, share)
         # Chunks are what threads take from one another: enough of them to end
         # together, but no more, as each has sums of its own, which are added up.
         size = max(conv.filters.gradient_bytes for conv in convs)
@@ -114,7 +116,7 @@ class ConvChain(Step):
                 gradients.update(conv.gradients(self.N, self.workers))
         if self.below:
             W = self.convs[0].conv.W
-            self.below.weigh(W.value, gradients[W])
+            self.below.weigh(W.value, gradients[W], self.workers)
             return [self.below.stand_in(self.below.d, self.N)], gradients
         if self.dx is None:
             return [None], gradients

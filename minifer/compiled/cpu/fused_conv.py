@@ -9,8 +9,9 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from .choice import choose, few_channels
+from .elements import ElementKernel
 from .folding import Kept
-from .geometry import Geometry
+from .geometry import Geometry, pairs
 from .lowered import ColumnKernel, LoweredFilters, RowKernel, WindowKernel
 from .program import ZERO
 from .sums import ChunkSums
@@ -94,10 +95,26 @@ class FusedConv:
 
     @property
     def group(self):
-        """How many images at a time fill the cache."""
+        """How many images at a time fill the cache, or if that is more,
+        :attr:`enough`."""
         g = self.geometry
         numbers = (g.m + g.kh - 1) ** 2 * g.tiles[0] * g.tiles[1] * max(g.C, g.F) * 4
-        return max(1, CACHE_BYTES // (4 * numbers))
+        size = (ElementKernel(g, 1, self.training).nbytes
+                if self.algorithm == "elements" else 4 * numbers)
+        return max(1, CACHE_BYTES // size, self.enough)
+
+    @property
+    def enough(self):
+        """How many images are half as many numbers as the filters.
+
+        Each group of images reads these again, and BLAS copies them to another order:
+        with fewer images that takes longer than to multiply.
+        """
+        g, (Ho, Wo) = self.geometry, self.geometry.conv_size
+        rows = g.tiles[0] * g.tiles[1] if self.algorithm == "winograd" else Ho * Wo
+        if self.algorithm == "elements":  # on average
+            rows = pairs(g.axes) / (g.kh * g.kw)
+        return int(g.C * g.F / (g.C + g.F) / 2 / max(1, rows))
 
     def write_to(self, target=None):
         """Choose where the output goes: the next convolution's input, say.
@@ -127,6 +144,7 @@ class FusedConv:
         g, th = self.geometry, self.geometry.tiles[0]
         few = few_channels(self.conv)
         Kernel = {"winograd": WinogradKernel, "row": RowKernel,
+                  "elements": ElementKernel,
                   "im2col": ColumnKernel if few else WindowKernel}[self.algorithm]
         kernel = Kernel(g, k, self.training)
         bands = 1
@@ -146,6 +164,7 @@ class FusedConv:
         if self.training:
             chunks = -(-self.batch // chunk)
             self.sums = ChunkSums(self.filters.gradient_shape, chunks, chunk)
+            self.dW = np.empty(self.conv.W.shape, np.float32)
             if self.below:
                 self.below.write_back(desks, k, chunks, chunk)
 
@@ -283,15 +302,15 @@ class FusedConv:
             self.below.take_back(do, worker, images, dx, self._inside(x))
         return dx
 
-    def gradients(self, images, workers):
-        """Parameter gradients of the first ``images`` images."""
-        sums = self.sums.in_all(images, workers)
-        dW = self.filters.gradient(sums.dU, workers.run)  # (F, C, kh, kw)
-        if self.conv.flip_filters:
-            dW = np.ascontiguousarray(dW[:, :, ::-1, ::-1])
+    def gradients(self, images, workers, slope=None):
+        """Parameter gradients of the first ``images`` images, which may count by a
+        ``slope`` (F,)."""
+        sums, dW = self.sums.in_all(images, workers), self.dW
+        facing = dW[:, :, ::-1, ::-1] if self.conv.flip_filters else dW
+        self.filters.gradient(sums.dU, facing, workers.run, slope)
         found = {self.conv.W: dW}
         if self.conv.b is not None:
-            found[self.conv.b] = sums.db
+            found[self.conv.b] = sums.db if slope is None else sums.db * slope
         return found
 
     @property
@@ -299,7 +318,7 @@ class FusedConv:
         """Bytes in all buffers."""
         arrays = [self.x, *self.inputs, *self.masks.values()]
         arrays += [] if self.own_out is None else [self.own_out]
-        arrays += [self.sums] if self.training else [self.kept]
+        arrays += [self.sums, self.dW] if self.training else [self.kept]
         arrays += self.filters.arrays + [a for one in self.kernels for a in one.kept]
         return sum(a.nbytes for a in arrays)
 

@@ -6,9 +6,47 @@ Neighbours in a tile are then whole arrays apart, so that pooling and its
 gradient are a few operations on long contiguous arrays.
 """
 
+import math
 from dataclasses import dataclass, replace
 
-__all__ = ["Geometry"]
+__all__ = ["Geometry", "meetings", "pairs"]
+
+
+def meetings(k, s, p, length, count):
+    """Outputs of an axis from which each of a filter's k elements meets a pixel.
+
+    Parameters
+    ----------
+    k, s, p : int
+        Elements of the filter, stride and padding before the first pixel.
+    length, count : int
+        Pixels and outputs of the axis.
+
+    Returns
+    -------
+    list of (range, range)
+        For each element the outputs, and the pixels, which are as many.
+    """
+    found = []
+    for u in range(k):
+        pixels = [i * s + u - p for i in range(count)]
+        met = [i for i, pixel in enumerate(pixels) if 0 <= pixel < length]
+        outputs = range(met[0], met[-1] + 1) if met else range(0)
+        first = pixels[met[0]] if met else 0
+        found.append((outputs, range(first, first + len(outputs) * s, s)))
+    return found
+
+
+def pairs(axes):
+    """How many pairs of a filter's element and a pixel that it meets there are.
+
+    Parameters
+    ----------
+    axes : iterable of (int, int, int, int, int)
+        Arguments of :func:`meetings`, for each axis.
+    """
+    return math.prod(sum(len(pixels) for _, pixels in meetings(*axis))
+                     for axis in axes)
 
 
 @dataclass(frozen=True)
@@ -58,6 +96,12 @@ class Geometry:
     def step(self):
         """Side of a tile after pooling."""
         return self.m // 2 if self.pool else self.m
+
+    @property
+    def axes(self):
+        """Arguments of :func:`meetings`, of rows and of columns."""
+        return [*zip((self.kh, self.kw), (self.sh, self.sw), (self.ph, self.pw),
+                     (self.H, self.W), self.conv_size)]
 
     @property
     def tiles(self):

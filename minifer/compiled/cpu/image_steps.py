@@ -1,4 +1,4 @@
-"""Steps between convolutions: batch norm, pooling, ReLU.
+"""Steps between convolutions: batch norm, ReLU, and what those of pooling share.
 
 They keep images with channels last in memory (the arrays are still shaped (N, C,
 H, W)), so that a row of pixels is one long row of numbers; the threads share the
@@ -10,7 +10,7 @@ import numpy as np
 from ..steps import Step, channels_last, pieces
 from .statistics import BatchStatistics
 
-__all__ = ["ImageStep", "NormStep", "FixedNormStep", "PoolStep", "ReluStep"]
+__all__ = ["ImageStep", "NormStep", "FixedNormStep", "ReluStep"]
 
 # Elements a thread works on at a time. Smaller pieces would stay in its own cache,
 # but the threads would then meet at the interpreter's lock more often: that costs more.
@@ -178,55 +178,6 @@ class FixedNormStep(NormStep):
 def rows(images):
     """Images (N, H, W, C) as (N, H, W·C): the same memory, in which W and C adjoin."""
     return images.reshape(*images.shape[:2], -1)
-
-
-class PoolStep(ImageStep):
-    """Max-pooling over 2×2 windows that do not overlap."""
-
-    def __init__(self, layers, bottoms, learns, need_dx, workers, batch):
-        super().__init__(layers, bottoms, learns, need_dx, workers, batch)
-        # An odd last row or column takes no part.
-        _, Ho, Wo, C = self.y.shape
-        self.inside = slice(None), slice(2 * Ho), slice(2 * Wo)
-        self.wide = np.empty((workers.count, self.group, 2 * Ho, Wo, C), np.float32)
-        if need_dx:
-            self.column_mask = np.empty((batch, 2 * Ho, Wo, C), bool)
-            self.row_mask = np.empty((batch, Ho, Wo, C), bool)
-
-    def forward(self, xs):
-        x = channels_last(xs[0])[self.inside]  # (N, 2*Ho, 2*Wo, C)
-
-        def share(images, worker):
-            # (k, 2*Ho, Wo, C) each
-            left, right = x[images, :, 0::2], x[images, :, 1::2]
-            wide = np.maximum(left, right, out=self.wide[worker, :len(left)])
-            top, bottom = wide[:, 0::2], wide[:, 1::2]  # (k, Ho, Wo, C) each
-            np.maximum(top, bottom, out=self.y[images])
-            if self.need_dx:
-                np.greater_equal(left, right, out=self.column_mask[images])
-                np.greater_equal(top, bottom, out=self.row_mask[images])
-
-        self._each(share, len(x))
-        return self._output(len(x))
-
-    def backward(self, dy):
-        if not self.need_dx:
-            return [None], {}
-        # (N, Ho, Wo, C), (N, 2*Ho, 2*Wo, C)
-        d, dx = channels_last(dy), self.dx[self.inside]
-
-        def share(images, worker):
-            # To the first maximum: rows first, then columns.
-            wide = self.wide[worker, :images.stop - images.start]  # (k, 2*Ho, Wo, C)
-            top, bottom = wide[:, 0::2], wide[:, 1::2]
-            left, right = dx[images, :, 0::2], dx[images, :, 1::2]
-            np.multiply(d[images], self.row_mask[images], out=top)
-            np.subtract(d[images], top, out=bottom)
-            np.multiply(wide, self.column_mask[images], out=left)
-            np.subtract(wide, left, out=right)
-
-        self._each(share, len(d))
-        return self._input_gradient(len(d)), {}
 
 
 class ReluStep(ImageStep):

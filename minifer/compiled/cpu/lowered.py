@@ -22,9 +22,10 @@ import math
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from .program import ZERO, Desk
+from ..steps import pieces
+from .program import ALONE, PIECE, ZERO, Desk
 
-__all__ = ["LoweredFilters", "ColumnKernel", "RowKernel", "WindowKernel"]
+__all__ = ["LoweredFilters", "Kernel", "ColumnKernel", "RowKernel", "WindowKernel"]
 
 
 class LoweredFilters:
@@ -57,26 +58,44 @@ class LoweredFilters:
         """Bytes of the filters' gradient as kernels compute it."""
         return 4 * math.prod(self.gradient_shape)
 
-    def set(self, W, bias, run=None, back=True):
+    def set(self, W, bias, run=ALONE, back=True):
         """Lay out correlation filters W (F, C, kh, kw) and bias (F,)."""
-        # (kh, kw*C, F)
-        self.rows[...] = W.transpose(2, 3, 1, 0).reshape(self.rows.shape)
+        g = self.geometry
+        elements, W = self.rows.reshape(g.kh, g.kw, g.C, g.F), W.transpose(2, 3, 1, 0)
+
+        def share(worker, start, stop):
+            np.copyto(elements[:, :, start:stop], W[:, :, start:stop])
+
+        run(share, g.C, least=-(-PIECE // W[:, :, 0].size))
         self.flat[-1] = bias
 
-    def scale(self, slope, run=None):
+    def scale(self, slope, run=ALONE):
         """Let gradients of the input count by slope (F,) for each filter."""
         if self.back is self.flat:
             self.back = np.empty_like(self.flat)
-        np.multiply(self.flat, slope, out=self.back)
 
-    def gradient(self, dU, run=None):
-        """Filter gradients (F, C, kh, kw) from a kernel's ``dU``."""
+        def share(worker, start, stop):
+            np.multiply(self.flat[start:stop], slope, out=self.back[start:stop])
+
+        run(share, len(self.flat), least=-(-PIECE // len(slope)))
+
+    def gradient(self, dU, out, run=ALONE, slope=None):
+        """As that of :class:`minifer.compiled.cpu.winograd.WinogradFilters`."""
         g = self.geometry
-        dW = dU.reshape(g.kh, g.kw, g.C, g.F).transpose(3, 2, 0, 1)  # (F, C, kh, kw)
-        return np.ascontiguousarray(dW)
+        dU = dU.reshape(g.kh, g.kw, g.C, g.F)
+        few = -(-PIECE // dU[:, :, 0].size)
+
+        def share(worker, start, stop):
+            for some in pieces(start, stop, few):
+                dW = dU[:, :, some]
+                if slope is not None:  # while the filters lie side by side
+                    dW *= slope
+                np.copyto(out[:, some], dW.transpose(3, 2, 0, 1))
+
+        run(share, g.C, least=few)
 
 
-class _Kernel:
+class Kernel:
     """Sizes and buffers that the kernels share."""
 
     adds_bias = False
@@ -108,7 +127,7 @@ class _Kernel:
         return 4 * sum(self.sizes.values()) + sum(a.nbytes for a in self.kept)
 
 
-class ColumnKernel(_Kernel):
+class ColumnKernel(Kernel):
     """im2col with one long row for each place in a window.
 
     One more row, of ones, meets the bias below the filters: the product adds the
@@ -202,7 +221,7 @@ class ColumnKernel(_Kernel):
         return dx
 
 
-class WindowKernel(_Kernel):
+class WindowKernel(Kernel):
     """im2col with one row for each window.
 
     Parameters
@@ -273,7 +292,7 @@ class WindowKernel(_Kernel):
                                      m * g.sw * sc, sr, s1))
 
 
-class RowKernel(_Kernel):
+class RowKernel(Kernel):
     """Lowered along the width; one product for each row of the filter.
 
     Parameters

@@ -140,12 +140,8 @@ class NormedConv(FusedConv):
             do(np.copyto, place, part)
 
     def gradients(self, images, workers):
-        slope = self.norm.statistics.slope * self.norm.statistics.sign  # (F,)
-        found = super().gradients(images, workers)
-        found[self.conv.W] *= slope[:, None, None, None]
-        if self.conv.b is not None:
-            found[self.conv.b] = found[self.conv.b] * slope
-        return found
+        found = self.norm.statistics
+        return super().gradients(images, workers, found.slope * found.sign)
 
     @property
     def nbytes(self):

@@ -25,10 +25,11 @@ from .batch_norm import BatchNorm
 from .conv_chain import ConvChain
 from .folding import Folding
 from .fused_conv import FusedConv
-from .image_steps import FixedNormStep, ImageStep, NormStep, PoolStep, ReluStep
+from .image_steps import FixedNormStep, ImageStep, NormStep, ReluStep
 from .lstm import LSTMStep, is_usual
 from .narrow import NarrowStep, is_narrow
 from .normed_conv import NormedConv
+from .pool import PoolStep, takes_maxima
 from .program import Desk
 from .rephrased import rephrased
 from .residual import SumStep
@@ -151,7 +152,7 @@ class CpuPlan(Plan):
             return FixedNormStep
         if self._is_batch_norm(layer):
             return NormStep
-        if halves(layer):
+        if takes_maxima(layer):
             return PoolStep
         return ReluStep if self._is_relu(layer) else None
 

@@ -15,9 +15,16 @@ import math
 
 import numpy as np
 
-__all__ = ["Desk", "Program", "ZERO", "empty", "cut", "rows"]
+from ...device.threads import Workers
+
+__all__ = ["ALONE", "Desk", "PIECE", "Program", "ZERO", "empty", "cut", "rows"]
 
 ZERO = np.zeros((), np.float32)
+#: Numbers of filters that are brought to another order at a time: they stay in the
+#: cache.
+PIECE = 1 << 16
+#: ``run`` of :class:`minifer.device.threads.Workers`, for who has no other thread.
+ALONE = Workers(1).run
 
 
 class Program(list):

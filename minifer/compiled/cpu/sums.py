@@ -6,7 +6,8 @@ added up in order at the end. So a thread may take whichever chunk comes next.
 
 import numpy as np
 
-from .program import rows
+from ..steps import pieces
+from .program import PIECE, rows
 
 __all__ = ["ChunkSums", "Sums", "ChannelSums"]
 
@@ -53,7 +54,8 @@ class ChunkSums:
         used = self.parts[:-(-images // self.chunk)]
 
         def share(worker, start, stop):
-            np.add.reduce(used[:, start:stop], axis=0, out=self.total[start:stop])
+            for some in pieces(start, stop, PIECE):
+                np.add.reduce(used[:, some], axis=0, out=self.total[some])
 
         workers.run(share, len(self.total), least=1 << 14)
         return Sums(self.total, self.shape, first=True)

@@ -14,20 +14,15 @@ import math
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from ...device.threads import Workers
 from ...ops.winograd import filter_gradient, filter_transform, matrices
 from ..steps import pieces
-from .program import ZERO, Desk
+from .program import ALONE, PIECE, ZERO, Desk
 
 __all__ = ["WinogradFilters", "WinogradKernel"]
 
 # Products up to which OpenBLAS multiplies matrices where they are. Beyond, it first
 # copies them to another order, which takes longer than to multiply by a few rows.
 UNPACKED = 10 ** 6
-# Numbers of transformed filters that are made at a time.
-PIECE = 1 << 16
-
-ALONE = Workers(1).run
 
 
 class WinogradFilters:
@@ -81,17 +76,28 @@ class WinogradFilters:
         W = self.W * slope[:, None, None, None].astype(self.W.dtype)
         self._transform(W.swapaxes(0, 1), self.UT, run)
 
-    def gradient(self, dU, run=ALONE):
-        """Filter gradients (F, C, r, r) from a kernel's ``dU``."""
+    def gradient(self, dU, out, run=ALONE, slope=None):
+        """Write filter gradients made from a kernel's.
+
+        Parameters
+        ----------
+        dU : array of ``gradient_shape``
+        out : array, shape (F, C, r, r)
+        run : function
+            As for :meth:`set`.
+        slope : array, shape (F,), optional
+            What they count by for each filter.
+        """
         g = self.geometry
-        dW = np.empty((g.F, g.C, g.kh, g.kw), np.float32)
 
         def share(worker, start, stop):
             for some in pieces(start, stop, self._few(g.F)):
-                dW[:, some] = filter_gradient(dU[:, some], g.m, g.kh)
+                dW = filter_gradient(dU[:, some], g.m, g.kh)
+                if slope is not None:
+                    dW *= slope[:, None, None, None]
+                np.copyto(out[:, some], dW)
 
         run(share, g.C, least=self._few(g.F))
-        return dW
 
     def _transform(self, W, U, run):
         """Fill ``U`` (n*n, C, F), some channels at a time: they stay in the cache."""
