@@ -351,7 +351,9 @@ def test_elements_are_chosen_where_windows_are_mostly_padding(C, side, options, 
 
 @pytest.mark.parametrize("side, pool, m", [(1, False, 0), (2, False, 2), (3, False, 3),
                                            (4, False, 4), (12, True, 6), (14, True, 4),
-                                           (48, False, 6), (9, False, 3), (6, True, 6)])
+                                           (48, False, 6), (9, False, 3), (6, True, 6),
+                                           (44, True, 4), (46, False, 6),
+                                           (56, False, 4), (112, False, 6)])
 def test_tiles_are_those_with_the_fewest_products(side, pool, m):
     layer = Conv2DLayer(image(32, side, side), 32, 3, pad=1)
     name, found = choose(layer, pool)

@@ -14,6 +14,8 @@ FEW_WINDOWS = 64
 # its own, and the part of windows that may lie inside of images then.
 MANY, INSIDE = 64, 0.8
 
+#: What it costs more to compute outputs beyond the edges, and to leave them out.
+HANGING = 1 / 8
 #: Sides of Winograd's tiles of outputs, by the side of the filters.
 TILES = {2: (3, 4, 5, 7), 3: (2, 3, 4, 6), 5: (2, 4)}
 
@@ -23,8 +25,9 @@ def choose(layer, pool, algorithm="auto", read_as_tiles=False):
 
     Winograd needs stride 1 and square filters of side 2, 3 or 5, and pays where
     there are enough channels for its products to outweigh its transforms. Its tiles
-    are those that need the fewest products to cover the output, and of these the
-    smallest, which are the most accurate. Where so much of the windows is padding that
+    are those that need the fewest products to cover the output, where some that hang
+    over its edges count for an eighth more, and of these the smallest, which are the
+    most accurate. Where so much of the windows is padding that
     the pairs of a filter's element and a pixel are no more than Winograd's products, or
     than four fifths of the windows where no Winograd is possible, each element is
     multiplied by its pixels alone.
@@ -79,9 +82,12 @@ def few_channels(layer):
 
 
 def _side(r, Ho, Wo, pool):
-    """That of the tiles that need the fewest products for filters of side r."""
-    return min((m for m in TILES[r] if not (pool and m % 2)),
-               key=lambda m: _products(m, r, Ho, Wo))
+    """That of the tiles that cost least for filters of side r."""
+    def cost(m):
+        hangs = Ho % m or Wo % m
+        return _products(m, r, Ho, Wo) * (1 + HANGING * bool(hangs))
+
+    return min((m for m in TILES[r] if not (pool and m % 2)), key=cost)
 
 
 def _products(m, r, Ho, Wo):
