@@ -27,3 +27,16 @@ def test_pools_in_opencv(mode, pad):
     found = onnx_models.in_opencv(to_onnx(network).SerializeToString(), x)
     np.testing.assert_allclose(found, layers.get_output(network, x), rtol=1e-5,
                                atol=1e-6)
+
+
+@pytest.mark.parametrize("backwards", [False, True])
+@pytest.mark.parametrize("only_return_final", [False, True])
+def test_long_short_term_memory_in_opencv(backwards, only_return_final):
+    """It takes the last step of a reverse LSTM for its last state."""
+    network = layers.LSTMLayer(
+        layers.InputLayer((None, 4, 3)), 5, peepholes=False, backwards=backwards,
+        only_return_final=only_return_final)
+    x = np.random.default_rng(0).normal(size=(1, 4, 3)).astype(np.float32)
+    found = onnx_models.in_opencv(to_onnx(network).SerializeToString(), x)
+    np.testing.assert_allclose(found, layers.get_output(network, x), rtol=1e-5,
+                               atol=1e-6)

@@ -135,6 +135,9 @@ def _operator(graph, kind, layer, xs, inputs, activations, **attributes):
     y, last = graph.add(kind, x, *inputs, outputs=2, activations=activations,
                         hidden_size=layer.num_units, **attributes,
                         direction="reverse" if layer.backwards else "forward")
+    if layer.only_return_final and layer.backwards:
+        # Not the operator's own last state: some readers take the last step's for it.
+        return graph.add("Squeeze", graph.part(y, 0, 0, 1), [0, 1])
     if layer.only_return_final:
         return graph.add("Squeeze", last, [0])
     return graph.add("Transpose", graph.add("Squeeze", y, [1]), perm=[1, 0, 2])
