@@ -8,6 +8,7 @@ native       as on this processor
 avx2         as on one without AVX-512
 haswell      OpenBLAS with AVX2, NumPy with what every processor has
 zen          so on AMD's, if OpenBLAS makes a difference
+mixed        OpenBLAS with AVX2, NumPy as it likes: where only OpenBLAS is told
 skylakex     OpenBLAS with AVX-512, NumPy with what every processor has
 sandybridge  OpenBLAS with AVX, NumPy with what every processor has: the oldest
 
@@ -55,6 +56,7 @@ SETTINGS = {"native": Kernels("", ""),
             "avx2": Kernels("Haswell", AVX512, without=AVX512),
             "haswell": Kernels("Haswell", AVX2),
             "zen": Kernels("Zen", AVX2),
+            "mixed": Kernels("Haswell", AVX512, without="$^"),  # none
             "skylakex": Kernels("SkylakeX", AVX512),
             "sandybridge": Kernels("Sandybridge", AVX)}
 
