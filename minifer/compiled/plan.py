@@ -22,7 +22,7 @@ from ..layers.tape import checked, that_learn
 from ..notebook import paragraph, table
 from ..ops.backpropagation import BackwardStep, collect, walk_back
 
-__all__ = ["Plan", "halves", "runs_planned"]
+__all__ = ["Plan", "halves", "runs_planned", "takes_maxima"]
 
 
 class Plan:
@@ -45,6 +45,8 @@ class Plan:
         Layers, other than InputLayers, whose outputs are given.
     feeds_back : bool
         Whether gradients of what is given are wanted, too.
+    again : bool
+        Whether one way there may have several ways back, as with two losses.
 
     Attributes
     ----------
@@ -55,9 +57,9 @@ class Plan:
     dtype = np.dtype(np.float32)
 
     def __init__(self, outputs, options, logits, batch, training, sources=(),
-                 feeds_back=False):
+                 feeds_back=False, again=False):
         self.outputs, self.options, self.logits = outputs, options, logits
-        self.feeds_back = feeds_back
+        self.feeds_back, self.again = feeds_back, again
         self.batch, self.training = batch, training
         self.note, self.profiling = None, False
         self.order = get_all_layers(outputs, treat_as_input=list(sources))
@@ -264,10 +266,15 @@ class Plan:
 
 def halves(layer):
     """Whether a layer is max-pooling over 2×2 windows side by side."""
-    return (type(layer) in (Pool2DLayer, MaxPool2DLayer) and layer.mode == "max"
-            and layer.pool_size == layer.stride == (2, 2) and layer.pad == (0, 0)
+    return (takes_maxima(layer) and layer.pad == (0, 0)
+            and layer.pool_size == layer.stride == (2, 2)
             and (layer.ignore_border
                  or not any(n is None or n % 2 for n in layer.input_shape[2:])))
+
+
+def takes_maxima(layer):
+    """Whether a layer is max-pooling of images."""
+    return type(layer) in (Pool2DLayer, MaxPool2DLayer) and layer.mode == "max"
 
 
 def runs_planned(arrays, params, types=(np.float32,)):

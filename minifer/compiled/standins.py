@@ -164,8 +164,9 @@ def passes_that_learn(losses):
 
     Returns
     -------
-    dict of NetworkPass -> bool
-        Whether the gradients of a pass's inputs are wanted, too.
+    dict of NetworkPass -> dict
+        What its plan is to know: ``feeds_back``, whether the gradients of a pass's
+        inputs are wanted, too, and whether it is walked back ``again``.
     """
     found = {}
     for loss, wrt in losses:
@@ -173,8 +174,9 @@ def passes_that_learn(losses):
         leads = leads_to(order, wrt)
         for one in order:
             if isinstance(one, NetworkPass) and one in leads:
-                found[one] = found.get(one, False) or any(
-                    i in leads for i in one.inputs)
+                before = found.get(one, {"feeds_back": False})
+                found[one] = {"feeds_back": before["feeds_back"] or any(
+                    i in leads for i in one.inputs), "again": one in found}
     return found
 
 

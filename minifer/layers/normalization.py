@@ -73,6 +73,9 @@ class BatchNormLayer(Layer):
         self.beta = None if beta is None else self.add_param(
             beta, shape, "beta", regularizable=False)
         self.gamma = None if gamma is None else self.add_param(gamma, shape, "gamma")
+        if self.gamma is not None and self.gamma is self.beta:
+            self.fail("a gamma and a beta", "one parameter as both",
+                      "Make two of the same values.")
         statistic = dict(trainable=False, regularizable=False, batch_norm_stat=True)
         self.mean = self.add_param(mean, shape, "mean", **statistic)
         self.inv_std = self.add_param(inv_std, shape, "inv_std", **statistic)

@@ -133,3 +133,19 @@ def test_a_step_is_that_of_the_whole_batch_and_the_plan_says_how():
     np.testing.assert_allclose(same, weights, 1e-6)
     assert "2 ranks sum gradients of 0.0 MB" in str(step.plan)
     assert "network: 1e-09 Gbit/s" in str(step.plan) and "W: " in str(step.plan)
+
+
+def test_gradients_that_are_returned_are_no_step_of_the_ranks():
+    """Those of a part of the batch, call after call; they go to no other rank."""
+    x, y = tensor.matrix("x"), tensor.ivector("y")
+    net = layers.DenseLayer(layers.InputLayer((None, 3), x), 2,
+                            nonlinearity=minifer.nonlinearities.softmax)
+    loss = objectives.categorical_crossentropy(layers.get_output(net), y).mean()
+    part = Part(Both())
+    step = minifer.function([x, y], tensor.grad(loss, net.W),
+                            updates.sgd(loss, [net.W], learning_rate=0.0), part=part)
+    part.take(4)
+    images, classes = np.eye(3, dtype=np.float32)[:2], np.array([0, 1], "int32")
+    first, second = step(images, classes), step(images, classes)
+    assert np.abs(first).max() > 0.1
+    np.testing.assert_array_equal(first, second)

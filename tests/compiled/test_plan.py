@@ -278,6 +278,7 @@ def test_smaller_batches_need_no_new_plan():
     planned, _, train = trained("compiled", steps=8, sizes=sizes)
     eager, _, _ = trained("eager", steps=8, sizes=sizes)
     assert train.plan.batch == 12
+    assert train.plan.nbytes == trained("compiled", steps=1)[2].plan.nbytes
     np.testing.assert_allclose(planned, eager, rtol=1e-4)
 
 
@@ -354,7 +355,7 @@ def test_elements_are_chosen_where_windows_are_mostly_padding(C, side, options, 
                                            (48, False, 6), (9, False, 3), (6, True, 6),
                                            (44, True, 4), (46, False, 6),
                                            (56, False, 4), (112, False, 6)])
-def test_tiles_are_those_with_the_fewest_products(side, pool, m):
+def test_tiles_are_those_that_cost_least(side, pool, m):
     layer = Conv2DLayer(image(32, side, side), 32, 3, pad=1)
     name, found = choose(layer, pool)
     assert (name, found) == (("winograd", m) if m else ("im2col", 1))

@@ -32,7 +32,7 @@ def to_the_first(dy, x, size, stride, pad):
             (i * stride[0] + u - pad[0], j * stride[1] + v - pad[1])
             for u, v in np.ndindex(size)) if row in range(x.shape[2])
             and column in range(x.shape[3])]
-        dx[n, c, *max(met, key=lambda place: x[n, c, *place])] += dy[n, c, i, j]
+        dx[(n, c) + max(met, key=lambda place: x[(n, c) + place])] += dy[n, c, i, j]
     return dx
 
 
@@ -70,3 +70,14 @@ def test_padding_may_differ_from_side_to_side(pad):
         rows, columns = (slice(max(0, 2 * at - p), 2 * at - p + 3)
                          for at, p in zip((i, j), before))
         assert y[n, c, i, j] == x[n, c, rows, columns].max()
+
+
+@pytest.mark.parametrize("wants_dx", [True, False])
+def test_all_buffers_are_counted(wants_dx):
+    layer = MaxPool2DLayer(InputLayer((None, 3, 7, 8)), 3, 2)
+    step, = CpuPlan([layer], {}, (), 4, True, 2, feeds_back=wants_dx).steps
+    arrays = [one for one in vars(step).values() if isinstance(one, np.ndarray)]
+    owners = {id(one): one for one in (
+        array if array.base is None else array.base for array in arrays)}
+    assert step.nbytes == sum(one.nbytes for one in owners.values())
+    assert (step.dwide is not None) == wants_dx

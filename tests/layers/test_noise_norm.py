@@ -7,6 +7,7 @@ import minifer
 from helpers import reference
 from helpers.layers import check_layer, numbers, refused
 from minifer import config, init, layers, nonlinearities, tensor
+from minifer.expressions import Param
 from minifer.layers import (BatchNormLayer, Conv2DLayer, DenseLayer, DropoutLayer,
                             InputLayer, NonlinearityLayer, batch_norm, get_output)
 from minifer.random import Stream
@@ -211,7 +212,8 @@ def test_averages_are_not_trained_and_beta_is_not_regularised():
     ({"epsilon": 0}, ["epsilon > 0", "epsilon=0"]),
     ({"epsilon": "small"}, ["epsilon > 0", "'small'"]),
     ({"alpha": 1.5}, ["alpha in [0, 1]", "alpha=1.5"]),
-    ({"gamma": np.ones(4)}, ["(3,)", "(4,)"])])
+    ({"gamma": np.ones(4)}, ["(3,)", "(4,)"]),
+    (dict.fromkeys(("beta", "gamma"), Param(np.ones(3))), ["one parameter as both"])])
 def test_batch_norm_refuses(options, fragments):
     options = {"incoming": (None, 3, 4), "name": "here", **options}
     refused(lambda: BatchNormLayer(**options), *fragments)

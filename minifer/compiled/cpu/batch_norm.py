@@ -46,6 +46,8 @@ class BatchNorm:
         Rows and columns of the convolution's output; even, if pooling follows.
     batch : int
         Most images at once.
+    desks : list of Desk
+        Where all threads work: the steps below and above may use some of them each.
 
     Attributes
     ----------
@@ -61,8 +63,8 @@ class BatchNorm:
         Whether the step above reads p from here, and hands down d to here.
     """
 
-    def __init__(self, layer, cuts, pool, size, batch):
-        self.layer, self.cuts, self.pool = layer, cuts, pool
+    def __init__(self, layer, cuts, pool, size, batch, desks):
+        self.layer, self.cuts, self.pool, self.desks = layer, cuts, pool, desks
         C = layer.input_shape[1]
         self.statistics = BatchStatistics(layer)
         self.z = np.empty((batch, *size, C), np.float32)
@@ -99,26 +101,23 @@ class BatchNorm:
         self.mean, self.slope, self.shift, self.zeros = np.zeros(
             (4, rows(self.p).shape[-1]), np.float32)
 
-    def make_workers(self, desks, k, chunks, chunk):
+    def make_workers(self, k, chunks, chunk):
         """Make sums for the chunks of those who write z, and ask for room.
 
         Parameters
         ----------
-        desks : list of Desk
-            One for each thread.
         k : int
             Images at a time.
         chunks, chunk : int
         """
         self.moments = ChannelSums(self.z.shape[-1], chunks, chunk)
-        self.write_back(desks, k, chunks, chunk)
+        self.write_back(k, chunks, chunk)
 
-    def write_back(self, desks, k, chunks, chunk):
+    def write_back(self, k, chunks, chunk):
         """The same for those who hand down gradients."""
         self.returned = ChannelSums(self.z.shape[-1], chunks, chunk)
-        self.desks, self.group = desks, k
-        size = k * self.z[0].size
-        for desk in desks:
+        self.group, size = k, k * self.z[0].size
+        for desk in self.desks:
             desk.ask(work=size, flags=-(-size // 4), ones=size // self.z.shape[-1])
 
     def lie_in(self, z):

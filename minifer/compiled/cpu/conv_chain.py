@@ -4,6 +4,7 @@ from time import perf_counter as time
 
 import numpy as np
 
+from ...ops.backpropagation import collect
 from ..steps import Step, pieces
 from .program import Desk, Program
 
@@ -64,8 +65,6 @@ class ConvChain(Step):
         self.below, self.norm = convs[0].below, getattr(convs[-1], "norm", None)
         if self.below:
             self.below.weighs = True
-        if self.below and self.norm:  # whose z is done with when below's gradient comes
-            self.below.lie_in(self.norm.z)
         self.dout = self.dx = None
         if learns and self.norm is None:
             # Zeros beyond the edges, over which tiles may hang, stay as they are.
@@ -78,6 +77,11 @@ class ConvChain(Step):
         self.adds, self.beside = self.dx is not None, None
         self.programs, self.joined = {}, {}
         self.clear_time()
+
+    def overwrite(self):
+        """Let the gradient that is handed down lie in z, which is done with by then."""
+        if self.below and self.norm:
+            self.below.lie_in(self.norm.z)
 
     @property
     def input(self):
@@ -113,10 +117,11 @@ class ConvChain(Step):
         self.beside = None
         for conv in self.convs:
             if conv.training:
-                gradients.update(conv.gradients(self.N, self.workers))
+                for param, gradient in conv.gradients(self.N, self.workers).items():
+                    collect(gradients, param, gradient)
         if self.below:
-            W = self.convs[0].conv.W
-            self.below.weigh(W.value, gradients[W], self.workers)
+            lowest = self.convs[0]
+            self.below.weigh(lowest.conv.W.value, lowest.dW, self.workers)
             return [self.below.stand_in(self.below.d, self.N)], gradients
         if self.dx is None:
             return [None], gradients

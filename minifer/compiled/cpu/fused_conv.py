@@ -166,7 +166,7 @@ class FusedConv:
             self.sums = ChunkSums(self.filters.gradient_shape, chunks, chunk)
             self.dW = np.empty(self.conv.W.shape, np.float32)
             if self.below:
-                self.below.write_back(desks, k, chunks, chunk)
+                self.below.write_back(k, chunks, chunk)
 
     def begin(self, workers):
         """Take over the parameters' current values, if they have changed.

@@ -148,8 +148,8 @@ class ColumnKernel(Kernel):
         P = k * self.th * self.tw
         # for (Sh, Sw, C, k, th, tw)
         self._ask(planes=self.shifts[0] * self.shifts[1] * g.C * P)
-        self.columns = {}  # by the number of images, so that the row of ones stays
-        self._make_columns(k)
+        # A buffer of its own, in which the row of ones stays.
+        self.columns = np.ones((g.kh * g.kw * g.C + 1, m * m * P), np.float32)
         if training:
             self._ask(spare=(g.kh * g.kw * g.C + 1) * g.F)  # for (kh*kw*C + 1, F)
 
@@ -179,21 +179,13 @@ class ColumnKernel(Kernel):
         # (kh, kw, C, m, m, k, th, tw)
         windows = as_strided(planes, (g.kh, g.kw, g.C, m, m) + tail,
                              (s[0], s[1], s[2], g.sh * s[0], g.sw * s[1]) + s[3:])
-        columns = self._make_columns(k)
+        columns = self.columns[:, :m * m * k * self.th * self.tw]
         do(np.copyto, columns[:-1].reshape(windows.shape), windows)
         return columns
 
-    def _make_columns(self, k):
-        """The buffer for k images."""
-        g, m = self.geometry, self.m
-        if k not in self.columns:
-            shape = (g.kh * g.kw * g.C + 1, m * m * k * self.th * self.tw)
-            self.columns[k] = np.ones(shape, np.float32)
-        return self.columns[k]
-
     @property
     def kept(self):
-        return list(self.columns.values())
+        return [self.columns]
 
     def _shifted(self, x):
         """``x[k, m*sh*i + s, m*sw*j + t, c]`` as (s, t, c, k, i, j)."""

@@ -46,7 +46,7 @@ class NormedConv(FusedConv):
         size = self.kernels[0].sizes["y"]
         for desk in desks:
             desk.ask(ones=size // self.geometry.F, part=size * self.pool)
-        self.norm.make_workers(desks, k, -(-self.batch // chunk), chunk)
+        self.norm.make_workers(k, -(-self.batch // chunk), chunk)
 
     def begin(self, workers):
         turned = self.norm.turn()

@@ -19,7 +19,7 @@ from ...layers import (BatchNormLayer, Conv1DLayer, Conv2DLayer, Conv3DLayer,
                        SpatialPyramidPoolingLayer, StandardizationLayer,
                        TransposedConv2DLayer, TransposedConv3DLayer, Upscale1DLayer,
                        Upscale2DLayer, Upscale3DLayer)
-from ..plan import Plan, halves
+from ..plan import Plan, halves, takes_maxima
 from ..steps import PlainStep
 from .batch_norm import BatchNorm
 from .conv_chain import ConvChain
@@ -29,7 +29,7 @@ from .image_steps import FixedNormStep, ImageStep, NormStep, ReluStep
 from .lstm import LSTMStep, is_usual
 from .narrow import NarrowStep, is_narrow
 from .normed_conv import NormedConv
-from .pool import PoolStep, takes_maxima
+from .pool import PoolStep
 from .program import Desk
 from .rephrased import rephrased
 from .residual import SumStep
@@ -63,7 +63,7 @@ class CpuPlan(Plan):
 
     Parameters
     ----------
-    outputs, options, logits, batch, training, sources, feeds_back
+    outputs, options, logits, batch, training, sources, feeds_back, again
         As for :class:`minifer.compiled.plan.Plan`.
     threads : int
     algorithm : str
@@ -74,11 +74,14 @@ class CpuPlan(Plan):
     types = (np.float32,)
 
     def __init__(self, outputs, options, logits, batch, training, threads,
-                 algorithm="auto", sources=(), feeds_back=False):
+                 algorithm="auto", sources=(), feeds_back=False, again=False):
         self.workers, self.algorithm = Workers(threads), algorithm
         self.desks = [Desk() for _ in range(threads)]
-        super().__init__(outputs, options, logits, batch, training, sources, feeds_back)
+        super().__init__(outputs, options, logits, batch, training, sources, feeds_back,
+                         again)
         self._join()
+        if not self.again:
+            self._overwrite()
 
     def _join(self):
         """Let steps write straight into the buffers of the convolutions beside them."""
@@ -93,6 +96,16 @@ class CpuPlan(Plan):
                     step.need_dx and below.norm is None
                     and self.readers[below.top] == 1):
                 step.dx, below.fed_back = below.output_gradient, True
+
+    def _overwrite(self):
+        """Let gradients lie where images of the way there were, if all who read those
+        are done with them by then. Others may hand on, or keep, what they read.
+        """
+        for step in self.steps:
+            if isinstance(step, ConvChain) or isinstance(step, SumStep) and all(
+                    isinstance(one, (ConvChain, ImageStep)) for one in self.steps
+                    if step.top in one.bottoms):
+                step.overwrite()
 
     @property
     def nbytes(self):
@@ -198,7 +211,8 @@ class CpuPlan(Plan):
             elif halves(top) and not (pool or any(n % 2 for n in size)):
                 pool = True
             else:
-                return BatchNorm(norm, cuts, pool, size, self.batch), found
+                return BatchNorm(norm, cuts, pool, size, self.batch,
+                                 self.desks), found
             found.append(top)
 
     def _reads_tiles(self, layer):

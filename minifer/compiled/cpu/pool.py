@@ -7,19 +7,13 @@ first, each takes the gradient of the windows that it has taken over.
 
 import numpy as np
 
-from ...layers import MaxPool2DLayer, Pool2DLayer
 from ...layers.padding import sides_of
 from ..steps import channels_last
 from .geometry import meetings
 from .image_steps import ImageStep
 from .program import ZERO, cut
 
-__all__ = ["PoolStep", "takes_maxima"]
-
-
-def takes_maxima(layer):
-    """Whether a layer is max-pooling of images."""
-    return type(layer) in (Pool2DLayer, MaxPool2DLayer) and layer.mode == "max"
+__all__ = ["PoolStep"]
 
 
 class PoolStep(ImageStep):
@@ -35,10 +29,11 @@ class PoolStep(ImageStep):
             for axis, size, stride, (before, _), length, count in zip(
                 (1, 2), layer.pool_size, layer.stride, pads, lengths, (Ho, Wo)))
         # What is left of the columns, (k, H, Wo, C), and its gradient.
-        self.wide, self.dwide = np.zeros((2, workers.count, self.group, H, Wo, C),
-                                         np.float32)
+        shape = workers.count, self.group, H, Wo, C
+        self.wide, self.dwide = np.zeros(shape, np.float32), None
         self.left = self.upper = None
         if need_dx:
+            self.dwide = np.zeros(shape, np.float32)
             self.left = self.across.flags(batch, H, Wo, C)
             self.upper = self.down.flags(batch, Ho, Wo, C)
             self.rest = np.empty((workers.count, self.group * Ho * Wo * C), np.float32)

@@ -6,9 +6,9 @@ each of them once more on the way back. Here a few images go through all of it:
     y = relu(slope · p + shift + x)
 
 with p as the convolution below left it. On the way back there is one gradient for all
-summands, d = dy where y > 0. It takes the place of y, whose readers are done by then,
-and whose sign is all that it needed; batch norm's sums of it are added up while it is
-in the cache.
+summands, d = dy where y > 0. It may take the place of y, whose sign is all that it
+needed, if its readers are done by then, and nothing is walked back a second time; batch
+norm's sums of it are added up while it is in the cache.
 """
 
 import numpy as np
@@ -45,7 +45,21 @@ class SumStep(ImageStep):
         for desk in desks:
             desk.ask(work=size, flags=-(-size // 4))
         for norm in self.some:
-            norm.write_back(desks, self.group, -(-batch // self.group), self.group)
+            norm.write_back(self.group, -(-batch // self.group), self.group)
+        self.overwrites, self.own = False, None
+
+    def overwrite(self):
+        """Let the gradient lie where the sum was."""
+        self.overwrites = True
+
+    @property
+    def d(self):
+        """The gradient, an array of y's shape."""
+        if self.overwrites:
+            return self.y
+        if self.own is None:
+            self.own = np.empty(self.y.shape, np.float32)
+        return self.own
 
     def forward(self, xs):
         # (N, H, W, C) each, and rows of the channels' numbers, (W, C)
@@ -54,7 +68,7 @@ class SumStep(ImageStep):
         slopes = [norm.slope.reshape(wide) for norm in self.some]
         shift = sum(norm.shift for norm in self.some)
         for norm in self.some:
-            norm.d = self.y[:]
+            norm.d = self.d[:]
 
         def share(images, worker):
             out, summands = self.y[images], [x[images] for x in plain]
@@ -78,21 +92,21 @@ class SumStep(ImageStep):
 
     def backward(self, dy):
         N, dy = len(dy), dy.transpose(0, 2, 3, 1)  # (N, H, W, C)
+        y, d = self.y, self.d
 
         def share(worker, place):
             images = slice(place * self.group, min((place + 1) * self.group, N))
-            y = self.y[images]
             if self.relu:
-                on = self.desks[worker].flags(*y.shape)
-                np.greater(y, ZERO, out=on)
-                np.multiply(dy[images], on, out=y)
+                on = self.desks[worker].flags(*y[images].shape)
+                np.greater(y[images], ZERO, out=on)
+                np.multiply(dy[images], on, out=d[images])
             else:
-                np.copyto(y, dy[images])
+                np.copyto(d[images], dy[images])
             for norm in self.some:
                 norm.add_up(_at_once, worker, images)
 
         self.workers.run_chunks(share, -(-N // self.group))
-        return [self._output(N)] * len(self.bottoms), {}
+        return [d[:N].transpose(0, 3, 1, 2)] * len(self.bottoms), {}
 
 
 def _at_once(function, *arrays, **options):

@@ -68,7 +68,7 @@ class GpuPlan(Plan):
 
     Parameters
     ----------
-    outputs, options, logits, batch, training, sources, feeds_back
+    outputs, options, logits, batch, training, sources, feeds_back, again
         As for :class:`minifer.compiled.plan.Plan`.
     like : device array
         An array on the device where the plan runs, of the type that it works in.
@@ -85,7 +85,8 @@ class GpuPlan(Plan):
     types = (np.float32, np.float64)
 
     def __init__(self, outputs, options, logits, batch, training, like, precision,
-                 targets={}, head=False, sources=(), feeds_back=False):
+                 targets={}, head=False, sources=(), feeds_back=False,
+                 again=False):
         self.like, self.device = like, arrays.device_of(like)
         self.dtype = like.dtype
         self.precision, self.may_head = precision, head
@@ -93,7 +94,8 @@ class GpuPlan(Plan):
         # The tensor cores' products are of float32.
         self.fused = (self.dtype == np.float32
                       and arrays.compute_capability(self.device) >= 80)
-        super().__init__(outputs, options, logits, batch, training, sources, feeds_back)
+        super().__init__(outputs, options, logits, batch, training, sources, feeds_back,
+                         again)
         uses = Counter(p for layer in self.order for p in layer.params)
         self.targets = {p: t for p, t in targets.items() if uses[p] == 1}
         # (streams,): the step of each
