@@ -58,8 +58,7 @@ class Driver:
     def plan_with(self, make, batch, types, begun=False):
         """Let plans, of one of some float types, stand in for networks.
 
-        ``make(pass, images, dtype, training, sources=..., feeds_back=..., again=...)``
-        makes one.
+        ``make(pass, images, dtype, training, sources=..., **ways_back)`` makes one.
         """
         learning = passes_that_learn(self.losses())
         for one in self.passes:
@@ -267,8 +266,6 @@ class CpuDriver(_OneRule):
             places.update(planned.places())
         self.exchange.begin(done[loss][0], places, run)
         gradients(loss, done, self.standins, self.part.weight, self.exchange.add)
-        for planned in self.planned_passes():  # other gradients are no step's
-            planned.keep = None
         whole, found = self.exchange.finish()
         done[loss] = np.full_like(done[loss][0], whole), None
         return self.complete(self.updates, found)
@@ -298,8 +295,7 @@ class DeviceDriver(_OneRule):
         buffers = self.updates and self.updates.buffers
         targets = buffers.targets if buffers else {}
         heads = {}
-        # A part's loss, and one that another gradient is taken of, count otherwise.
-        if self.updates and self.part is None and not gradients_in(self.wanted):
+        if self.updates and self.part is None:  # a part's loss counts for less
             heads = fused_heads(self.updates.loss, self.wanted)
 
         def make(one, images, dtype, training, **given):

@@ -46,7 +46,7 @@ class PlannedPass:
     latest : Plan or None
         The plan, if the latest pass ran in it.
     keep : function or None
-        Takes gradients as steps find them; see
+        Takes gradients as steps find them, until the next pass; see
         :func:`minifer.ops.backpropagation.walk_back`.
     """
 
@@ -101,6 +101,7 @@ class PlannedPass:
     def forward(self, *values):
         if not self.begun:
             self.begin(values)
+        self.keep = None
         self.latest = self.plan if self.applies else None
         if self.latest is None:
             return self.network_pass.forward(*values)
@@ -189,7 +190,8 @@ def fused_heads(loss, wanted):
     """Cross-entropies that can be computed together with a network's last layer.
 
     That is so if the loss is their mean, or a sum with it, and no other expression
-    reads the network's output or the losses.
+    reads the network's output or the losses, nor wants gradients: these may be of a
+    multiple of the mean.
 
     Parameters
     ----------
@@ -202,7 +204,7 @@ def fused_heads(loss, wanted):
     dict of NetworkPass -> Apply
     """
     found = {}
-    for losses in mean_of(loss):
+    for losses in mean_of(loss) if not gradients_in(wanted) else ():
         if not (isinstance(losses, Apply) and losses.op is softmax_crossentropy_forward
                 and isinstance(losses.inputs[0], Part)
                 and isinstance(losses.inputs[0].inputs[0], NetworkPass)):

@@ -85,8 +85,7 @@ class GpuPlan(Plan):
     types = (np.float32, np.float64)
 
     def __init__(self, outputs, options, logits, batch, training, like, precision,
-                 targets={}, head=False, sources=(), feeds_back=False,
-                 again=False):
+                 targets={}, head=False, sources=(), feeds_back=False, again=False):
         self.like, self.device = like, arrays.device_of(like)
         self.dtype = like.dtype
         self.precision, self.may_head = precision, head
