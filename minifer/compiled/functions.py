@@ -43,7 +43,8 @@ class Function:
     updates : Update, dict of Param -> new value, or list of such pairs, optional
         Made from a loss: ``updates.nesterov_momentum(loss, params, ...)``. Each call
         then takes one step. Several rules, and any other new values of what is shared,
-        come as a dict or a list: see :mod:`minifer.updates`.
+        come as one dict, or as a list of rules, dicts and pairs: see
+        :mod:`minifer.updates`.
     mode : {'compiled', 'eager'}
         'compiled' looks at the network once and makes a plan; 'eager' runs layer
         after layer, as they can be read. float64 always runs eagerly. Theano's

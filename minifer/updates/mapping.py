@@ -115,7 +115,7 @@ class AsDict:
 
 
 def pairs_of(updates: Any) -> list[tuple[Param, Any]]:
-    """Updates of any kind as a list of (parameter, new value).
+    """Updates of any kind, or a list of them, as a list of (parameter, new value).
 
     Raises
     ------
@@ -124,17 +124,22 @@ def pairs_of(updates: Any) -> list[tuple[Param, Any]]:
     """
     if isinstance(updates, (Mapping, AsDict)):
         updates = updates.items()
-    pairs: list[Any]
+    pairs: list[Any] = []
     try:
-        pairs = [(param, value) for param, value in updates]
+        for one in updates:
+            if isinstance(one, (Mapping, AsDict)):  # each of two is not a pair
+                pairs += one.items()
+            else:
+                param, value = one
+                pairs.append((param, value))
     except (TypeError, ValueError):
         pairs = [(None, None)]
     for param, _ in pairs:
         if not isinstance(param, Param):
             raise SettingError(
                 "updates: expected updates such as updates.sgd(loss, params, 0.1), a "
-                "dict of parameter or shared -> new value, or a list of such pairs, "
-                f"got {updates!r}.")
+                "dict of parameter or shared -> new value, or a list of these or of "
+                f"such pairs, got {updates!r}.")
     return pairs
 
 

@@ -121,6 +121,19 @@ def test_it_may_be_made_anew(make):
     np.testing.assert_allclose(W.value, [0.54, -1.08])  # .8, then v = -.1 - .16
 
 
+@pytest.mark.parametrize("kind", ["rules", "dicts", "mixed"])
+def test_a_list_of_updates_is_no_list_of_pairs(kind):
+    W, V, n = (Param(np.array([value, -2.0]), name)
+               for value, name in ((1.0, "W"), (2.0, "V"), (3.0, "n")))
+    rules = [updates.sgd((W * W).sum(), [W], 0.1),
+             updates.sgd((V * V).sum() + (n * n).sum(), [V, n], 0.25)]
+    given = {"rules": rules, "dicts": [dict(one.items()) for one in rules],
+             "mixed": [rules[0], *rules[1].items()]}[kind]
+    minifer.function([], [], given)()
+    for param, value in (W, [0.8, -1.6]), (V, [1, -1]), (n, [1.5, -1]):
+        np.testing.assert_allclose(param.value, value)
+
+
 def test_what_was_left_out_stays():
     W, loss = quadratic()
     V = Param(np.array([3.0]), "V")
