@@ -21,7 +21,8 @@ __all__ = [
     "multiply_forward", "multiply_backward", "divide_forward", "divide_backward",
     "power_forward", "power_backward", "maximum_forward", "maximum_backward",
     "minimum_forward", "minimum_backward", "where_forward", "where_backward",
-    "clip_forward", "clip_backward", "cast_forward", "cast_backward", "SLOPES",
+    "clip_forward", "clip_backward", "cast_forward", "cast_backward", "widen_forward",
+    "narrow_forward", "SLOPES",
     "unary_forward", "unary_backward", "plain_forward", "fitted", "place_of", "erf"]
 
 
@@ -236,6 +237,21 @@ def cast_backward(dy, cache):
     """``dx = dy``, in x's dtype; none of a whole number."""
     (place,) = cache
     return None if place is None or place[1].kind != "f" else fitted(dy, place)
+
+
+def widen_forward(x):
+    """``x``, in float32 where it is float16: that has no squares from 256 on."""
+    wide = x.astype(np.float32) if _is_short(x) else x
+    return wide, (place_of(x),)
+
+
+def narrow_forward(y, x):
+    """``y``, in float16 where x is: back from :func:`widen_forward`."""
+    return y.astype(np.float16) if _is_short(x) else y, (place_of(y),)
+
+
+def _is_short(x):
+    return getattr(x, "dtype", None) == np.float16
 
 
 def plain_forward(*values):

@@ -9,9 +9,10 @@ import numpy as np
 
 from ..device.arrays import as_array
 from ..errors import SettingError, ShapeError, check_number
-from ..expressions import Expression, GradientsOf, Part, as_expression
+from ..expressions import Apply, Expression, GradientsOf, Part, as_expression
 from ..expressions.functions import clip, unary
 from ..layers.param import Param, unit_axes
+from ..ops import elementwise
 
 __all__ = ["get_or_compute_grads", "norm_constraint", "total_norm_constraint"]
 
@@ -49,7 +50,7 @@ def norm_constraint(tensor_var: Any, max_norm: Any,
                     epsilon: float = 1e-7) -> Any:
     """Scale weight vectors that are longer than ``max_norm`` down to it.
 
-    ``p · clip(‖p‖, 0, max_norm) / (ε + ‖p‖)``
+    ``p · clip(‖p‖, 0, max_norm) / (ε + ‖p‖)``; of float16, computed in float32.
 
     Parameters
     ----------
@@ -74,17 +75,20 @@ def norm_constraint(tensor_var: Any, max_norm: Any,
             raise ShapeError(
                 f"norm_constraint: expected 2 to 5 axes, got {value.ndim}. "
                 "Unsupported tensor dimensionality: give norm_axes.")
-    squares = (value * value).sum(axis=tuple(norm_axes), keepdims=True)
+    wide = _widened(value)
+    squares = (wide * wide).sum(axis=tuple(norm_axes), keepdims=True)
     if symbolic or isinstance(max_norm, Expression):
         norms = unary(np.sqrt, squares)
-        return value * (clip(norms, 0, max_norm) / (norms + epsilon))
+        return _narrowed(wide * (clip(norms, 0, max_norm) / (norms + epsilon)), value)
     norms = np.sqrt(squares)
-    return value * (np.clip(norms, 0, max_norm) / (norms + epsilon))
+    return _narrowed(wide * (np.clip(norms, 0, max_norm) / (norms + epsilon)), value)
 
 
 def total_norm_constraint(tensor_vars: Sequence[Any], max_norm: Any,
                           epsilon: float = 1e-7, return_norm: bool = False) -> Any:
     """Scale arrays down together so that their joint norm is at most ``max_norm``.
+
+    Of float16 arrays it is computed in float32.
 
     Parameters
     ----------
@@ -100,15 +104,35 @@ def total_norm_constraint(tensor_vars: Sequence[Any], max_norm: Any,
     """
     max_norm = _limit(max_norm)
     if any(isinstance(one, Expression) for one in (*tensor_vars, max_norm)):
-        squares = [unary(np.square, one).sum() for one in tensor_vars]
+        wide = [_widened(as_expression(one)) for one in tensor_vars]
+        squares = [unary(np.square, one).sum() for one in wide]
         total: Any = unary(np.sqrt, sum(squares[1:], squares[0]))
         share = clip(total, 0, max_norm) / (total + epsilon)
-        limited = [one * share for one in tensor_vars]
+        limited = [_narrowed(one * share, given)
+                   for one, given in zip(wide, tensor_vars)]
         return (limited, total) if return_norm else limited
-    norm = float(np.sqrt(sum(float((as_array(g) ** 2).sum()) for g in tensor_vars)))
+    arrays = [as_array(one) for one in tensor_vars]
+    wide = [_widened(one) for one in arrays]
+    norm = float(np.sqrt(sum(float((one ** 2).sum()) for one in wide)))
     factor = min(norm, float(max_norm)) / (epsilon + norm)
-    scaled = [as_array(g) * factor for g in tensor_vars]
+    scaled = [_narrowed(one * factor, given) for one, given in zip(wide, arrays)]
     return (scaled, norm) if return_norm else scaled
+
+
+def _widened(value):
+    """An array or an expression, in which float16 has room for its squares."""
+    if isinstance(value, Expression):
+        return Apply(elementwise.widen_forward, elementwise.cast_backward, value,
+                     ndim=value.ndim)
+    return elementwise.widen_forward(value)[0]
+
+
+def _narrowed(value, given):
+    """What was computed of ``given`` widened, in the type of ``given``."""
+    if isinstance(value, Expression):
+        return Apply(elementwise.narrow_forward, elementwise.cast_backward, value,
+                     as_expression(given), ndim=value.ndim)
+    return elementwise.narrow_forward(value, given)[0]
 
 
 def _limit(max_norm):

@@ -344,3 +344,12 @@ def test_the_norm_functions_take_device_arrays(device):
     (expected,), _ = updates.total_norm_constraint([value], 0.5, return_norm=True)
     np.testing.assert_allclose(backend.to_host(found), expected, rtol=1e-12)
     np.testing.assert_allclose(norm, np.linalg.norm(value))
+
+
+@on_devices
+def test_norms_of_float16_have_room_for_squares(device):
+    there = backend.to_device(np.full((16, 3), 20000, np.float16), device)
+    for found, length in ((updates.norm_constraint(there, 1.0), 4),
+                          (updates.total_norm_constraint([there], 1.0)[0], 48 ** 0.5)):
+        assert (backend.device_of(found), found.dtype) == (device, "float16")
+        np.testing.assert_allclose(backend.to_host(found), 1 / length, rtol=1e-3)

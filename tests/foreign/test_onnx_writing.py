@@ -8,7 +8,8 @@ onnx = pytest.importorskip("onnx", reason="it is not installed: pip install mini
 runtime = pytest.importorskip("onnxruntime", reason="ONNX Runtime is not installed")
 
 from helpers.layers import example_input  # noqa: E402
-from minifer import layers, models, nonlinearities as f, tensor as T  # noqa: E402
+from minifer import (layers, models, nonlinearities as f, tensor as T,  # noqa: E402
+                     updates)
 from minifer.commands.gradcheck import layers as example_layers  # noqa: E402
 from minifer.errors import SettingError  # noqa: E402
 from minifer.faces.preprocessing import (ColourPreprocessing,  # noqa: E402
@@ -96,6 +97,13 @@ def test_functions_of_expressions():
         - x.mean(axis=2, keepdims=True) + T.log1p(T.sqr(x).sum(axis=1, keepdims=True)))
     y = layers.NonlinearityLayer(y, lambda x: x * T.nnet.sigmoid(x))
     check(y, np.random.default_rng(0).normal(size=(2, 4, 3)).astype(np.float32))
+
+
+def test_limited_norms():
+    network = layers.ExpressionLayer(
+        layers.InputLayer((None, 4)), lambda x: updates.norm_constraint(x, 0.5) + (
+            updates.total_norm_constraint([x], 0.5)[0]))
+    check(network, np.ones((2, 4), np.float32))
 
 
 def test_a_layer_of_ones_own_that_speaks_in_expressions():

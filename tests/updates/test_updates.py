@@ -311,47 +311,6 @@ def test_large_arrays_move_like_small_ones(name, order):
 
 # --- norms ------------------------------------------------------------------
 
-@pytest.mark.parametrize("shape, axes, used", [
-    ((25, 20), None, (0,)), ((8, 7, 6), None, (1, 2)), ((5, 4, 3, 2), None, (1, 2, 3)),
-    ((3, 3, 2, 2, 2), None, (1, 2, 3, 4)), ((10, 5, 3, 4), (0, 2), (0, 2))])
-def test_norm_constraint(shape, axes, used):
-    value = np.random.default_rng(0).normal(size=shape)
-    value[(slice(None), 0)] *= 1e-3  # some are short already
-    before = value.copy()
-    norms = np.sqrt((value ** 2).sum(axis=used, keepdims=True))
-    limit = float(np.median(norms)) if norms.size > 1 else 0.01
-    found = updates.norm_constraint(Param(value), limit, axes)
-    np.testing.assert_array_equal(value, before)
-    # Lasagne: p · clip(‖p‖, 0, max) / (1e-7 + ‖p‖)
-    factor = np.where(norms > limit, limit, norms) / (1e-7 + norms)
-    np.testing.assert_allclose(found, value * factor)
-    assert (np.sqrt((found ** 2).sum(axis=used)) <= limit * (1 + 1e-5)).all()
-
-
-@pytest.mark.parametrize("max_norm", [0.5, np.float64(0.5)])
-def test_norm_constraints_keep_float32(max_norm):
-    value = np.ones((2, 3), np.float32)
-    assert updates.norm_constraint(value, max_norm).dtype == "float32"
-    assert updates.total_norm_constraint([value], max_norm)[0].dtype == "float32"
-
-
-@pytest.mark.parametrize("ndim", [1, 6])
-def test_norm_constraint_refuses_other_numbers_of_axes(ndim):
-    with pytest.raises(ShapeError, match="Unsupported tensor dimensionality"):
-        updates.norm_constraint(np.ones((2,) * ndim), 1.0)
-    updates.norm_constraint(np.ones((2,) * ndim), 1.0, norm_axes=(0,))
-
-
-def test_total_norm_constraint():
-    arrays = [np.array([[3.0]]), np.array([0.0, 4.0])]
-    scaled, norm = updates.total_norm_constraint(arrays, 1.0, return_norm=True)
-    assert norm == 5
-    np.testing.assert_allclose(scaled[0], [[0.6]], rtol=1e-6)
-    np.testing.assert_allclose(scaled[1], [0.0, 0.8], rtol=1e-6)
-    unchanged = updates.total_norm_constraint(arrays, 50.0)
-    np.testing.assert_allclose(unchanged[1], arrays[1], rtol=1e-6)
-
-
 def test_constrain_is_applied_after_each_step():
     W = Param(np.full((2, 3), 5.0), "W")
     step = updates.sgd([W], 0.1).constrain(W, 1.0)

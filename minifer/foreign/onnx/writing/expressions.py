@@ -211,6 +211,10 @@ class _Writer:
                 "Floor", self.graph.add("Abs", x)))
         return x
 
+    def as_it_is(self, node, kind):
+        """Room for float16: the file's numbers are float32."""
+        return self.number(node.inputs[0])
+
     def reduced(self, node, kind):
         """A reduction over axes."""
         axis, keepdims, *_ = node.constants
@@ -373,7 +377,9 @@ class _Writer:
         ({elementwise.plain_forward: None}, without_gradient),
         ({elementwise.where_forward: None}, where),
         ({elementwise.clip_forward: None}, clip),
-        ({elementwise.cast_forward: None}, cast), (REDUCTIONS, reduced),
+        ({elementwise.cast_forward: None}, cast),
+        ({elementwise.widen_forward: None, elementwise.narrow_forward: None}, as_it_is),
+        (REDUCTIONS, reduced),
         ({reduction.sum_forward: None}, sum),
         ({reduction.variance_forward: None}, variance),
         ({reduction.cumsum_forward: None}, cumsum),
