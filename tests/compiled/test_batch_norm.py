@@ -150,6 +150,20 @@ def test_tiles_are_handed_on_as_they_are(C):
         (6, False), (6, True), (6, False), (6, True), (1, False)]
 
 
+@pytest.mark.parametrize("N, side, fewer", [(2, 6, "images"), (9, 12, "filters")])
+@pytest.mark.parametrize("order", ["RN", "NR", "RNP", "NPR"])
+def test_images_or_filters_are_scaled_and_weighed_the_fewer(order, N, side, fewer):
+    minifer.random.set_rng(3)
+    top = InputLayer((None, 24, side, side))
+    for place, F in enumerate([24, 16, 24]):
+        top = stacked(top, "RN" if place else order, f"conv{place}", num_filters=F,
+                      filter_size=3, pad=1)
+    plan = check(DenseLayer(top, 3), normal((N, 24, side, side)) + 0.3)
+    for step in plan.steps[:-1]:
+        assert step.convs[0].scales_images == (fewer == "images")
+        assert step.below is None or step.below.weighs == (fewer == "filters")
+
+
 @pytest.mark.parametrize("gamma, beta", [(0, 1), (1e-6, 1), (1e-6, 0), (0, 0), (-2, 5)])
 @pytest.mark.parametrize("relu", ["", "R"])
 def test_slopes_that_are_small_beside_the_shift(gamma, beta, relu):

@@ -63,8 +63,8 @@ class ConvChain(Step):
             conv.write_to(following.inside)
         convs[-1].write_to()
         self.below, self.norm = convs[0].below, getattr(convs[-1], "norm", None)
-        if self.below:
-            self.below.weighs = True
+        if self.below:  # the fewer numbers
+            self.below.weighs = convs[0].conv.W.size <= self.below.p.size
         self.dout = self.dx = None
         if learns and self.norm is None:
             # Zeros beyond the edges, over which tiles may hang, stay as they are.
@@ -120,8 +120,9 @@ class ConvChain(Step):
                 for param, gradient in conv.gradients(self.N, self.workers).items():
                     collect(gradients, param, gradient)
         if self.below:
-            lowest = self.convs[0]
-            self.below.weigh(lowest.conv.W.value, lowest.dW, self.workers)
+            if not self.below.adds_products:
+                lowest = self.convs[0]
+                self.below.weigh(lowest.conv.W.value, lowest.dW, self.workers)
             return [self.below.stand_in(self.below.d, self.N)], gradients
         if self.dx is None:
             return [None], gradients

@@ -38,6 +38,9 @@ class NormedConv(FusedConv):
             norm.covered_by = g.m
             if norm.pool:
                 norm.lay_out(g.m)
+        # The gradient counts by batch norm's slope: images of it or filters, the fewer.
+        self.scales_images = batch * np.prod(g.conv_size) < g.C * g.kh * g.kw
+        self.slope = np.zeros(g.F, np.float32)
         # As (tw, F), but for all of a tile's place: one long row.
         self.bias, self.low, self.high = np.zeros((3, *g.tiles, g.F), np.float32)
 
@@ -59,7 +62,7 @@ class NormedConv(FusedConv):
         self.bias[...] = b * sign
         if turned.any():
             W = W * sign[:, None, None, None]
-        self._set_filters(W, workers, back=False)
+        self._set_filters(W, workers, back=self.scales_images)
         return changed
 
     def _forward(self, do, worker, images, x, out):
@@ -104,7 +107,9 @@ class NormedConv(FusedConv):
         if not self.norm.joined:
             self.norm.run_back(dy, workers, chunk)
         gradients = self.norm.settle_back(images)
-        self.filters.scale(self.norm.statistics.slope, workers.run)
+        self.slope[...] = self.norm.statistics.slope
+        if not self.scales_images:
+            self.filters.scale(self.slope, workers.run)
         return gradients
 
     def backward(self, do, worker, images, dout):
@@ -124,6 +129,8 @@ class NormedConv(FusedConv):
             part = kernel.desk.cut("part", *dy.shape)
             self._unpool(do, worker, images, tiles, part)
             do(np.add, dy, part, out=dy)
+        if self.scales_images:
+            do(np.multiply, dy, self.slope, out=dy)
         F = self.geometry.F
         rows = kernel.desk.cut("y", dy.size // F, F)  # the same memory
         return self._gradients(do, worker, images, dy, rows)
@@ -140,8 +147,9 @@ class NormedConv(FusedConv):
             do(np.copyto, place, part)
 
     def gradients(self, images, workers):
-        found = self.norm.statistics
-        return super().gradients(images, workers, found.slope * found.sign)
+        counts = self.norm.statistics.sign if self.scales_images else (
+            self.slope * self.norm.statistics.sign)
+        return super().gradients(images, workers, counts)
 
     @property
     def nbytes(self):
