@@ -170,4 +170,6 @@ def compute_norms(array: Array, norm_axes: Sequence[int] | None = None) -> np.nd
         if norm_axes is None:
             raise SettingError(
                 f"compute_norms: expected norm_axes for an array of {array.ndim} axes.")
-    return np.sqrt((array ** 2).sum(axis=tuple(norm_axes)))
+    wide = array.astype(np.result_type(array, np.float32), copy=False)  # for squares
+    norms = np.sqrt((wide ** 2).sum(axis=tuple(norm_axes)))
+    return norms.astype(array.dtype, copy=False) if array.dtype.kind == "f" else norms

@@ -40,6 +40,16 @@ def test_compute_norms(shape, axes):
                                np.sqrt((x * x).sum(axis=1)))
 
 
+def test_norms_of_float16_have_room_for_squares():
+    x = np.full((16, 3), 1000, np.float16)
+    T = tensor.as_tensor_variable(x)
+    for found, right in ((utils.compute_norms(x), 4000), (T.norm(2, 0).eval(), 4000),
+                         (T.norm(3, 0).eval(), 1000 * 16 ** (1 / 3))):
+        assert found.dtype == "float16"
+        np.testing.assert_allclose(found, right, rtol=1e-3)
+    assert utils.compute_norms(np.full((2, 3), 3)).dtype == "float64"
+
+
 def test_compute_norms_of_a_vector_and_of_too_many_axes():
     assert utils.compute_norms(np.array([-2., 3.])).tolist() == [2, 3]
     with pytest.raises(SettingError, match="norm_axes"):

@@ -159,10 +159,24 @@ def variance(x: Any, axis: Any = None, ddof: int = 0, keepdims: bool = False) ->
 def norm(x: Any, L: Any = 2, axis: Any = None, keepdims: bool = False) -> Expression:
     """The L-norm over axes: the L-th root of the sum of \\|x\\| to the power of L."""
     x = as_expression(x)
+    wide = widened(x)
     if L == 2:
-        return unary(np.sqrt, sum_of(unary(np.square, x), axis, None, keepdims))
-    total = elementwise_op("power", unary(np.abs, x), L)
-    return elementwise_op("power", sum_of(total, axis, None, keepdims), 1 / L)
+        total = sum_of(unary(np.square, wide), axis, None, keepdims)
+        return narrowed(unary(np.sqrt, total), x)
+    powers = elementwise_op("power", unary(np.abs, wide), L)
+    total = sum_of(powers, axis, None, keepdims)
+    return narrowed(elementwise_op("power", total, 1 / L), x)
+
+
+def widened(x: Expression) -> Apply:
+    """``x``, where it is float16 in float32, in which its squares have room."""
+    return Apply(elementwise.widen_forward, elementwise.cast_backward, x, ndim=x.ndim)
+
+
+def narrowed(found: Any, x: Any) -> Apply:
+    """What was computed of ``x`` widened, in the type of ``x``."""
+    return Apply(elementwise.narrow_forward, elementwise.cast_backward, found,
+                 as_expression(x), ndim=found.ndim)
 
 
 def argument(function: Any, x: Any, axis: Any = None, keepdims: bool = False) -> Apply:

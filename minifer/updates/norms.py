@@ -9,8 +9,8 @@ import numpy as np
 
 from ..device.arrays import as_array
 from ..errors import SettingError, ShapeError, check_number
-from ..expressions import Apply, Expression, GradientsOf, Part, as_expression
-from ..expressions.functions import clip, unary
+from ..expressions import Expression, GradientsOf, Part, as_expression
+from ..expressions.functions import clip, narrowed, unary, widened
 from ..layers.param import Param, unit_axes
 from ..ops import elementwise
 
@@ -122,16 +122,14 @@ def total_norm_constraint(tensor_vars: Sequence[Any], max_norm: Any,
 def _widened(value):
     """An array or an expression, in which float16 has room for its squares."""
     if isinstance(value, Expression):
-        return Apply(elementwise.widen_forward, elementwise.cast_backward, value,
-                     ndim=value.ndim)
+        return widened(value)
     return elementwise.widen_forward(value)[0]
 
 
 def _narrowed(value, given):
     """What was computed of ``given`` widened, in the type of ``given``."""
     if isinstance(value, Expression):
-        return Apply(elementwise.narrow_forward, elementwise.cast_backward, value,
-                     as_expression(given), ndim=value.ndim)
+        return narrowed(value, given)
     return elementwise.narrow_forward(value, given)[0]
 
 
