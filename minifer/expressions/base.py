@@ -100,10 +100,10 @@ class Expression:
         return functions.plain(np.floor_divide, other, self)
 
     def __mod__(self, other: Any) -> Expression:
-        return functions.plain(np.mod, self, other)
+        return functions.modulo(np.mod, self, other)
 
     def __rmod__(self, other: Any) -> Expression:
-        return functions.plain(np.mod, other, self)
+        return functions.modulo(np.mod, other, self)
 
     def __lt__(self, other: Any) -> Expression:
         return functions.compare(np.less, self, other)
@@ -118,16 +118,16 @@ class Expression:
         return functions.compare(np.greater_equal, self, other)
 
     def __and__(self, other: Any) -> Expression:
-        return functions.compare(np.bitwise_and, self, other)
+        return functions.logic(np.bitwise_and, self, other)
 
     def __or__(self, other: Any) -> Expression:
-        return functions.compare(np.bitwise_or, self, other)
+        return functions.logic(np.bitwise_or, self, other)
 
     def __xor__(self, other: Any) -> Expression:
-        return functions.compare(np.bitwise_xor, self, other)
+        return functions.logic(np.bitwise_xor, self, other)
 
     def __invert__(self) -> Expression:
-        return functions.plain(np.invert, self)
+        return functions.logic(np.invert, self)
 
     def __neg__(self) -> Expression:
         return functions.unary(np.negative, self)

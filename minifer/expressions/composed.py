@@ -99,7 +99,7 @@ def clip(x: Any, low: Any = None, high: Any = None) -> Expression:
 
 def modulo(a: Any, b: Any, truncated: bool = False) -> Expression:
     """What division leaves, of the sign of b, or of a where truncated."""
-    return f.plain(np.fmod if truncated else np.mod, a, b)
+    return f.modulo(np.fmod if truncated else np.mod, a, b)
 
 
 def where(condition: Any, a: Any, b: Any) -> Expression:
@@ -110,6 +110,6 @@ def where(condition: Any, a: Any, b: Any) -> Expression:
 def isinf(x: Any, negative: bool = True, positive: bool = True) -> Expression:
     """Where x is infinite, of the signs that count."""
     if negative and positive:
-        return f.plain(np.isinf, x)
+        return f.compare(np.isinf, x)
     bound = -np.inf if negative else np.inf if positive else np.nan
-    return f.plain(np.equal, x, bound)
+    return f.compare(np.equal, x, bound)

@@ -7,6 +7,7 @@ expression lead here, and :mod:`minifer.tensor` has them under Theano's names.
 from __future__ import annotations
 
 import functools
+import math
 import numbers
 import operator
 from typing import Any
@@ -14,10 +15,12 @@ from typing import Any
 import numpy as np
 
 from .. import config
+from ..errors import SettingError
 from ..ops import elementwise, rearrange, reduction
-from .base import Apply, Expression, as_expression
+from .base import Apply, Constant, Expression, as_expression
 
 __all__ = ["function_of_arrays", "elementwise_op", "unary", "plain", "compare",
+           "logic", "modulo",
            "reduce_with", "cast", "mean", "sum_of", "product", "variance", "part_of",
            "changed_part", "reshape",
            "flatten", "dimshuffle", "transpose", "dot", "clip", "norm", "argument",
@@ -78,9 +81,31 @@ def unary(function: Any, x: Any) -> Apply:
                  constants=(function,), ndim=x.ndim)
 
 
-def compare(function: Any, a: Any, b: Any) -> Apply:
+def modulo(function: Any, a: Any, b: Any) -> Apply:
+    """What division leaves, ``numpy.mod`` or ``numpy.fmod``."""
+    inputs = [as_expression(a), as_expression(b)]
+    return Apply(elementwise.modulo_forward, elementwise.modulo_backward, *inputs,
+                 constants=(function,), ndim=_most_axes(inputs))
+
+
+def compare(function: Any, *values: Any) -> Apply:
     """A comparison, ``numpy.less`` and the like; no gradient."""
-    return plain(function, a, b, kind=Comparison)
+    return plain(function, *values, kind=Comparison)
+
+
+def logic(function: Any, *values: Any) -> Apply:
+    """And, or, not: of truths a truth, of whole numbers bit by bit; no gradient."""
+    made = compare(function, *values)
+    if not all(map(_is_truth, made.inputs)):
+        made.dtype = "int64"
+    return made
+
+
+def _is_truth(x):
+    """Whether an expression's values are known to be true or false."""
+    if isinstance(x, Constant):
+        return np.result_type(x.value).kind == "b"
+    return str(x.dtype) == "bool"
 
 
 def plain(function: Any, *values: Any, kind: type[Apply] = Apply) -> Apply:
@@ -157,8 +182,17 @@ def variance(x: Any, axis: Any = None, ddof: int = 0, keepdims: bool = False) ->
 
 
 def norm(x: Any, L: Any = 2, axis: Any = None, keepdims: bool = False) -> Expression:
-    """The L-norm over axes: the L-th root of the sum of \\|x\\| to the power of L."""
+    """The L-norm over axes: the L-th root of the sum of \\|x\\| to the power of L.
+
+    Of an infinite L, the largest \\|x\\|, or of a negative one the smallest.
+    """
     x = as_expression(x)
+    if L == 0:
+        raise SettingError("norm: expected an L other than 0, got 0. Count with "
+                           "minifer.tensor.neq(x, 0).sum().")
+    if abs(L) == math.inf:
+        extreme = "max" if L > 0 else "min"
+        return reduce_with(extreme, unary(np.abs, x), axis, keepdims, backward="max")
     wide = widened(x)
     if L == 2:
         total = sum_of(unary(np.square, wide), axis, None, keepdims)
@@ -330,12 +364,13 @@ def _axes_of_part(x, key):
         elif one is Ellipsis:
             continue
         else:
-            taken += 1
             if isinstance(one, slice):
-                left += 1
-            else:
-                arrays.append(as_expression(one).ndim)
-    if None in arrays or any(
-            isinstance(one, np.ndarray) and one.dtype == bool for one in keys):
-        return None
+                taken, left = taken + 1, left + 1
+                continue
+            one = as_expression(one)
+            if one.ndim is None:
+                return None
+            mask = _is_truth(one)  # takes as many axes as it has, for a single one
+            taken += one.ndim if mask else 1
+            arrays.append(1 if mask else one.ndim)
     return x.ndim - taken + left + max(arrays, default=0)

@@ -135,7 +135,8 @@ def sigmoid_backward(dy, cache):
 @on_device(activation_kernels)
 def softplus_forward(x):
     """``y = log(1 + exp(x))``, without overflow for any x."""
-    return np.logaddexp(0, x, dtype=x.dtype), (x,)
+    dtype = x.dtype if x.dtype.kind == "f" else None
+    return np.logaddexp(0, x, dtype=dtype), (x,)
 
 
 @on_device(activation_kernels)

@@ -21,8 +21,8 @@ __all__ = [
     "multiply_forward", "multiply_backward", "divide_forward", "divide_backward",
     "power_forward", "power_backward", "maximum_forward", "maximum_backward",
     "minimum_forward", "minimum_backward", "where_forward", "where_backward",
-    "clip_forward", "clip_backward", "cast_forward", "cast_backward", "widen_forward",
-    "narrow_forward", "SLOPES",
+    "clip_forward", "clip_backward", "modulo_forward", "modulo_backward",
+    "cast_forward", "cast_backward", "widen_forward", "narrow_forward", "SLOPES",
     "unary_forward", "unary_backward", "plain_forward", "fitted", "place_of", "erf"]
 
 
@@ -37,14 +37,15 @@ def fitted(gradient, place):
     """A gradient summed over stretched axes, in its input's shape and float type."""
     if place is None:
         return None
-    shape, dtype = place
+    whole, dtype = place
+    shape = whole[max(0, len(whole) - gradient.ndim):]  # one more has length 1
     more = gradient.ndim - len(shape)
     axes = tuple(range(more)) + tuple(
         more + i for i, n in enumerate(shape) if n == 1 != gradient.shape[more + i])
     if axes:
         gradient = gradient.sum(axis=axes, keepdims=True)
-    if gradient.shape != shape:
-        gradient = gradient.reshape(shape)
+    if gradient.shape != whole:
+        gradient = gradient.reshape(whole)
     return gradient.astype(dtype, copy=False) if dtype.kind == "f" else gradient
 
 
@@ -129,12 +130,16 @@ def power_forward(a, b):
 
 
 def power_backward(dy, cache):
-    """``da = dy b a^(b - 1), db = dy y log a``; of an a of 0, ``db = 0``."""
+    """``da = dy b a^(b - 1), db = dy y log a``; of an a of 0, ``db = 0``, below NaN.
+
+    Where b is 0, ``da = 0`` for every a: a^(-1), which is infinite at 0, is left out.
+    """
     a, b, y, (of_a, of_b) = cache
-    da = of_a and fitted(dy * (b * a ** (b - 1)), of_a)
+    da = of_a and fitted(dy * (b * a ** (b - 1 + (b == 0))), of_a)
     if of_b is None:
         return da, None
-    return da, fitted(dy * y * np.log(np.where(a == 0, 1, a)), of_b)
+    base = np.where(a < 0, np.nan, np.where(a == 0, 1, a))
+    return da, fitted(dy * y * np.log(base), of_b)
 
 
 def maximum_forward(a, b):
@@ -176,7 +181,8 @@ def where_backward(dy, cache):
 def clip_forward(x, low, high):
     """``x`` within ``[low, high]``."""
     places = _places(x, low, high)
-    return np.minimum(np.maximum(x, low), high), (x < low, x > high, places)
+    raised = np.maximum(x, low)
+    return np.minimum(raised, high), (x < low, raised > high, places)
 
 
 def clip_backward(dy, cache):
@@ -184,6 +190,19 @@ def clip_backward(dy, cache):
     below, above, (of_x, of_low, of_high) = cache
     return (fitted(dy * ~(below | above), of_x), of_low and fitted(
         dy * (below & ~above), of_low), of_high and fitted(dy * above, of_high))
+
+
+def modulo_forward(a, b, function):
+    """What division leaves: by ``numpy.mod`` of the sign of b, by ``fmod`` of a."""
+    places = _places(a, b)
+    y = function(a, b)
+    return y, (a, b, y, places)
+
+
+def modulo_backward(dy, cache):
+    """``da = dy, db = -dy (a - y) / b``, the number of times that b was taken off."""
+    a, b, y, (of_a, of_b) = cache
+    return of_a and fitted(dy, of_a), of_b and fitted(-dy * np.rint((a - y) / b), of_b)
 
 
 # --- one array ------------------------------------------------------------------

@@ -5,10 +5,13 @@
 ((3, 1, 2), (2, 3))
 """
 
+import math
+
 import numpy as np
 
 from ..device.arrays import on_gpu
-from ..errors import ShapeError
+from ..errors import SettingError, ShapeError
+from .elementwise import fitted, multiply_backward, place_of
 from .products import matmul
 
 __all__ = ["reshape_forward", "reshape_backward", "flatten_forward",
@@ -39,7 +42,8 @@ def flatten_forward(x, ndim=1):
     """``x`` with the first ``ndim - 1`` axes as they are, and one for all others."""
     if not 1 <= ndim <= max(1, x.ndim):
         raise ShapeError(f"flatten: expected 1 to {x.ndim} axes to keep, got {ndim}.")
-    return x.reshape(*x.shape[:ndim - 1], -1), (x.shape,)
+    kept, others = x.shape[:ndim - 1], x.shape[ndim - 1:]
+    return x.reshape(*kept, math.prod(others)), (x.shape,)
 
 
 def dimshuffle_forward(x, pattern):
@@ -126,25 +130,32 @@ def changed_part_forward(x, value, *keys):
     """
     *pieces, add, together = keys
     key = together(pieces)
+    if np.result_type(value).kind == "f" != x.dtype.kind:
+        raise SettingError("set_subtensor: expected whole numbers for a part of "
+                           f"{x.dtype}, got {np.result_type(value)}. Cast one of them.")
     y = x.copy()
     if not add:
         y[key] = value
     elif _is_plain(key):
-        y[key] += value
+        y[key] = y[key] + value
     else:
         _add_at(y, key, value)
-    return y, (key, add, np.shape(value))
+    return y, (key, add, place_of(value))
 
 
 def changed_part_backward(dy, cache):
-    """``dx`` is 0 where another value was put; ``dvalue = dy[key]``."""
-    key, add, shape = cache
+    """``dx`` is 0 where another value was put; ``dvalue = dy[key]``.
+
+    Of several values put in one place, the last one that stays has its gradient.
+    """
+    key, add, place = cache
     dvalue = dy[key]
-    if dvalue.shape != shape:
-        more = dvalue.ndim - len(shape)
-        axes = tuple(range(more)) + tuple(
-            more + i for i, n in enumerate(shape) if n == 1 != dvalue.shape[more + i])
-        dvalue = dvalue.sum(axis=axes, keepdims=True).reshape(shape)
+    if not (add or _is_plain(key)):
+        turns = np.arange(dvalue.size, like=dy).reshape(dvalue.shape)
+        last = np.zeros_like(dy, dtype=turns.dtype)
+        last[key] = turns
+        dvalue = dvalue * (last[key] == turns)
+    dvalue = fitted(dvalue, place)
     if add:
         return dy, dvalue
     dx = dy.copy()
@@ -217,19 +228,19 @@ def tile_backward(dy, cache):
 
 def dot_forward(a, b):
     """The last axis of a against the last but one of b, as ``numpy.dot``."""
-    if np.ndim(a) and np.ndim(b) and a.shape[-1] != b.shape[-2 if b.ndim > 1 else 0]:
+    if not np.ndim(a) or not np.ndim(b):
+        return a * b, (a, b)
+    if a.shape[-1] != b.shape[-2 if b.ndim > 1 else 0]:
         raise ShapeError(f"dot: expected (..., D) and (D, U), got {a.shape} and "
                          f"{b.shape}.")
-    stacks = 1 <= np.ndim(a) and 1 <= np.ndim(b) <= 2
-    return (matmul if stacks else np.dot)(a, b), (a, b)
+    return (matmul if b.ndim <= 2 else np.dot)(a, b), (a, b)
 
 
 def dot_backward(dy, cache):
     """``da = dy bᵀ, db = aᵀ dy``."""
     a, b = cache
-    if not a.ndim or not b.ndim:
-        return ((dy * b).sum() if not a.ndim else dy * b,
-                (dy * a).sum() if not b.ndim else dy * a)
+    if not np.ndim(a) or not np.ndim(b):
+        return multiply_backward(dy, (a, b, (place_of(a), place_of(b))))
     D, rows = a.shape[-1], a.reshape(-1, a.shape[-1])  # (M, D)
     columns = b if b.ndim == 1 else np.moveaxis(b, -2, 0)
     rest = columns.shape[1:]

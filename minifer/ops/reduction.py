@@ -38,6 +38,14 @@ def _spread(dy, shape, axes):
     return dy.reshape([1 if i in axes else n for i, n in enumerate(shape)])
 
 
+def _at_the_end(x, axes):
+    """x, with one axis for all that are reduced, the last; and the order it took."""
+    order = [*(a for a in range(x.ndim) if a not in axes), *axes]
+    turned = x.transpose(order)
+    kept = turned.shape[:x.ndim - len(axes)]
+    return turned.reshape(*kept, math.prod(x.shape[a] for a in axes)), order
+
+
 def _filled(shape, value, dtype):
     """An array of values stretched to a shape, where they live."""
     array = np.empty_like(value, shape=shape, dtype=dtype)
@@ -55,7 +63,9 @@ def mean_backward(dy, cache):
     """``dx = dy / n``, to each of the n elements."""
     shape, dtype, axes = cache
     n = max(1, math.prod(shape[a] for a in axes))
-    return _filled(shape, _spread(dy, shape, axes) / n, dtype)
+    wide = np.promote_types(dy.dtype, np.float32)  # n may be too large for float16
+    share = np.true_divide(_spread(dy, shape, axes), n, dtype=wide)
+    return _filled(shape, share, dtype)
 
 
 def sum_forward(x, axis=None, keepdims=False):
@@ -79,22 +89,26 @@ def product_forward(x, axis=None, keepdims=False):
 def product_backward(dy, cache):
     """``dx`` is ``dy`` times the product of all others: right where some are 0, too."""
     x, axes = cache
-    rest = [a for a in range(x.ndim) if a not in axes]
-    flat = x.transpose(*rest, *axes).reshape([x.shape[a] for a in rest] + [-1])
+    flat, order = _at_the_end(x, axes)
     ones = np.ones_like(flat[..., :1])
     before = np.cumprod(np.concatenate([ones, flat[..., :-1]], -1), -1)
     after = np.cumprod(np.concatenate([ones, flat[..., :0:-1]], -1), -1)[..., ::-1]
-    others = (before * after).reshape([x.shape[a] for a in (*rest, *axes)])
+    others = (before * after).reshape([x.shape[a] for a in order])
     return _spread(dy, x.shape, axes) * others.transpose(
-        *(int(i) for i in np.argsort([*rest, *axes])))
+        *(int(i) for i in np.argsort(order)))
 
 
 def variance_forward(x, axis=None, keepdims=False, ddof=0):
-    """The mean of squared distances from the mean; ``ddof`` is taken from n."""
+    """The mean of squared distances from the mean; ``ddof`` is taken from n.
+
+    NaN where nothing is left of n.
+    """
     axes = _axes(x, axis)
-    n = math.prod(x.shape[a] for a in axes) - ddof
+    count = math.prod(x.shape[a] for a in axes)
+    n = count - ddof if count > ddof else math.nan
     centred = x - x.mean(axis=axes, keepdims=True)
-    return (centred * centred).sum(axis=axes, keepdims=keepdims) / n, (centred, n, axes)
+    mean = (centred * centred).mean(axis=axes, keepdims=keepdims)
+    return mean * (count / n), (centred, n, axes)
 
 
 def variance_backward(dy, cache):
@@ -112,23 +126,20 @@ def max_forward(x, axis=None, keepdims=False, best=np.argmax):
         ``numpy.argmax``, or ``numpy.argmin`` for the smallest.
     """
     axes = _axes(x, axis)
-    rest = [a for a in range(x.ndim) if a not in axes]
-    order = [*rest, *axes]
-    turned = x.transpose(order)
-    flat = turned.reshape([x.shape[a] for a in rest] + [-1])
+    flat, order = _at_the_end(x, axes)
     index = best(flat, axis=-1)[..., None]
     y = np.take_along_axis(flat, index, -1)
     y = _spread(y, x.shape, axes) if keepdims else y[..., 0]
-    return y, (index, turned.shape, order, x.shape, axes)
+    return y, (index, order, x.shape, axes)
 
 
 def max_backward(dy, cache):
     """``dx = dy`` at the place that was found, else 0."""
-    index, turned, order, shape, axes = cache
+    index, order, shape, axes = cache
     dy = _spread(dy, shape, axes).transpose(order).reshape(index.shape)
-    n = math.prod(turned[len(turned) - len(axes):])
+    n = math.prod(shape[a] for a in axes)
     hit = index == np.arange(n, like=index)
-    dx = np.where(hit, dy, np.zeros_like(dy)).reshape(turned)
+    dx = np.where(hit, dy, np.zeros_like(dy)).reshape([shape[a] for a in order])
     return dx.transpose([int(i) for i in np.argsort(order)])
 
 
@@ -150,8 +161,10 @@ def cumsum_backward(dy, cache):
 
 
 def argument_forward(x, function, axis=None, keepdims=False):
-    """The place of an extreme, ``numpy.argmax`` or ``numpy.argmin``; no gradient."""
-    y = function(x, axis=axis)
-    if keepdims:
-        y = y.reshape([1] * x.ndim) if axis is None else np.expand_dims(y, axis)
-    return y, ()
+    """The place of an extreme, ``numpy.argmax`` or ``numpy.argmin``; no gradient.
+
+    Of several axes, the place among all their elements, as if they were one axis.
+    """
+    axes = _axes(x, axis)
+    y = function(_at_the_end(x, axes)[0], axis=-1)
+    return (_spread(y, x.shape, axes) if keepdims else y), ()

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ..errors import SettingError
 from ..expressions import Apply, Expression, as_expression
 from ..expressions import functions as f
 from ..ops import activation
@@ -66,7 +67,7 @@ def neg(x: Any) -> Expression:
 
 def inv(x: Any) -> Expression:
     """1 / x."""
-    return f.unary(np.reciprocal, x)
+    return 1 / as_expression(x)
 
 
 def abs_(x: Any) -> Expression:
@@ -131,17 +132,17 @@ def ceil(x: Any) -> Expression:
 
 def isnan(x: Any) -> Expression:
     """Whether it is NaN."""
-    return f.plain(np.isnan, x)
+    return f.compare(np.isnan, x)
 
 
 def isinf(x: Any) -> Expression:
     """Whether it is infinite."""
-    return f.plain(np.isinf, x)
+    return f.compare(np.isinf, x)
 
 
 def invert(x: Any) -> Expression:
     """Not x."""
-    return f.plain(np.invert, x)
+    return f.logic(np.invert, x)
 
 
 def add(a: Any, b: Any, *more: Any) -> Expression:
@@ -213,25 +214,25 @@ def ge(a: Any, b: Any) -> Expression:
 
 def and_(a: Any, b: Any) -> Expression:
     """a and b."""
-    return f.plain(np.bitwise_and, a, b)
+    return f.logic(np.bitwise_and, a, b)
 
 
 def or_(a: Any, b: Any) -> Expression:
     """a or b."""
-    return f.plain(np.bitwise_or, a, b)
+    return f.logic(np.bitwise_or, a, b)
 
 
 def xor(a: Any, b: Any) -> Expression:
     """Either a or b."""
-    return f.plain(np.bitwise_xor, a, b)
+    return f.logic(np.bitwise_xor, a, b)
 
 
 square = sqr
 
 
 def mod(a: Any, b: Any) -> Expression:
-    """What is left of a after division by b; no gradient."""
-    return f.plain(np.mod, a, b)
+    """What is left of a after division by b, of the sign of b."""
+    return f.modulo(np.mod, a, b)
 
 
 def round(x: Any, mode: str = "half_to_even") -> Expression:
@@ -243,6 +244,9 @@ def round(x: Any, mode: str = "half_to_even") -> Expression:
     """
     if mode == "half_to_even":
         return f.plain(np.rint, x)
+    if mode != "half_away_from_zero":
+        raise SettingError("round: expected mode 'half_to_even' or "
+                           f"'half_away_from_zero', got {mode!r}.")
     return sgn(x) * floor(abs_(x) + 0.5)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -24,14 +25,18 @@ __all__ = [
 # --- arrays -------------------------------------------------------------------
 
 def as_tensor_variable(x: Any, name: str | None = None, ndim: Any = None) -> Expression:
-    """An expression as it is; numbers, arrays and lists as a constant."""
-    return as_expression(x)
+    """An expression as it is; numbers, arrays and lists as a constant.
+
+    Of fewer than ``ndim`` axes, it gets axes of length 1 before the others.
+    """
+    x = as_expression(x)
+    return x if ndim is None else shape_padleft(x, ndim - _axes(x, "ndim"))
 
 
 def constant(x: Any, name: str | None = None, ndim: Any = None,
              dtype: Any = None) -> Expression:
-    """A constant."""
-    return as_expression(x if dtype is None else np.asarray(x, dtype))
+    """A constant; ``ndim`` as for :func:`as_tensor_variable`."""
+    return as_tensor_variable(x if dtype is None else np.asarray(x, dtype), name, ndim)
 
 
 def zeros(shape: Any, dtype: Any = None) -> Expression:
@@ -161,11 +166,23 @@ def inc_subtensor(x: Any, y: Any, inplace: bool = False,
 
 def take(a: Any, indices: Any, axis: int | None = None,
          mode: str = "raise") -> Expression:
-    """Elements by their numbers, along an axis or of the flattened array."""
+    """Elements by their numbers, along an axis or of the flattened array.
+
+    Parameters
+    ----------
+    mode : {'raise', 'wrap', 'clip'}
+        What becomes of a number that is too large or too small: an error, or one taken
+        round and round, or the nearest one there is.
+    """
     a = as_expression(a)
-    if axis is None:
-        return f.part_of(f.flatten(a), indices)
-    return f.part_of(a, (*[slice(None)] * (axis % _axes(a, "take")), indices))
+    a, axis = (f.flatten(a), 0) if axis is None else (a, axis % _axes(a, "take"))
+    if mode not in ("raise", "wrap", "clip"):
+        raise SettingError("take: expected mode 'raise', 'wrap' or 'clip', got "
+                           f"{mode!r}.")
+    if mode != "raise":
+        indices, n = as_expression(indices), f.shape_of(a)[axis]
+        indices = indices % n if mode == "wrap" else f.clip(indices, 0, n - 1)
+    return f.part_of(a, (*[slice(None)] * axis, indices))
 
 
 def diag(v: Any, k: int = 0) -> Expression:
@@ -248,11 +265,9 @@ def tensordot(a: Any, b: Any, axes: Any = 2) -> Expression:
     rest = [i for i in range(n_a) if i not in ours]
     others = [i for i in range(n_b) if i not in theirs]
     lengths = [f.shape_of(a)[i] for i in rest] + [f.shape_of(b)[i] for i in others]
-    a = f.flatten(f.dimshuffle(a, *rest, *ours), len(rest) + 1) if ours else a
-    rows = f.reshape(a, [*lengths[:len(rest)], -1])
-    columns = f.flatten(f.dimshuffle(b, *theirs, *others), len(theirs) + 1)
-    left = f.reshape(rows, [-1, f.shape_of(rows)[len(rest)]])
-    right = f.reshape(columns, [f.shape_of(left)[1], -1])
+    products = math.prod(f.shape_of(a)[i] for i in ours)
+    left = f.reshape(f.dimshuffle(a, *rest, *ours), [-1, products])
+    right = f.reshape(f.dimshuffle(b, *theirs, *others), [products, -1])
     return f.reshape(f.dot(left, right), lengths)
 
 

@@ -178,21 +178,21 @@ class _Writer:
             name = self.graph.add(LOGIC[function], *map(self.truth, node.inputs))
         elif function is np.floor_divide:
             return self.graph.add("Floor", self.graph.add("Div", *self.numbers(node)))
-        elif function is np.mod:
-            a, b = self.numbers(node)
-            turns = self.graph.add("Floor", self.graph.add("Div", a, b))
-            return self.graph.add("Sub", a, self.graph.add("Mul", turns, b))
-        elif function is np.fmod:
-            return self.graph.add("Mod", *self.numbers(node), fmod=1)
         else:
             return self.unary(node, kind)
         self.truths.add(name)
         return name
 
+    def modulo(self, node, kind):
+        a, b = self.numbers(node)
+        if node.constants[0] is np.fmod:
+            return self.graph.add("Mod", a, b, fmod=1)
+        turns = self.graph.add("Floor", self.graph.add("Div", a, b))
+        return self.graph.add("Sub", a, self.graph.add("Mul", turns, b))
+
     def where(self, node, kind):
-        condition, a, b = node.inputs
-        return self.graph.add("Where", self.truth(condition), self.number(a),
-                              self.number(b))
+        condition, *both = node.inputs
+        return self.graph.add("Where", self.truth(condition), *map(self.number, both))
 
     def clip(self, node, kind):
         x, low, high = self.numbers(node)
@@ -252,6 +252,9 @@ class _Writer:
             if keepdims:
                 raise NoForm("an argmax along an axis")
             x, axis = self.graph.add("Reshape", x, [-1]), 0
+        axis, *others = axis if isinstance(axis, (tuple, list)) else [axis]
+        if others:
+            raise NoForm("an argmax along one axis")
         name = self.graph.add("ArgMax" if function is np.argmax else "ArgMin", x,
                               axis=int(axis), keepdims=int(keepdims))
         return self.graph.add("Cast", name, to=self.graph.onnx.TensorProto.FLOAT)
@@ -375,6 +378,7 @@ class _Writer:
         (BINARY, plain),
         ({elementwise.unary_forward: None}, unary),
         ({elementwise.plain_forward: None}, without_gradient),
+        ({elementwise.modulo_forward: None}, modulo),
         ({elementwise.where_forward: None}, where),
         ({elementwise.clip_forward: None}, clip),
         ({elementwise.cast_forward: None}, cast),
