@@ -4,9 +4,9 @@
 # Guess before running: nanmean without a nan is mean, in 16 bits as in 32; all three
 # libraries add float16 up in 32 bits. Pixels, or losses, drawn evenly from 0 to 1 have
 # a mean of 0.5 and a deviation of 0.289, of a thousand as of a million.
-# Seen: torch.nanmean and jnp.nanmean add up in 32 bits, and count in 16. From some 65500
-# numbers on that count is infinite, and the mean is 0, without a warning; once the sum
-# is above 65504, too, it is nan. np.nanmean adds up in 16 bits: along the first axis of
+# Seen: torch.nanmean and jnp.nanmean add up in 32 bits, and count in 16. From about
+# 65500 numbers on that count is infinite, and the mean is 0, without a warning; once
+# the sum is above 65504, too, it is nan. np.nanmean adds up in 16 bits: along the first axis of
 # a data set its sum stands still, and the mean falls from 0.2 of ten thousand to 0.002
 # of a million. np.std and np.var do likewise, which np.mean does not: 0.36 of ten
 # thousand, 0.17 of seventy thousand, 0.045 of a million, with no warning either, and
