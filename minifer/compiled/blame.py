@@ -77,7 +77,7 @@ def too_sure(done):
         if not isinstance(node, Apply) or node.op not in OF_PROBABILITIES:
             continue
         end, numbers = OF_PROBABILITIES[node.op]
-        p, t = (to_host(part) for part in done[node][1])
+        p, t = (to_host(part) for part in done[node][1][:2])
         tiny = 1 / np.finfo(p.dtype).max
         sure = (t > 0) & (p < tiny)
         if end == "sigmoid":

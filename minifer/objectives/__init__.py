@@ -13,8 +13,9 @@ have targets (N,), which then count as (N, 1).
 array([0.6931, 0.2877])
 """
 
+from .aggregation import aggregate
 from .labels import label_crossentropy
-from .losses import (aggregate, binary_accuracy, binary_crossentropy, binary_hinge_loss,
+from .losses import (binary_accuracy, binary_crossentropy, binary_hinge_loss,
                      categorical_accuracy, categorical_crossentropy, huber_loss,
                      multiclass_hinge_loss, sigmoid_crossentropy, softmax_crossentropy,
                      squared_error)

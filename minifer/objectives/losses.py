@@ -11,11 +11,11 @@ from ..device.arrays import as_array, on_gpu
 from ..errors import NotFiniteError, SettingError, ShapeError
 from ..expressions import (Apply, Expression, as_expression, function_of_arrays,
                            functions)
-from ..ops import activation, loss
+from ..ops import activation, elementwise, loss
 
 __all__ = ["categorical_crossentropy", "softmax_crossentropy",
            "binary_crossentropy", "sigmoid_crossentropy", "squared_error",
-           "aggregate", "binary_hinge_loss", "multiclass_hinge_loss", "huber_loss",
+           "binary_hinge_loss", "multiclass_hinge_loss", "huber_loss",
            "binary_accuracy", "categorical_accuracy"]
 
 
@@ -125,42 +125,6 @@ def squared_error(a: Array | Expression, b: Array | Expression) -> Any:
     array or expression of a's shape
     """
     return _objective(loss.squared_error_forward, loss.squared_error_gradients, a, b)
-
-
-def aggregate(loss: Array | Expression, weights: Array | None = None,
-              mode: str = "mean") -> Any:
-    """Combine losses into one number.
-
-    Parameters
-    ----------
-    loss : array or expression, shape (N,) or (N, ...)
-    weights : array or expression, optional
-        One for each sample, (N,) or (N, 1, ...), or one for each loss.
-    mode : {'mean', 'sum', 'normalized_sum'}
-        'normalized_sum' divides the weighted sum by the sum of the weights.
-
-    Returns
-    -------
-    float or expression
-    """
-    if mode not in ("mean", "sum", "normalized_sum"):
-        raise SettingError(
-            "aggregate: expected mode 'mean', 'sum' or 'normalized_sum', got "
-            f"{mode!r}.")
-    if mode == "normalized_sum" and weights is None:
-        raise SettingError("aggregate: mode 'normalized_sum' expects weights.")
-    if weights is not None:
-        loss = (Apply(_weight, _weight_backward, loss, as_expression(weights))
-                if isinstance(loss, Expression)
-                else _weight(as_array(loss), weights)[0])
-    if mode == "mean":
-        return loss.mean()  # type: ignore[union-attr]
-    total = loss.sum()  # type: ignore[union-attr]
-    if mode == "sum":
-        return total
-    if isinstance(weights, Expression):
-        return Apply(_divide, _divide_backward, as_expression(total), weights)
-    return total / float(np.sum(weights))  # type: ignore
 
 
 @function_of_arrays
@@ -306,7 +270,9 @@ def _as_column(targets, predictions):
         raise ShapeError(
             f"objectives: expected targets of the predictions' shape "
             f"{predictions.shape}, or a number, got {column.shape}.")
-    return column, np.shape(targets)
+    # Small whole numbers without a sign would make a large one of 0 - 1.
+    floats = predictions.dtype if predictions.dtype.kind == "f" else np.float64
+    return column.astype(floats, copy=False), np.shape(targets)
 
 
 def _as_column_backward(dy, shape):
@@ -319,6 +285,30 @@ def _logits_of(op, predictions):
     return predictions.inputs[0] if ends_in_op else None
 
 
+class CrossEntropy(Apply):
+    """A cross-entropy whose gradient goes back to its targets, too.
+
+    They may be what another network puts out, or the same one. Class numbers have none.
+    """
+
+    def forward(self, predictions, targets):
+        losses, cache = super().forward(predictions, targets)
+        return losses, (*cache, elementwise.place_of(targets))
+
+    def backward(self, dvalue, cache):
+        *cache, place = cache
+        (dpredictions,), of_params = super().backward(dvalue, tuple(cache))
+        if place is None or place[1].kind != "f":
+            return (dpredictions,), of_params
+        slope = loss.slope_of_targets(self.op, cache[0], *self.constants)
+        dtargets = dvalue.reshape(
+            dvalue.shape + (1,) * (slope.ndim - dvalue.ndim)) * slope
+        if place[0] == ():  # one target for all
+            dtargets = dtargets.sum()
+        return (dpredictions, dtargets.reshape(place[0]).astype(
+            place[1], copy=False)), of_params
+
+
 def _objective(forward, backward, predictions, targets, *constants):
     """The op on arrays at once, on expressions as an expression."""
     for class_weights in constants:
@@ -329,8 +319,9 @@ def _objective(forward, backward, predictions, targets, *constants):
                              loss.categorical_crossentropy_backward)
         # Arrays, which a device gets once, and not in a step that is captured.
         constants = tuple(None if one is None else as_array(one) for one in constants)
-        return Apply(forward, backward, predictions, as_expression(targets),
-                     constants=constants, ndim=1 if whole else predictions.ndim)
+        kind = Apply if backward is loss.squared_error_gradients else CrossEntropy
+        return kind(forward, backward, predictions, as_expression(targets),
+                    constants=constants, ndim=1 if whole else predictions.ndim)
     return forward(as_array(predictions), targets, *constants)[0]
 
 
@@ -350,36 +341,8 @@ def _check_weights(weights):
                            f"above 0, got {given.tolist()}.")
 
 
-def _weight(losses, weights):
-    weights = as_array(weights).astype(losses.dtype, copy=False)
-    given = weights.shape
-    if weights.ndim == 1:
-        weights = weights.reshape(given + (1,) * (losses.ndim - 1))
-    if weights.ndim != losses.ndim or any(
-            n not in (1, m) for n, m in zip(weights.shape, losses.shape)) or (
-            weights.shape[:1] != losses.shape[:1]):
-        raise ShapeError(
-            f"aggregate: expected a weight for each of the {losses.shape[:1]} samples, "
-            f"or for each of the {losses.shape} losses, got shape {given}.")
-    return losses * weights, (weights,)
-
-
-def _weight_backward(dy, cache):
-    (weights,) = cache
-    return dy * weights
-
-
-def _divide(total, weights):
-    divisor = float(np.sum(weights))
-    return total / divisor, divisor
-
-
-def _divide_backward(dy, divisor):
-    return dy / divisor
-
-
 def _accuracy(predictions, targets, top_k):
-    if targets.ndim == 2:
+    if targets.ndim == 2 and targets.shape == predictions.shape:
         targets = targets.argmax(axis=1)
     if targets.shape != predictions.shape[:1]:
         raise ShapeError(

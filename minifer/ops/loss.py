@@ -24,7 +24,7 @@ __all__ = ["softmax_crossentropy_forward", "softmax_crossentropy_backward",
            "sigmoid_crossentropy_forward", "sigmoid_crossentropy_backward",
            "binary_crossentropy_forward", "binary_crossentropy_backward",
            "squared_error_forward", "squared_error_backward",
-           "squared_error_gradients", "multiclass_hinge_forward",
+           "squared_error_gradients", "slope_of_targets", "multiclass_hinge_forward",
            "multiclass_hinge_backward", "as_column"]
 
 
@@ -178,6 +178,36 @@ def binary_crossentropy_backward(dlosses, cache):
         down = np.where(t == 0, 0, t / p)
         up = np.where(t == 1, 0, (1 - t) / (1 - p))
     return dlosses * (up - down)
+
+
+def slope_of_targets(forward, predictions, class_weights=None):
+    """A cross-entropy's slope in its targets, which does not depend on them.
+
+    Parameters
+    ----------
+    forward : function
+        The cross-entropy: one of those above, of which each is linear in its targets.
+    predictions : array
+        Its first argument, as floats.
+    class_weights : array (K,), optional
+
+    Returns
+    -------
+    array of the predictions' shape
+    """
+    if forward is sigmoid_crossentropy_forward:
+        return -predictions
+    with np.errstate(divide="ignore"):
+        if forward is binary_crossentropy_forward:
+            return np.log(1 - predictions) - np.log(predictions)
+        if forward is softmax_crossentropy_forward:
+            shifted = predictions - predictions.max(axis=1, keepdims=True)
+            log_p = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+        else:
+            log_p = np.log(predictions)
+    if class_weights is None:
+        return -log_p
+    return -log_p * to_device(class_weights, device_of(log_p)).astype(log_p.dtype)
 
 
 def squared_error_forward(a, b):
