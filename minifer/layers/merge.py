@@ -77,6 +77,7 @@ class ConcatLayer(_CroppingLayer):
         return tuple(shape)
 
     def forward(self, xs):
+        self.get_output_shape_for([x.shape for x in xs])
         shapes, xs = [x.shape for x in xs], self.crop(xs)
         ends = list(itertools.accumulate(x.shape[self.axis] for x in xs))
         return np.concatenate(xs, axis=self.axis), (ends, shapes)

@@ -16,6 +16,12 @@ def inputs(*shapes):
 
 # --- concat -----------------------------------------------------------------
 
+def test_concat_looks_at_what_comes():
+    layer = ConcatLayer([(None, None), (None, 2)], axis=1)
+    with pytest.raises(ShapeError, match=r"one shape but for axis 1, got \(7, 2\)"):
+        layer.forward([np.zeros((7, 2)), np.zeros((6, 2))])
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("axis, shapes", [
     (1, [(2, 3, 4), (2, 1, 4)]), (-1, [(2, 3, 4), (2, 3, 1), (2, 3, 2)]),
