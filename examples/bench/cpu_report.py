@@ -48,7 +48,7 @@ def row_of(who, config, batch, result, first):
         row[f"{kind}_spread"] = [round(ms[len(ms) // 10], 4),
                                  round(ms[-1 - len(ms) // 10], 4)]
     row["peak_mb"] = round(result["peak_mb"])
-    row["first_step_s"] = round(result["first_step_s"], 2)
+    row["first_step_s"] = round(result["first_step_s"], 4)
     row["kernels"] = result.get("kernels", "")
     row["output_difference"] = result["output_difference"]
     if "losses" in result:
