@@ -361,12 +361,9 @@ def _axes_of_part(x, key):
     for one in keys:
         if one is None:
             left += 1
-        elif one is Ellipsis:
-            continue
-        else:
-            if isinstance(one, slice):
-                taken, left = taken + 1, left + 1
-                continue
+        elif isinstance(one, slice):
+            taken, left = taken + 1, left + 1
+        elif one is not Ellipsis:
             one = as_expression(one)
             if one.ndim is None:
                 return None

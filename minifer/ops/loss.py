@@ -18,6 +18,7 @@ from ..device.arrays import as_array, device_of, on_gpu, to_device
 from ..errors import ShapeError
 from .activation import sigmoid_forward, softmax_forward, softplus_forward
 from .dispatch import on_device
+from .softmax import log_softmax_forward
 
 __all__ = ["softmax_crossentropy_forward", "softmax_crossentropy_backward",
            "categorical_crossentropy_forward", "categorical_crossentropy_backward",
@@ -201,8 +202,7 @@ def slope_of_targets(forward, predictions, class_weights=None):
         if forward is binary_crossentropy_forward:
             return np.log(1 - predictions) - np.log(predictions)
         if forward is softmax_crossentropy_forward:
-            shifted = predictions - predictions.max(axis=1, keepdims=True)
-            log_p = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+            log_p, _ = log_softmax_forward(predictions)
         else:
             log_p = np.log(predictions)
     if class_weights is None:

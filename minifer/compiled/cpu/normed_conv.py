@@ -147,8 +147,9 @@ class NormedConv(FusedConv):
             do(np.copyto, place, part)
 
     def gradients(self, images, workers):
-        counts = self.norm.statistics.sign if self.scales_images else (
-            self.slope * self.norm.statistics.sign)
+        counts = self.norm.statistics.sign if self.turned.any() else None
+        if not self.scales_images:
+            counts = self.slope if counts is None else self.slope * counts
         return super().gradients(images, workers, counts)
 
     @property
